@@ -1,0 +1,48 @@
+"""Rendering of the ``.sh.tmpl`` files.
+
+A template is a valid shell script in which ``@NAME@`` stands, unquoted, where a value belongs::
+
+    readonly CACHE_URI=@CACHE_URI@
+    readonly -a CONFIGURE_ARGS=(@CONFIGURE_ARGS@)
+
+:func:`render` replaces each placeholder by its value, quoted for the shell: one word for a string,
+one word per item for a sequence of strings. A value can hold anything but NUL.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from importlib import resources
+
+_PLACEHOLDER = re.compile(r"@([A-Z][A-Z0-9_]*)@")
+
+Value = str | Sequence[str]
+
+
+def render(template_name: str, values: Mapping[str, Value]) -> str:
+    """Render the package's template *template_name* (for example ``bootstrap.sh.tmpl``).
+
+    :raises ValueError: a placeholder has no value, a value has no placeholder, or a value holds NUL.
+    """
+    text = resources.files("mrjob_pybundle").joinpath(template_name).read_text(encoding="utf-8")
+    return render_text(text, values)
+
+
+def render_text(text: str, values: Mapping[str, Value]) -> str:
+    """Render *text* as :func:`render` does a template file."""
+    wanted = set(_PLACEHOLDER.findall(text))
+    if wanted != set(values):
+        raise ValueError(
+            f"placeholders without a value: {sorted(wanted - set(values))};"
+            f" values without a placeholder: {sorted(set(values) - wanted)}"
+        )
+    return _PLACEHOLDER.sub(lambda match: _quoted(values[match[1]]), text)
+
+
+def _quoted(value: Value) -> str:
+    words = [value] if isinstance(value, str) else value
+    if any("\0" in word for word in words):
+        raise ValueError("a value for a shell script cannot hold NUL")
+    return " ".join(shlex.quote(word) for word in words)
