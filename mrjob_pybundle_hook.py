@@ -43,9 +43,9 @@ class _MRJobFinder:
         for finder in sys.meta_path:
             if finder is cls or not hasattr(finder, "find_spec"):
                 continue
-            spec = finder.find_spec(name, path, target)
+            spec: Any = finder.find_spec(name, path, target)
             if spec is not None:
-                spec.loader = _MRJobLoader(spec.loader)  # type: ignore[assignment]
+                spec.loader = _MRJobLoader(spec.loader)
                 return spec  # type: ignore[no-any-return]
         return None
 
@@ -59,7 +59,7 @@ class _MRJobLoader:
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)  # type: ignore[no-any-return]
 
-    def exec_module(self, module: ModuleType) -> None:
+    def exec_module(self, module: Any) -> None:
         # From here on the module looks as if we had never been there.
         module.__loader__ = module.__spec__.loader = self._loader
         if module.__name__ in _MISSING_NAMES_IN:
