@@ -3,8 +3,9 @@
     archive.py --tree DIRECTORY --archive FILE --description FILE
     archive.py --describe ARCHIVE --description FILE
 
-The description is JSON: {"sha256": digest of the archive, "size": its bytes, "unpacked_size": bytes that its files
-take on a disk with blocks of 4 KiB}. The same tree gives the same archive, whoever owns the files and whenever they were made.
+The description is JSON: {"sha256": digest of the archive, "size": its bytes, "unpacked_size": bytes that its
+files take on a disk with blocks of 4 KiB}. The same tree gives the same archive, whoever owns the files and
+whenever they were made.
 """
 
 from __future__ import print_function
@@ -23,7 +24,7 @@ BLOCK = 4096
 SAME_TIME = 315619200
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A file that must not be in an archive."""
 
 
@@ -39,7 +40,7 @@ def main():
             description = describe(options.describe)
         else:
             description = pack(options.tree, options.archive)
-    except Refused as error:
+    except RefusedError as error:
         print(error, file=sys.stderr)
         return 1
     with open(options.description, "w") as file:
@@ -81,7 +82,7 @@ def member_of(tar, path, base):
     status = os.lstat(path)
     name = os.path.relpath(path, base)
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode) or stat.S_ISLNK(status.st_mode)):
-        raise Refused("%s is neither file nor directory nor link, and cannot go into a bundle" % name)
+        raise RefusedError("%s is neither file nor directory nor link, and cannot go into a bundle" % name)
     member = tar.gettarinfo(path, arcname=name)
     if stat.S_ISREG(status.st_mode):
         # Two names of one file are two files: an archive with hard links is one more thing to distrust.
@@ -100,10 +101,10 @@ def member_of(tar, path, base):
 
 
 def check_link(member):
-    """A link may lead to anywhere in the bundle, the directory above the one that is packed, and not out of it."""
+    """A link may lead to anywhere in the bundle, which is the directory above the one that is packed."""
     end = os.path.normpath(os.path.join(os.path.dirname(member.name), member.linkname))
     if os.path.isabs(member.linkname) or end == ".." or end.startswith("../"):
-        raise Refused(
+        raise RefusedError(
             "%s is a symbolic link to %s, which is not in the bundle" % (member.name, member.linkname)
         )
 

@@ -9,7 +9,7 @@ PT_LOAD, PT_DYNAMIC = 1, 2
 DT_NEEDED, DT_STRTAB, DT_SONAME, DT_RPATH, DT_RUNPATH = 1, 5, 14, 15, 29
 
 
-class NotElf(Exception):
+class NotElfError(Exception):
     """The file is no ELF file, or a broken one."""
 
 
@@ -18,7 +18,8 @@ class Elf(object):
 
     machine: (class, byte order, architecture): a library fits a program if the two have the same.
     is_dynamic: whether there is a dynamic section at all.
-    needed: names of libraries. rpath, runpath: lists of directories as written ($ORIGIN not expanded), or None.
+    needed: names of libraries.
+    rpath, runpath: lists of directories as written ($ORIGIN not expanded), or None.
     """
 
     def __init__(self, path):
@@ -30,12 +31,12 @@ class Elf(object):
             try:
                 self._read(file)
             except struct.error:
-                raise NotElf(path)
+                raise NotElfError(path)
 
     def _read(self, file):
         ident = file.read(16)
         if ident[:4] != b"\x7fELF" or ident[4:5] not in (b"\1", b"\2"):
-            raise NotElf(self.path)
+            raise NotElfError(self.path)
         self._order = "<" if ident[5:6] == b"\1" else ">"
         self._wide = ident[4:5] == b"\2"
         (e_machine,) = self._at(file, 18, "H")
@@ -87,7 +88,7 @@ class Elf(object):
         for _, p_offset, p_vaddr, p_filesz in loaded:
             if p_vaddr <= address < p_vaddr + p_filesz:
                 return address - p_vaddr + p_offset
-        raise NotElf(self.path)
+        raise NotElfError(self.path)
 
     def _at(self, file, place, layout):
         file.seek(place)
@@ -99,7 +100,7 @@ class Elf(object):
         while b"\0" not in text:
             piece = file.read(256)
             if not piece:
-                raise NotElf(self.path)
+                raise NotElfError(self.path)
             text += piece
         text = text.split(b"\0")[0]
         return text if str is bytes else text.decode("utf-8", "surrogateescape")

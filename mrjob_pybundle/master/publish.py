@@ -3,8 +3,8 @@
 The archive first, named by its digest; then the manifest, by whose existence readers know that the archive is
 complete. Neither replaces what another build has published in the meantime.
 
-Takes any boto3: conditional writes go in as a header, since botocore knows them as parameters only since 2024,
-and the last one for Python 2.7 is older.
+Takes any boto3: conditional writes go in as a header, since botocore knows them as parameters only since
+2024, and the last one for Python 2.7 is older.
 """
 
 from __future__ import print_function
@@ -24,8 +24,32 @@ import botocore.exceptions
 
 TRIES = 8
 
+# What is written down of a build, and where it is to be found: all options take one value.
+OPTIONS = [
+    "key",
+    "cache-uri",
+    "archive",
+    "description",
+    "inputs",
+    "python-key",
+    "python-description",
+    "freeze",
+    "source-name",
+    "source-sha256",
+    "python-version",
+    "build-id",
+    "owner",
+    "cluster-id",
+    "os",
+    "arch",
+    "pybundle-version",
+    "seconds",
+    "rebuild",
+    "bucket-owner",
+]
 
-class Refused(Exception):
+
+class RefusedError(Exception):
     """S3 did not take it. The text says what and why."""
 
 
@@ -35,7 +59,7 @@ def main():
         cache = Cache(options.cache_uri, options.bucket_owner)
         archive = read_json(options.description)
         publish(cache, options, archive)
-    except Refused as error:
+    except RefusedError as error:
         print(error, file=sys.stderr)
         return 1
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
@@ -47,9 +71,7 @@ def main():
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kind", required=True, choices=["python", "venv"])
-    for name in """key cache-uri archive description inputs python-key python-description freeze source-name
-            source-sha256 python-version build-id owner cluster-id os arch pybundle-version seconds rebuild
-            bucket-owner""".split():
+    for name in OPTIONS:
         parser.add_argument("--" + name, required=True)
     return parser.parse_args()
 
@@ -124,7 +146,7 @@ def read_seconds(path):
 
 
 class Cache(object):
-    """A prefix in a bucket, and the few things that publishing does in it. Keys are relative to the prefix."""
+    """A prefix in a bucket, and what publishing does in it. Keys are relative to the prefix."""
 
     def __init__(self, uri, bucket_owner):
         match = re.match(r"s3://([^/]+)/?(.*)$", uri, re.DOTALL)
@@ -153,7 +175,7 @@ class Cache(object):
                 if code != 409:
                     raise
                 time.sleep(min(0.2 * 2**attempt, 5))
-        raise Refused("%s: others keep writing it at the same time" % self.uri(key))
+        raise RefusedError("%s: others keep writing it at the same time" % self.uri(key))
 
     def replace(self, key, body, content_type):
         self._put(key, body, content_type, if_none_match=False)

@@ -1,9 +1,9 @@
-"""Makes a virtual environment for Python 2.7 that works wherever it lies, as long as the Python lies beside it.
+"""Makes a virtual environment for Python 2.7 that works wherever it lies, beside its Python.
 
     python27_venv.py ROOT
 
-ROOT holds py/. Python 2.7 knows nothing of pyvenv.cfg: it follows the link bin/python to py/ and takes that for its
-prefix. What Python 3 does about this in site.py, a module in py/'s own site-packages does here.
+ROOT holds py/. Python 2.7 knows nothing of pyvenv.cfg: it follows the link bin/python to py/ and takes that
+for its prefix. What Python 3 does about this in site.py, a module in py/'s own site-packages does here.
 """
 
 from __future__ import print_function

@@ -13,8 +13,7 @@ import re
 import stat
 import sys
 
-# First line for sh, the rest for Python: a shell runs the second line and is gone; to Python, the second to the
-# fourth are one string.
+# To sh, the second line is a command that never returns. To Python, it and the third are one string.
 TRAMPOLINE = b"""#!/bin/sh
 '''exec' "$(dirname -- "$(readlink -f -- "$0")")/python" "$0" "$@"
 ' '''
@@ -26,7 +25,7 @@ def main():
     parser.add_argument("--root", required=True)
     root = os.path.realpath(parser.parse_args().root)
     venv = os.path.join(root, "venv")
-    link_interpreter(root, venv)
+    link_interpreter(venv)
     forget_home(os.path.join(venv, "pyvenv.cfg"))
     for name in os.listdir(os.path.join(venv, "bin")):
         rewrite_script(os.path.join(venv, "bin", name), root)
@@ -36,7 +35,7 @@ def main():
     return 1 if problems else 0
 
 
-def link_interpreter(root, venv):
+def link_interpreter(venv):
     """Let bin/python lead to the Python beside the virtual environment, and its other names to it."""
     version = "%d.%d" % sys.version_info[:2]
     for name in ("python", "python" + version[0], "python" + version):
@@ -49,7 +48,7 @@ def link_interpreter(root, venv):
 
 
 def forget_home(config):
-    """Without `home`, Python finds its standard library from where bin/python leads; a relative one it ignores."""
+    """Without `home`, Python looks for its standard library where bin/python leads."""
     with open(config) as file:
         lines = file.readlines()
     kept = [

@@ -19,17 +19,36 @@ import stat
 import subprocess
 import sys
 
-from elf import Elf, NotElf
+from elf import Elf, NotElfError
 
 # What PEP 600 lets a wheel expect of any Linux machine. The C library's parts and the program loader must
 # be the machine's own: they only work together.
 ALLOWED = frozenset(
-    """
-    libc.so.6 libm.so.6 libdl.so.2 librt.so.1 libpthread.so.0 libutil.so.1 libresolv.so.2 libnsl.so.1
-    libanl.so.1 libmvec.so.1 libBrokenLocale.so.1 libthread_db.so.1 libgcc_s.so.1 libstdc++.so.6
-    libX11.so.6 libXext.so.6 libXrender.so.1 libICE.so.6 libSM.so.6 libGL.so.1
-    libglib-2.0.so.0 libgobject-2.0.so.0 libgthread-2.0.so.0
-    """.split()
+    [
+        "libc.so.6",
+        "libm.so.6",
+        "libdl.so.2",
+        "librt.so.1",
+        "libpthread.so.0",
+        "libutil.so.1",
+        "libresolv.so.2",
+        "libnsl.so.1",
+        "libanl.so.1",
+        "libmvec.so.1",
+        "libBrokenLocale.so.1",
+        "libthread_db.so.1",
+        "libgcc_s.so.1",
+        "libstdc++.so.6",
+        "libX11.so.6",
+        "libXext.so.6",
+        "libXrender.so.1",
+        "libICE.so.6",
+        "libSM.so.6",
+        "libGL.so.1",
+        "libglib-2.0.so.0",
+        "libgobject-2.0.so.0",
+        "libgthread-2.0.so.0",
+    ]
 )
 LOADER = re.compile(r"ld-linux.*\.so\.\d+$|ld64\.so\.\d+$|linux-vdso\.so\.\d+$")
 
@@ -136,7 +155,7 @@ class SystemLibraries(object):
                 try:
                     if Elf(candidate).machine == elf.machine:
                         return candidate
-                except NotElf:
+                except NotElfError:
                     # A linker script that goes by a library's name.
                     continue
         return None
@@ -150,7 +169,7 @@ def elf_files(tree):
             if stat.S_ISREG(os.lstat(path).st_mode):
                 try:
                     elf = Elf(path)
-                except NotElf:
+                except NotElfError:
                     continue
                 if elf.is_dynamic:
                     yield elf
