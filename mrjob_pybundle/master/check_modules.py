@@ -1,0 +1,62 @@
+"""Imports what every bundle's Python must have, and checks that it all comes out of the bundle.
+
+    check_modules.py PYTHON_DIRECTORY
+
+The last line of stderr names what is missing.
+"""
+
+from __future__ import print_function
+
+import os
+import sys
+
+from shared_libraries import is_allowed
+
+MODULES = ["ssl", "hashlib", "sqlite3", "zlib", "bz2", "ctypes", "readline", "uuid", "curses"]
+
+
+def main():
+    root = os.path.realpath(sys.argv[1])
+    modules = MODULES + (["lzma", "_uuid"] if sys.version_info >= (3, 7) else [])
+    missing = [name for name in modules if not can_import(name)]
+    # hashlib imports without OpenSSL as well, and then lacks whatever OpenSSL alone has.
+    if not can_hash_with_openssl():
+        missing.append("_hashlib")
+    if missing:
+        print("missing: " + ", ".join(missing), file=sys.stderr)
+        return 1
+    strangers = sorted(path for path in loaded_libraries() if not path.startswith(root + os.sep))
+    strangers = [path for path in strangers if not is_allowed(os.path.basename(path))]
+    if strangers:
+        print("loaded from outside the bundle: " + ", ".join(strangers), file=sys.stderr)
+        return 1
+    print("all there: " + ", ".join(modules))
+    return 0
+
+
+def can_import(name):
+    try:
+        __import__(name)
+    except ImportError as error:
+        print("%s: %s" % (name, error), file=sys.stderr)
+        return False
+    return True
+
+
+def can_hash_with_openssl():
+    try:
+        import _hashlib
+    except ImportError as error:
+        print("_hashlib: %s" % error, file=sys.stderr)
+        return False
+    return len(_hashlib.openssl_sha256(b"bundle").digest()) == 32
+
+
+def loaded_libraries():
+    with open("/proc/self/maps") as maps:
+        paths = set(line.split(None, 5)[5].rstrip("\n") for line in maps if len(line.split(None, 5)) == 6)
+    return [os.path.realpath(path) for path in paths if ".so" in os.path.basename(path)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,225 @@
+"""Puts an archive and its manifest into the cache.
+
+The archive first, named by its digest; then the manifest, by whose existence readers know that the archive is
+complete. Neither replaces what another build has published in the meantime.
+
+Takes any boto3: conditional writes go in as a header, since botocore knows them as parameters only since
+2024, and the last one for Python 2.7 is older.
+"""
+
+from __future__ import print_function
+
+import argparse
+import hashlib
+import io
+import json
+import os
+import re
+import sys
+import time
+
+import boto3
+import botocore.config
+import botocore.exceptions
+
+TRIES = 8
+
+# What is written down of a build, and where it is to be found: all options take one value.
+OPTIONS = [
+    "key",
+    "cache-uri",
+    "archive",
+    "description",
+    "inputs",
+    "python-key",
+    "python-description",
+    "freeze",
+    "source-name",
+    "source-sha256",
+    "python-version",
+    "build-id",
+    "owner",
+    "cluster-id",
+    "os",
+    "arch",
+    "pybundle-version",
+    "seconds",
+    "rebuild",
+    "bucket-owner",
+]
+
+
+class RefusedError(Exception):
+    """S3 did not take it. The text says what and why."""
+
+
+def main():
+    options = parse_arguments()
+    try:
+        cache = Cache(options.cache_uri, options.bucket_owner)
+        archive = read_json(options.description)
+        publish(cache, options, archive)
+    except RefusedError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+        print("%s: %s" % (options.cache_uri, " ".join(str(error).split())), file=sys.stderr)
+        return 1
+    return 0
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kind", required=True, choices=["python", "venv"])
+    for name in OPTIONS:
+        parser.add_argument("--" + name, required=True)
+    return parser.parse_args()
+
+
+def publish(cache, options, archive):
+    base = "v1/%s/%s/" % (options.kind, options.key)
+    archive_key = base + archive["sha256"] + ".tar.gz"
+    with open(options.archive, "rb") as body:
+        if cache.create(archive_key, body, "application/gzip"):
+            print("published " + cache.uri(archive_key))
+        elif cache.digest(archive_key) == archive["sha256"]:
+            print("the same archive is there already: " + cache.uri(archive_key))
+        else:
+            print("replacing a damaged archive: " + cache.uri(archive_key))
+            cache.replace(archive_key, body, "application/gzip")
+
+    manifest_key = base + "manifest.json"
+    body = json.dumps(manifest(options, archive), indent=1, sort_keys=True).encode("utf-8")
+    if options.rebuild == "yes":
+        cache.replace(manifest_key, io.BytesIO(body), "application/json")
+        print("published " + cache.uri(manifest_key))
+    elif cache.create(manifest_key, io.BytesIO(body), "application/json"):
+        print("published " + cache.uri(manifest_key))
+    else:
+        published = json.loads(cache.read(manifest_key).decode("utf-8"))["build"]
+        # A PUT that S3 carried out and whose answer got lost is sent again, and then meets itself.
+        if published["id"] == options.build_id:
+            print("published " + cache.uri(manifest_key))
+        else:
+            print("build %(id)s of %(owner)s has published this key first; that one stays" % published)
+
+
+def manifest(options, archive):
+    result = {
+        "format": 1,
+        "kind": options.kind,
+        "key": options.key,
+        "archive": archive,
+        "inputs": read_json(options.inputs),
+        "build": {
+            "id": options.build_id,
+            "owner": options.owner,
+            "cluster_id": options.cluster_id or None,
+            "built_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "seconds": read_seconds(options.seconds),
+            "os": options.os,
+            "arch": options.arch,
+            "pybundle_version": options.pybundle_version,
+        },
+    }
+    if options.kind == "python":
+        import ssl
+
+        result["source"] = {"name": options.source_name, "sha256": options.source_sha256}
+        result["contents"] = {"python_version": options.python_version, "openssl": ssl.OPENSSL_VERSION}
+    else:
+        result["python"] = dict(read_json(options.python_description), key=options.python_key)
+        with open(options.freeze) as file:
+            result["contents"] = {"freeze": file.read().splitlines()}
+    return result
+
+
+def read_json(path):
+    with io.open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def read_seconds(path):
+    """{stage: seconds} from lines of "stage seconds"."""
+    with open(path) as file:
+        return dict((name, int(seconds)) for name, seconds in (line.split() for line in file))
+
+
+class Cache(object):
+    """A prefix in a bucket, and what publishing does in it. Keys are relative to the prefix."""
+
+    def __init__(self, uri, bucket_owner):
+        match = re.match(r"s3://([^/]+)/?(.*)$", uri, re.DOTALL)
+        self.bucket, prefix = match.group(1), match.group(2).rstrip("/")
+        self.prefix = prefix + "/" if prefix else ""
+        self.owner = {"ExpectedBucketOwner": bucket_owner} if bucket_owner else {}
+        region = bucket_region(self.bucket)
+        self.client = make_client(region)
+        self.if_none_match = False
+        self.client.meta.events.register("before-sign.s3.PutObject", self._add_condition)
+
+    def uri(self, key):
+        return "s3://%s/%s%s" % (self.bucket, self.prefix, key)
+
+    def create(self, key, body, content_type):
+        """Put the object unless there is one: then return False, and leave it as it is."""
+        for attempt in range(TRIES):
+            try:
+                self._put(key, body, content_type, if_none_match=True)
+                return True
+            except botocore.exceptions.ClientError as error:
+                code = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+                if code == 412:
+                    return False
+                # Somebody else is creating or deleting it at this moment: S3 asks to try again.
+                if code != 409:
+                    raise
+                time.sleep(min(0.2 * 2**attempt, 5))
+        raise RefusedError("%s: others keep writing it at the same time" % self.uri(key))
+
+    def replace(self, key, body, content_type):
+        self._put(key, body, content_type, if_none_match=False)
+
+    def read(self, key):
+        return self._get(key).read()
+
+    def digest(self, key):
+        digest, body = hashlib.sha256(), self._get(key)
+        for piece in iter(lambda: body.read(1 << 20), b""):
+            digest.update(piece)
+        return digest.hexdigest()
+
+    def _get(self, key):
+        return self.client.get_object(Bucket=self.bucket, Key=self.prefix + key, **self.owner)["Body"]
+
+    def _put(self, key, body, content_type, if_none_match):
+        body.seek(0)
+        self.if_none_match = if_none_match
+        self.client.put_object(
+            Bucket=self.bucket, Key=self.prefix + key, Body=body, ContentType=content_type, **self.owner
+        )
+
+    def _add_condition(self, request, **_):
+        if self.if_none_match:
+            request.headers["If-None-Match"] = "*"
+
+
+def make_client(region):
+    # Old botocore does not know these variables.
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    config = botocore.config.Config(retries={"max_attempts": 10}, connect_timeout=20, read_timeout=120)
+    return boto3.client("s3", region_name=region, endpoint_url=endpoint or None, config=config)
+
+
+def bucket_region(bucket):
+    """The region to sign for: S3 names it in every answer about a bucket, a refusal included."""
+    try:
+        response = make_client(os.environ.get("AWS_REGION") or "us-east-1").head_bucket(Bucket=bucket)
+    except botocore.exceptions.ClientError as error:
+        response = error.response
+    headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return headers.get("x-amz-bucket-region") or os.environ.get("AWS_REGION") or "us-east-1"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""Makes a virtual environment work wherever it lies, as long as the Python lies beside it.
+
+    relocate.py --root ROOT
+
+ROOT holds py/ (the compiled Python) and venv/. Can run again, for what has been installed since.
+"""
+
+from __future__ import print_function
+
+import argparse
+import os
+import re
+import stat
+import sys
+
+# To sh, the second line is a command that never returns. To Python, it and the third are one string.
+TRAMPOLINE = b"""#!/bin/sh
+'''exec' "$(dirname -- "$(readlink -f -- "$0")")/python" "$0" "$@"
+' '''
+"""
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--root", required=True)
+    root = os.path.realpath(parser.parse_args().root)
+    venv = os.path.join(root, "venv")
+    link_interpreter(venv)
+    forget_home(os.path.join(venv, "pyvenv.cfg"))
+    for name in os.listdir(os.path.join(venv, "bin")):
+        rewrite_script(os.path.join(venv, "bin", name), root)
+    problems = list(things_left_behind(root, venv))
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return 1 if problems else 0
+
+
+def link_interpreter(venv):
+    """Let bin/python lead to the Python beside the virtual environment, and its other names to it."""
+    version = "%d.%d" % sys.version_info[:2]
+    for name in ("python", "python" + version[0], "python" + version):
+        target = "../../py/bin/python" + version if name == "python" else "python"
+        path = os.path.join(venv, "bin", name)
+        if not os.path.islink(path) or os.readlink(path) != target:
+            if os.path.lexists(path):
+                os.remove(path)
+            os.symlink(target, path)
+
+
+def forget_home(config):
+    """Without `home`, Python looks for its standard library where bin/python leads."""
+    with open(config) as file:
+        lines = file.readlines()
+    kept = [
+        line for line in lines if line.split("=")[0].strip() in ("include-system-site-packages", "version")
+    ]
+    with open(config, "w") as file:
+        file.writelines(kept)
+
+
+def rewrite_script(path, root):
+    """If *path* is a script for the Python below *root*, make it find that from its own place."""
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        return
+    with open(path, "rb") as file:
+        text = file.read()
+    # Either "#!<python>", or what pip writes when that is too long for the kernel.
+    header = re.match(
+        rb"#!/bin/sh\n'''exec' (?P<python>[^\n]*) \"\$0\" \"\$@\"\n' '''\n|#!(?P<direct>[^\n]*)\n", text
+    )
+    if header is None:
+        return
+    python = header.group("python") or header.group("direct") or b""
+    places = [place.encode("utf-8") for place in set((root, os.path.join(root, "venv")))]
+    if not any(place + b"/" in python for place in places) or b"python" not in os.path.basename(python):
+        return
+    with open(path, "wb") as file:
+        file.write(TRAMPOLINE + text[header.end() :])
+
+
+def things_left_behind(root, venv):
+    """What points out of the virtual environment to a place that nodes don't have."""
+    for directory, names, files in os.walk(venv):
+        for name in names + files:
+            path = os.path.join(directory, name)
+            if os.path.islink(path):
+                problem = check_link(path, root)
+                if problem:
+                    yield problem
+            elif name.endswith((".pth", ".egg-link")):
+                with open(path, "rb") as file:
+                    if os.path.dirname(root).encode("utf-8") in file.read():
+                        yield "%s leads to a directory of this build: install without --editable" % inside(
+                            path, root
+                        )
+
+
+def check_link(path, root):
+    """Make a link into the build relative; return what is wrong with one that leads elsewhere."""
+    target = os.readlink(path)
+    end = os.path.normpath(os.path.join(os.path.dirname(path), target))
+    if end == root or end.startswith(root + os.sep):
+        if os.path.isabs(target):
+            os.remove(path)
+            os.symlink(os.path.relpath(end, os.path.dirname(path)), path)
+        return None
+    return "%s is a symbolic link to %s, which is not in the bundle: copy what it leads to" % (
+        inside(path, root),
+        target,
+    )
+
+
+def inside(path, root):
+    return os.path.relpath(path, root)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
