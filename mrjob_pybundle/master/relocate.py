@@ -51,9 +51,7 @@ def forget_home(config):
     """Without `home`, Python looks for its standard library where bin/python leads."""
     with open(config) as file:
         lines = file.readlines()
-    kept = [
-        line for line in lines if line.split("=")[0].strip() in ("include-system-site-packages", "version")
-    ]
+    kept = [line for line in lines if line.split("=")[0].strip() in ("include-system-site-packages", "version")]
     with open(config, "w") as file:
         file.writelines(kept)
 
@@ -65,9 +63,7 @@ def rewrite_script(path, root):
     with open(path, "rb") as file:
         text = file.read()
     # Either "#!<python>", or what pip writes when that is too long for the kernel.
-    header = re.match(
-        rb"#!/bin/sh\n'''exec' (?P<python>[^\n]*) \"\$0\" \"\$@\"\n' '''\n|#!(?P<direct>[^\n]*)\n", text
-    )
+    header = re.match(rb"#!/bin/sh\n'''exec' (?P<python>[^\n]*) \"\$0\" \"\$@\"\n' '''\n|#!(?P<direct>[^\n]*)\n", text)
     if header is None:
         return
     python = header.group("python") or header.group("direct") or b""
@@ -90,9 +86,7 @@ def things_left_behind(root, venv):
             elif name.endswith((".pth", ".egg-link")):
                 with open(path, "rb") as file:
                     if os.path.dirname(root).encode("utf-8") in file.read():
-                        yield "%s leads to a directory of this build: install without --editable" % inside(
-                            path, root
-                        )
+                        yield "%s leads to a directory of this build: install without --editable" % inside(path, root)
 
 
 def check_link(path, root):
