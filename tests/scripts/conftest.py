@@ -1,0 +1,149 @@
+"""What the tests of the scripts share: an S3, the AWS CLI's way to it, and machines to run scripts on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parent.parent
+SOURCES = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mrjob-pybundle" / "sources"
+
+
+@dataclass(frozen=True)
+class Store:
+    """A bucket of its own in a real S3 server, and the environment in which `aws` and boto3 find it."""
+
+    bucket: str
+    endpoint: str
+    environment: dict[str, str]
+    client: Any = field(repr=False)
+
+    def uri(self, key: str) -> str:
+        return f"s3://{self.bucket}/{key}"
+
+    def put(self, key: str, body: bytes) -> str:
+        """Store *body* and return its URI."""
+        self.client.put_object(Bucket=self.bucket, Key=key, Body=body)
+        return self.uri(key)
+
+    def get(self, key: str) -> bytes:
+        body: bytes = self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        return body
+
+    def keys(self, prefix: str = "") -> list[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The endpoint of an S3 server on this machine's loopback."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+def make_store(endpoint: str) -> Store:
+    environment = {
+        **os.environ,
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    client = boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    bucket = f"bucket-{uuid.uuid4().hex[:12]}"
+    client.create_bucket(Bucket=bucket)
+    return Store(bucket, endpoint, environment, client)
+
+
+@pytest.fixture
+def store(s3_server: str) -> Store:
+    return make_store(s3_server)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Runs commands with directories of its own for /mnt, and for what they write to /opt, /usr, /var and /etc."""
+
+    directory: Path
+
+    @property
+    def mnt(self) -> Path:
+        return self.directory / "mnt"
+
+    @property
+    def opt(self) -> Path:
+        """What commands have written below /opt."""
+        return self.directory / "written" / "opt"
+
+    def command(self, *words: str) -> list[str]:
+        unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
+        return [*unshare, "bash", str(HERE / "own_machine.sh"), str(self.directory), *words]
+
+    def run(self, words: Sequence[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*words),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
+
+
+def make_machine(directory: Path) -> Machine:
+    directory.mkdir(parents=True, exist_ok=True)
+    machine = Machine(directory)
+    attempt = machine.run(["true"], dict(os.environ))
+    if attempt.returncode != 0:
+        pytest.skip(f"no mount namespaces with overlays here: {attempt.stderr.strip()}")
+    return machine
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return make_machine(tmp_path / "machine")
+
+
+@pytest.fixture(scope="session")
+def cpython_source() -> Path:
+    """The source tarball that the tests compile, fetched at most once in the life of this machine."""
+    script = REPOSITORY / "scripts" / "fetch-cpython-source.sh"
+    fetched = subprocess.run([script, "3.13.5", SOURCES], stdout=subprocess.PIPE, text=True)
+    assert fetched.returncode == 0, "see fetch-cpython-source's last line above"
+    return Path(fetched.stdout.strip())
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def tool(name: str) -> str:
+    """The path of a program that came with a Python package, or of the machine's."""
+    path = shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    assert path is not None, f"{name} is not installed"
+    return path
