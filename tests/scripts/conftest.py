@@ -87,7 +87,7 @@ def store(s3_server: str) -> Store:
 
 @dataclass(frozen=True)
 class Machine:
-    """Runs commands with directories of its own for /mnt, and for what they write to /opt, /usr, /var and /etc."""
+    """Runs commands with a /mnt of its own, and with copies of /opt, /usr, /var and /etc to write to."""
 
     directory: Path
 
@@ -101,8 +101,9 @@ class Machine:
         return self.directory / "written" / "opt"
 
     def command(self, *words: str) -> list[str]:
-        unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
-        return [*unshare, "bash", str(HERE / "own_machine.sh"), str(self.directory), *words]
+        become_root = [] if os.geteuid() == 0 else ["--map-root-user"]
+        script = str(HERE / "own_machine.sh")
+        return ["unshare", "--mount", *become_root, "bash", script, str(self.directory), *words]
 
     def run(self, words: Sequence[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
