@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import select
 import shutil
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -148,3 +150,18 @@ def tool(name: str) -> str:
     path = shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     assert path is not None, f"{name} is not installed"
     return path
+
+
+def wait_for_line(fifo: Path) -> str:
+    """The first line that somebody writes into *fifo*; fails after two minutes."""
+    descriptor = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor) as stream:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            select.select([stream], [], [], 1)
+            line = stream.readline()
+            if line:
+                return line
+            # End of file until the writer has opened it.
+            time.sleep(0.02)
+    raise AssertionError(f"nobody wrote into {fifo}")

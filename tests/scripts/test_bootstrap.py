@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import select
 import shlex
 import signal
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -19,7 +17,7 @@ import pytest
 
 from mrjob_pybundle.templates import render
 
-from .conftest import Machine, Store, sha256, tool
+from .conftest import Machine, Store, sha256, tool, wait_for_line
 
 ID = "0123456789abcdef0123"
 UNPACKED = 1 << 20
@@ -316,18 +314,3 @@ def test_names_in_the_cache_may_be_anything(machine: Machine, store: Store, pref
     assert (done.returncode, done.stderr) == (0, "")
     assert not (machine.mnt / "oops").exists()
     node.assert_ready()
-
-
-def wait_for_line(fifo: Path) -> str:
-    """The first line that somebody writes into *fifo*; fails after a minute."""
-    descriptor = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    with os.fdopen(descriptor) as stream:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            select.select([stream], [], [], 1)
-            line = stream.readline()
-            if line:
-                return line
-            # End of file until the writer has opened it.
-            time.sleep(0.02)
-    raise AssertionError(f"nobody wrote into {fifo}")
