@@ -9,6 +9,7 @@ understand, it refuses. Needs the extra ``sandbox`` of this package.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -162,28 +163,41 @@ def run(directory: Path, nodes: int, command: list[str]) -> int:
 
     :raises SandboxError: the sandbox cannot start, or there is no such command.
     """
-    with Sandbox(directory, nodes) as sandbox:
+    with _Signals() as signals, Sandbox(directory, nodes) as sandbox:
         try:
-            process = subprocess.Popen(command, env=sandbox.environment)
+            signals.process = subprocess.Popen(command, env=sandbox.environment)
         except OSError as error:
             raise SandboxError(f"cannot run {command[0]}: {error.strerror}") from None
-        # Handlers, not SIG_IGN, which the command would inherit.
-        before = {
-            signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
-            signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM)),
-        }
-        try:
-            status = process.wait()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        status = signals.process.wait()
     return status if status >= 0 else 128 - status
+
+
+class _Signals:
+    """Until the command runs, signals end the sandbox; from then on they are for the command."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Signals:
+        # Handlers, not SIG_IGN, which the command would inherit.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def _handle(self, number: int, _: Any) -> None:
+        if self.process is None:
+            raise SystemExit(128 + number)
+        if number == signal.SIGTERM:
+            self.process.send_signal(number)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
 
 def _mrjob_conf(nodes: int, environment: Mapping[str, str]) -> str:
     """An mrjob.conf on top of the user's own."""
-    import yaml
-
     own = [
         path
         for path in (environment.get("MRJOB_CONF"), Path.home() / ".mrjob.conf", Path("/etc/mrjob.conf"))
@@ -201,7 +215,7 @@ def _mrjob_conf(nodes: int, environment: Mapping[str, str]) -> str:
             "image_id": _image_id(),
         }
     }
-    return yaml.safe_dump(conf, sort_keys=False)
+    return json.dumps(conf, indent=2) + "\n"  # which is YAML, too
 
 
 def _image_id() -> str:

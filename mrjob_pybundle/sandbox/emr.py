@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 import threading
 import time
@@ -124,9 +125,10 @@ class _End:
 
 
 def finish(step: Step, state: str, reason: str = "") -> None:
-    step.end_date_time = utcnow()
+    moto_step: Any = step  # moto reads attributes that it doesn't declare
+    moto_step.end_date_time = utcnow()
     if reason:
-        step.last_state_change_reason = reason
+        moto_step.last_state_change_reason = reason
     step.state = state
 
 
@@ -156,7 +158,9 @@ class LivingEmr(ElasticMapReduceBackend):
             )
         if self._stopping:
             raise ValidationException("The sandbox is stopping")
-        return LivingCluster(self, **kwargs)
+        living_cluster: Any = LivingCluster  # moto leaves methods abstract that only CloudFormation calls
+        cluster: Cluster = living_cluster(self, **kwargs)
+        return cluster
 
     def add_applications(self, cluster_id: str, applications: list[dict[str, Any]]) -> None:
         cluster = self.describe_cluster(cluster_id)
@@ -180,8 +184,8 @@ class LivingEmr(ElasticMapReduceBackend):
     def _add_missing_instances(self, cluster: LivingCluster) -> None:
         """Instances for clusters that were not described by instance groups, where moto makes none."""
         if not cluster.instance_groups:
-            group = {"instance_count": 1, "instance_role": "MASTER", "instance_type": "m5.xlarge"}
-            self.add_instance_groups(cluster.id, [group])
+            master = {"instance_count": 1, "instance_role": "MASTER", "instance_type": "m5.xlarge"}
+            self.add_instance_groups(cluster.id, [master])
         if not cluster.ec2_instances:
             for group in cluster.instance_groups:
                 shape = {"instance_count": group.num_instances, "instance_type": group.instance_type}
@@ -210,6 +214,8 @@ class _Life:
         self._nodes: dict[str, Node] = {}
         self._created = time.time()
         self._applications = 0
+        self._failed = False
+        self._stop_lock = threading.Lock()
         self._hdfs = HdfsStorage(self._directory / "hdfs")
         self._s3 = S3Storage(machine.s3_client)
         self._uploader: LogUploader | None = None
@@ -231,6 +237,8 @@ class _Life:
         finally:
             self._stop_nodes()
             self._upload_logs()
+            for node in self._nodes.values():
+                shutil.rmtree(node.directory, ignore_errors=True)
             end = cluster.ending
             assert end is not None
             with cluster.changed:
@@ -273,8 +281,9 @@ class _Life:
         threading.Thread(target=stop_when_ending, daemon=True).start()
 
     def _stop_nodes(self) -> None:
-        for node in list(self._nodes.values()):
-            node.stop()
+        with self._stop_lock:
+            for node in list(self._nodes.values()):
+                node.stop()
 
     def _role(self, role: str) -> list[tuple[str, Node]]:
         return [
@@ -317,10 +326,10 @@ class _Life:
             controller.write(f"INFO Executing bootstrap action '{action.name}': {action.script_path}")
             try:
                 steps.run_script(node, str(action.script_path), list(action.args or []), logs)
-            except steps.ScriptMissing:
+            except steps.ScriptMissingError:
                 controller.write("ERROR Download failed")
                 return f"bootstrap action {number} could not be downloaded from S3"
-            except steps.StepFailed as failure:
+            except steps.StepError as failure:
                 controller.write(f"ERROR Execution failed: {failure}")
                 return f"bootstrap action {number} returned a non-zero return code"
             controller.write("INFO Execution ended with ret val 0")
@@ -360,7 +369,7 @@ class _Life:
         place = steps.StepPlace(self._role("MASTER")[0][1], logs, self._streaming_place)
         try:
             steps.run(step.jar, list(step.args or []), place)
-        except steps.StepFailed as failure:
+        except steps.StepError as failure:
             with (logs / "stderr").open("a", encoding="utf-8") as stderr:
                 stderr.write(f"{failure}\n")
             controller.write(f"WARN Step failed: {failure}")
@@ -378,12 +387,14 @@ class _Life:
             FileSystems(self._s3, self._hdfs),
             self._directory / "shuffle" / application_id,
             self._logs / "containers" / application_id,
+            self._logs / "hadoop-mapreduce" / "history",
         )
 
     def _end_step(self, step: Step, failed: bool) -> None:
         """Decide what the end of *step* means for the cluster, then let it be seen."""
         cluster = self.cluster
         state = "FAILED" if failed else "COMPLETED"
+        self._failed = self._failed or failed
         if failed and step.action_on_failure in ("TERMINATE_CLUSTER", "TERMINATE_JOB_FLOW"):
             cluster.end(
                 _End("TERMINATED_WITH_ERRORS", "STEP_FAILURE", "Shut down as step failed"), but_not=step
@@ -406,7 +417,8 @@ class _Life:
             )
             cluster.enter("WAITING", message)
         else:
-            cluster.end(_End("TERMINATED", "ALL_STEPS_COMPLETED", "Steps completed"), but_not=but_not)
+            message = "Steps completed with errors" if self._failed else "Steps completed"
+            cluster.end(_End("TERMINATED", "ALL_STEPS_COMPLETED", message), but_not=but_not)
 
     def _upload_logs(self) -> None:
         if self._uploader is None:

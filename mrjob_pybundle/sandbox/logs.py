@@ -6,6 +6,7 @@ mrjob reads them as it would read EMR's: IDs, counters and the cause of a failur
 from __future__ import annotations
 
 import gzip
+import json
 import threading
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -51,6 +52,43 @@ def counters_message(counters: Counters) -> str:
         lines.append(f"\t{group}")
         lines.extend(f"\t\t{name}={amount}" for name, amount in sorted(counters[group].items()))
     return "\n".join(lines)
+
+
+class JobHistory:
+    """A job's history file, one JSON event a line: it says which container an attempt ran in."""
+
+    def __init__(self, directory: Path, job_id: str) -> None:
+        now = datetime.now(timezone.utc)
+        day = directory / now.strftime("%Y/%m/%d/000000")
+        day.mkdir(parents=True, exist_ok=True)
+        self._path = day / f"{job_id}-{int(now.timestamp() * 1000)}-hadoop-streamjob.jhist"
+        self._path.write_text("Avro-Json\n", encoding="utf-8")
+        self._lock = threading.Lock()
+
+    def attempt_started(self, kind: str, attempt_id: str, container_id: str) -> None:
+        event = {"attemptId": attempt_id, "containerId": container_id}
+        self._append(f"{kind}_ATTEMPT_STARTED", "TaskAttemptStarted", event)
+
+    def attempt_failed(self, kind: str, task_id: str, attempt_id: str, error: str) -> None:
+        event = {"taskid": task_id, "attemptId": attempt_id, "error": error, "status": "FAILED"}
+        self._append(f"{kind}_ATTEMPT_FAILED", "TaskAttemptUnsuccessfulCompletion", event)
+
+    def job_finished(self, job_id: str, counters: Counters) -> None:
+        groups = [
+            {
+                "name": group,
+                "displayName": group,
+                "counts": [{"name": n, "displayName": n, "value": v} for n, v in sorted(amounts.items())],
+            }
+            for group, amounts in sorted(counters.items())
+        ]
+        event = {"jobid": job_id, "totalCounters": {"name": "TOTAL_COUNTERS", "groups": groups}}
+        self._append("JOB_FINISHED", "JobFinished", event)
+
+    def _append(self, kind: str, event_class: str, event: Mapping[str, Any]) -> None:
+        record = {"type": kind, "event": {f"org.apache.hadoop.mapreduce.jobhistory.{event_class}": event}}
+        with self._lock, self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
 
 
 class LogUploader:

@@ -7,6 +7,7 @@ Where the machine allows no namespaces, a node is only a clean environment and a
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -17,7 +18,9 @@ import threading
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
+
+from mrjob_pybundle.templates import render_text
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -51,7 +54,7 @@ class NodeError(Exception):
 class Node:
     """One machine of a cluster.
 
-    *directory* holds all that it writes. *environment* is what its processes get, besides what every node has.
+    *directory* holds all that it writes. *environment* is what its processes get besides what every node has.
     """
 
     def __init__(self, directory: Path, tools: Path, environment: Mapping[str, str]) -> None:
@@ -209,7 +212,8 @@ class PlainNode(Node):
 def kill(process: subprocess.Popen[bytes]) -> None:
     """End *process*, started in a session of its own, and all of its process group; reap it."""
     if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # another thread has just waited for it
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -228,7 +232,7 @@ def _processes_with(marker: bytes) -> list[int]:
 
 
 def passed_through() -> dict[str, str]:
-    """The settings of this machine's environment that nodes inherit: how package clients reach the network."""
+    """What nodes inherit of this machine's environment: how package clients reach the network."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -245,7 +249,7 @@ def visible_paths(tools: Path, environment: Mapping[str, str]) -> list[Path]:
     candidates = {path.resolve() for path in wanted if path.exists()} | {p for p in wanted if p.exists()}
     visible: list[Path] = []
     for path in sorted(candidates, key=lambda path: len(path.parts)):
-        is_there = any(path.is_relative_to(top) for top in (*_OVERLAID, *visible))
+        is_there = any(path.is_relative_to(top) for top in [*map(Path, _OVERLAID), *visible])
         if not is_there and str(path) not in (*_REPLACED, "/") and path != Path("/home/hadoop"):
             visible.append(path)
     return visible
@@ -263,13 +267,11 @@ def install_tools(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     ours = resources.files(__package__)
     for name in ("sudo", "shutdown"):
-        _write_executable(directory / name, ours.joinpath("bin", name).read_text(encoding="utf-8"))
+        _write_executable(directory / name, ours.joinpath(f"bin/{name}").read_text(encoding="utf-8"))
     for name in ("poweroff", "halt"):
         shutil.copy(directory / "shutdown", directory / name)
-    aws = ours.joinpath("bin", "aws.sh.tmpl").read_text(encoding="utf-8")
-    values: dict[str, Any] = {"PYTHON": sys.executable, "SITE": str(_awscli_directory())}
-    from mrjob_pybundle.templates import render_text
-
+    aws = ours.joinpath("bin/aws.sh.tmpl").read_text(encoding="utf-8")
+    values = {"PYTHON": sys.executable, "SITE": str(_awscli_directory())}
     _write_executable(directory / "aws", render_text(aws, values))
     _write_executable(directory / "node.sh", ours.joinpath("node.sh").read_text(encoding="utf-8"))
 

@@ -162,8 +162,7 @@ class DurableS3(S3Backend):
             self._retired.popleft().unlink(missing_ok=True)
 
     def _load_bucket(self, bucket_directory: Path) -> None:
-        bucket = FakeBucket(bucket_directory.name, self.account_id, "us-east-1")
-        self.buckets[bucket.name] = bucket
+        bucket = self.create_bucket(bucket_directory.name, "us-east-1")
         blobs = set()
         for record_path in sorted((bucket_directory / "keys").glob("*.json")):
             record = json.loads(record_path.read_text(encoding="utf-8"))

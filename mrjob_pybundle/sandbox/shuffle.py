@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 Record = tuple[bytes, bytes]
-SortKey = Callable[[bytes], object]
+SortKey = Callable[[bytes], Any]
 _CHUNK = 1 << 18
 
 
@@ -105,7 +106,7 @@ _KEY_OPTION = re.compile(r"-k(\d+)(?:\.(\d+))?([nr]*)(?:,(\d+)(?:\.(\d+))?([nr]*
 
 
 def parse_key_fields(options: str) -> list[KeyField]:
-    """``-k1,1 -k2nr`` and global ``-n``, ``-r``, as ``KeyFieldBasedComparator`` and ``-Partitioner`` take them.
+    """``-k1,1 -k2nr``, and ``-n`` and ``-r`` for all: options of KeyFieldBasedComparator and -Partitioner.
 
     :raises ValueError: something else.
     """
@@ -163,8 +164,8 @@ def _string_hash(key: bytes) -> int:
 def field_sort_key(fields: list[KeyField], separator: bytes) -> SortKey:
     """A sort key that orders keys as ``KeyFieldBasedComparator`` does."""
 
-    def sort_key(key: bytes) -> object:
-        parts: list[object] = []
+    def sort_key(key: bytes) -> list[Any]:
+        parts: list[Any] = []
         for field in fields:
             part = field.slice(key, separator) or b""
             value: float | bytes = _number(part) if field.numeric else part
@@ -185,10 +186,10 @@ def _number(text: bytes) -> float:
 
 @dataclass(frozen=True, order=False)
 class _Reversed:
-    value: object
+    value: Any
 
     def __lt__(self, other: _Reversed) -> bool:
-        return other.value < self.value  # type: ignore[operator]
+        return bool(other.value < self.value)
 
 
 def sorted_records(records: Iterable[Record], sort_key: SortKey | None) -> list[Record]:

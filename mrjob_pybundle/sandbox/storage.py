@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
+import io
 import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 
 class StorageError(Exception):
@@ -106,8 +107,6 @@ class HdfsStorage:
         found = []
         for path in self._directory.rglob("*"):
             if path.is_file():
-                from urllib.parse import unquote
-
                 name = "/".join(unquote(part) for part in path.relative_to(self._directory).parts)
                 if name.startswith(prefix.path):
                     found.append(StoredFile(Uri("hdfs", "", name), path.stat().st_size))
@@ -116,7 +115,7 @@ class HdfsStorage:
     def open(self, uri: Uri, start: int = 0, end: int | None = None) -> IO[bytes]:
         file = self._path(uri).open("rb")
         file.seek(start)
-        return file if end is None else _Window(file, end - start)  # type: ignore[return-value]
+        return file if end is None else io.BufferedReader(_Window(file, end - start))
 
     def put(self, uri: Uri, source: Path) -> None:
         target = self._path(uri)
@@ -124,20 +123,25 @@ class HdfsStorage:
         shutil.copyfile(source, target)
 
 
-class _Window:
+class _Window(io.RawIOBase):
     """The next *size* bytes of *file*."""
 
     def __init__(self, file: IO[bytes], size: int) -> None:
         self._file = file
         self._left = size
 
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(self._left if size < 0 else min(size, self._left))
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(min(len(buffer), self._left))
         self._left -= len(data)
-        return data
+        buffer[: len(data)] = data
+        return len(data)
 
     def close(self) -> None:
         self._file.close()
+        super().close()
 
 
 class FileSystems:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import heapq
+import itertools
 import os
 import shutil
 import subprocess
@@ -19,20 +20,20 @@ from pathlib import Path
 from typing import IO, Any
 
 from mrjob_pybundle.sandbox import shuffle
-from mrjob_pybundle.sandbox.logs import LogFile, counters_message
+from mrjob_pybundle.sandbox.logs import JobHistory, LogFile, counters_message
 from mrjob_pybundle.sandbox.nodes import Node, NodeError, kill
 from mrjob_pybundle.sandbox.shuffle import Record
 from mrjob_pybundle.sandbox.storage import FileSystems, StorageError, StoredFile, Uri
-from mrjob_pybundle.sandbox.streaming_options import OptionRefused, StreamingJob
+from mrjob_pybundle.sandbox.streaming_options import StreamingJob, StreamingOptionError
 
 _SPLIT_BYTES = 32 << 20
 _FRAMEWORK = "Map-Reduce Framework"
 _JOB_COUNTERS = "Job Counters "
 _JOB = "org.apache.hadoop.mapreduce.Job"
-_COMPRESSED = {".gz": gzip.open, ".bz2": bz2.open}
+_COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open}
 
 
-class JobFailed(Exception):
+class JobError(Exception):
     """A task failed for good, or the job could not begin."""
 
 
@@ -47,13 +48,14 @@ class Split:
 
 @dataclass
 class Place:
-    """Where a job runs: its IDs, its nodes and their storage, and the directory of its containers' logs."""
+    """Where a job runs: its IDs, its nodes, their storage, and directories for its logs."""
 
     application_id: str
     nodes: list[Node]
     storage: FileSystems
     scratch: Path
     container_logs: Path
+    history_logs: Path
     containers: int = 1
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -70,14 +72,14 @@ class Place:
 def run(job: StreamingJob, place: Place, syslog: LogFile) -> None:
     """Run *job* to its end.
 
-    :raises JobFailed: with the reason that belongs on the step's stderr.
+    :raises JobError: with the reason that belongs on the step's stderr.
     """
     try:
         splits = _prepare(job, place, syslog)
         _Run(job, place, syslog).run(splits)
-    except (StorageError, OptionRefused) as error:
+    except (StorageError, StreamingOptionError) as error:
         syslog.client("org.apache.hadoop.streaming.StreamJob", f"Error Launching job : {error}", "ERROR")
-        raise JobFailed(f"Error Launching job : {error}\nStreaming Command Failed!") from None
+        raise JobError(f"Error Launching job : {error}\nStreaming Command Failed!") from None
 
 
 def _prepare(job: StreamingJob, place: Place, syslog: LogFile) -> list[Split]:
@@ -133,10 +135,10 @@ def _line_splits(storage: FileSystems, file: StoredFile, lines: int) -> Iterator
     boundaries = [0, *ends[lines - 1 :: lines]]
     if ends and boundaries[-1] != ends[-1]:
         boundaries.append(ends[-1])
-    yield from (Split(file, start, end) for start, end in zip(boundaries, boundaries[1:], strict=False))
+    yield from (Split(file, start, end) for start, end in itertools.pairwise(boundaries))
 
 
-class _TaskFailed(Exception):
+class _TaskError(Exception):
     pass
 
 
@@ -150,6 +152,7 @@ class _Run:
         self.output = Uri.parse(job.output)
         self.counters: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         self._counters_lock = threading.Lock()
+        self._history = JobHistory(place.history_logs, place.job_id)
         sort_fields = job.sort_fields
         self._sort_key = shuffle.field_sort_key(list(sort_fields), job.key_separator) if sort_fields else None
 
@@ -167,22 +170,19 @@ class _Run:
             self.syslog.client(_JOB, " map 100% reduce 0%")
             self._all(self._reduce, [(number, len(splits)) for number in range(job.reduces)])
             self.syslog.client(_JOB, " map 100% reduce 100%")
-        except _TaskFailed as failure:
+        except _TaskError as failure:
             self.syslog.client(
                 _JOB, f"Job {place.job_id} failed with state FAILED due to: Task failed {failure}"
             )
             self._log_counters()
             self.syslog.client("org.apache.hadoop.streaming.StreamJob", "Job not successful!", "ERROR")
-            raise JobFailed("Streaming Command Failed!") from None
+            raise JobError("Streaming Command Failed!") from None
         finally:
             shutil.rmtree(place.scratch, ignore_errors=True)
-        success = self.place.container_logs / ".success"
-        success.parent.mkdir(parents=True, exist_ok=True)
-        success.write_bytes(b"")
-        place.storage.of(self.output).put(self.output / "_SUCCESS", success)
-        success.unlink()
+        place.storage.of(self.output).put(self.output / "_SUCCESS", Path(os.devnull))
         self.syslog.client(_JOB, f"Job {place.job_id} completed successfully")
         self._log_counters()
+        self._history.job_finished(place.job_id, self.counters)
         self.syslog.client("org.apache.hadoop.streaming.StreamJob", f"Output directory: {job.output}")
 
     def _all(self, task: Callable[[Any], None], arguments: list[Any]) -> None:
@@ -265,7 +265,7 @@ class _Run:
             return
         storage = self.place.storage.of(uri)
         with storage.open(uri, split.start, None if opener else split.end) as stream:
-            content: IO[bytes] = opener(stream) if opener else stream  # type: ignore[assignment, operator]
+            content: IO[bytes] = opener(stream) if opener else stream
             offset = split.start
             for line in shuffle.read_lines(content.read):
                 yield offset, line
@@ -336,30 +336,32 @@ class _Run:
         for attempt_number in range(allowed):
             task = _Task(self, node, kind, number, attempt_number)
             self.count(_JOB_COUNTERS, f"Launched {name} tasks")
+            self._history.attempt_started(name.upper(), task.attempt_id, task.container_id)
             try:
                 attempt(task)
-            except _AttemptFailed as failure:
+            except _AttemptError as failure:
                 task.fail(str(failure))
+                self._history.attempt_failed(name.upper(), task.task_id, task.attempt_id, str(failure))
                 self.count(_JOB_COUNTERS, f"Failed {name} tasks")
                 self.syslog.client(_JOB, f"Task Id : {task.attempt_id}, Status : FAILED\n{failure}")
             except NodeError as error:
-                raise _TaskFailed(f"{task.task_id}: {error}") from None
+                raise _TaskError(f"{task.task_id}: {error}") from None
             else:
                 for (group, counter), amount in task.counts.items():
                     self.count(group, counter, amount)
                 return
             finally:
                 task.clean_up()
-        raise _TaskFailed(task.task_id)
+        raise _TaskError(task.task_id)
 
 
-class _AttemptFailed(Exception):
+class _AttemptError(Exception):
     """The message is what Hadoop would log, with its Java stack trace."""
 
 
-def _subprocess_failed(code: int) -> _AttemptFailed:
+def _subprocess_failed(code: int) -> _AttemptError:
     status = code if code >= 0 else 128 - code
-    return _AttemptFailed(
+    return _AttemptError(
         "Error: java.lang.RuntimeException: PipeMapRed.waitOutputThreads(): subprocess failed with code"
         f" {status}\n\tat org.apache.hadoop.streaming.PipeMapRed.waitOutputThreads(PipeMapRed.java:326)"
     )
@@ -423,7 +425,7 @@ class _Task:
     def pipe(self, command: str, lines: Iterable[bytes]) -> Iterator[bytes]:
         """Run *command*, feed it *lines*, yield the lines that it writes.
 
-        :raises _AttemptFailed: at the end, if its exit status isn't 0.
+        :raises _AttemptError: at the end, if its exit status isn't 0.
         """
         argv = shuffle.split_command(command)
         working = self.node.host_path(self.directory)
@@ -439,7 +441,9 @@ class _Task:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
         problems: list[BaseException] = []
         feeder = threading.Thread(target=self._feed, args=(process.stdin, lines, problems))
         listener = threading.Thread(target=self._listen, args=(process.stderr,))
@@ -560,7 +564,7 @@ def _read_records(path: Path) -> Iterator[Record]:
 def _open_output(path: Path, suffix: str) -> Any:
     if suffix == ".deflate":
         return _Deflate(path)
-    return {"": Path.open, ".gz": gzip.open, ".bz2": bz2.open}[suffix](path, "wb")
+    return _COMPRESSED[suffix](path, "wb") if suffix else path.open("wb")
 
 
 class _Deflate:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from mrjob_pybundle.sandbox.shuffle import KeyField, parse_key_fields
 
 
-class OptionRefused(Exception):
+class StreamingOptionError(Exception):
     """The command line is wrong, or asks for something that this engine doesn't have."""
 
 
@@ -114,7 +114,7 @@ class StreamingJob:
 def parse(args: Sequence[str]) -> StreamingJob:
     """Understand the arguments that follow ``hadoop-streaming``.
 
-    :raises OptionRefused: with a message that names the option.
+    :raises StreamingOptionError: with a message that names the option.
     """
     generic, rest = _generic_options(list(args))
     options = _streaming_options(rest)
@@ -124,7 +124,7 @@ def parse(args: Sequence[str]) -> StreamingJob:
 
     for required in ("-input", "-output"):
         if not options.get(required):
-            raise OptionRefused(f"Required argument: {required} <name>")
+            raise StreamingOptionError(f"Required argument: {required} <name>")
     reducer = _command(options, "-reducer")
     settings = _Settings(conf)
     reduces = settings.integer("mapreduce.job.reduces", 1)
@@ -180,14 +180,14 @@ def _generic_options(args: list[str]) -> tuple[dict[str, list[tuple[str, str]]],
             args = args[1:]
         elif name in found:
             if len(args) < 2:
-                raise OptionRefused(f"Missing argument for option: {name}")
+                raise StreamingOptionError(f"Missing argument for option: {name}")
             if name == "-D":
                 found["-D"].append(_assignment("-D", args[1]))
             else:
                 found[name] += [(uri, "") for uri in args[1].split(",")]
             args = args[2:]
         elif name in ("-libjars", "-conf", "-fs", "-jt", "-tokenCacheFile"):
-            raise OptionRefused(f"the sandbox's streaming engine has no {name}: it runs no Java")
+            raise StreamingOptionError(f"the sandbox's streaming engine has no {name}: it runs no Java")
         else:
             break
     return found, args
@@ -208,11 +208,13 @@ def _streaming_options(args: list[str]) -> dict[str, list[str]]:
             position += 1
             continue
         if name in ("-D", "-files", "-archives"):
-            raise OptionRefused(f"Unrecognized option: {name} (generic options come before streaming's own)")
+            raise StreamingOptionError(
+                f"Unrecognized option: {name} (generic options come before streaming's own)"
+            )
         if name not in (*_ONE_ARGUMENT, "-input"):
-            raise OptionRefused(f"the sandbox's streaming engine doesn't understand {name}")
+            raise StreamingOptionError(f"the sandbox's streaming engine doesn't understand {name}")
         if position + 1 >= len(args):
-            raise OptionRefused(f"Missing argument for option: {name}")
+            raise StreamingOptionError(f"Missing argument for option: {name}")
         position += 1
         options.setdefault(name, []).append(args[position])
         position += 1
@@ -225,13 +227,13 @@ def _streaming_options(args: list[str]) -> dict[str, list[str]]:
 def _command(options: dict[str, list[str]], name: str) -> str | None:
     """The command of *name*.
 
-    :raises OptionRefused: it is Java's.
+    :raises StreamingOptionError: it is Java's.
     """
     if name not in options:
         return None
     command = options[name][-1]
     if command.lower() == "aggregate" or _JAVA_CLASS.fullmatch(command):
-        raise OptionRefused(
+        raise StreamingOptionError(
             f"{name} {command}: the sandbox's streaming engine runs commands, not Java classes"
         )
     return command
@@ -240,7 +242,7 @@ def _command(options: dict[str, list[str]], name: str) -> str | None:
 def _assignment(option: str, text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise OptionRefused(f"{option} {text}: not of the form NAME=VALUE")
+        raise StreamingOptionError(f"{option} {text}: not of the form NAME=VALUE")
     return name, value
 
 
@@ -248,7 +250,7 @@ def _integer(name: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise OptionRefused(f"{name}: not a number: {text}") from None
+        raise StreamingOptionError(f"{name}: not a number: {text}") from None
 
 
 def _split_paths(text: str) -> list[str]:
@@ -295,7 +297,7 @@ class _Settings:
     def boolean(self, name: str, default: bool) -> bool:
         value = self.text(name, str(default)).strip().lower()
         if value not in ("true", "false"):
-            raise OptionRefused(f"-D {name}: neither true nor false: {value}")
+            raise StreamingOptionError(f"-D {name}: neither true nor false: {value}")
         return value == "true"
 
     def separator(self, name: str) -> bytes:
@@ -304,7 +306,9 @@ class _Settings:
     def refuse_the_rest(self) -> None:
         for name, value in self._conf.items():
             if name not in self._understood and not _HARMLESS.fullmatch(name):
-                raise OptionRefused(f"the sandbox's streaming engine doesn't understand -D {name}={value}")
+                raise StreamingOptionError(
+                    f"the sandbox's streaming engine doesn't understand -D {name}={value}"
+                )
 
 
 def _lines_per_map(input_format: str, settings: _Settings) -> int:
@@ -313,7 +317,7 @@ def _lines_per_map(input_format: str, settings: _Settings) -> int:
         return 0
     if input_format in _N_LINE:
         return lines
-    raise OptionRefused(f"the sandbox's streaming engine has no -inputformat {input_format}")
+    raise StreamingOptionError(f"the sandbox's streaming engine has no -inputformat {input_format}")
 
 
 def _partition_fields(partitioner: str, settings: _Settings) -> tuple[KeyField, ...] | None:
@@ -321,7 +325,7 @@ def _partition_fields(partitioner: str, settings: _Settings) -> tuple[KeyField, 
     if partitioner in _HASH:
         return None
     if partitioner not in _FIELDS:
-        raise OptionRefused(f"the sandbox's streaming engine has no -partitioner {partitioner}")
+        raise StreamingOptionError(f"the sandbox's streaming engine has no -partitioner {partitioner}")
     return _key_fields("mapreduce.partition.keypartitioner.options", options)
 
 
@@ -331,7 +335,7 @@ def _sort_fields(settings: _Settings) -> tuple[KeyField, ...] | None:
     if not comparator:
         return None
     if comparator not in _FIELD_COMPARATORS:
-        raise OptionRefused(
+        raise StreamingOptionError(
             "the sandbox's streaming engine doesn't understand"
             f" -D mapreduce.job.output.key.comparator.class={comparator}"
         )
@@ -342,7 +346,7 @@ def _key_fields(name: str, options: str) -> tuple[KeyField, ...]:
     try:
         return tuple(parse_key_fields(options))
     except ValueError as error:
-        raise OptionRefused(f"-D {name}: {error}") from None
+        raise StreamingOptionError(f"-D {name}: {error}") from None
 
 
 def _output_suffix(settings: _Settings) -> str:
@@ -353,5 +357,5 @@ def _output_suffix(settings: _Settings) -> str:
     if not compress:
         return ""
     if codec not in _CODECS:
-        raise OptionRefused(f"the sandbox's streaming engine has no compression codec {codec}")
+        raise StreamingOptionError(f"the sandbox's streaming engine has no compression codec {codec}")
     return _CODECS[codec]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import select
 import shutil
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -87,7 +89,7 @@ def store(s3_server: str) -> Store:
 
 @dataclass(frozen=True)
 class Machine:
-    """Runs commands with directories of its own for /mnt, and for what they write to /opt, /usr, /var and /etc."""
+    """Runs commands with a /mnt of its own, and with copies of /opt, /usr, /var and /etc to write to."""
 
     directory: Path
 
@@ -101,8 +103,9 @@ class Machine:
         return self.directory / "written" / "opt"
 
     def command(self, *words: str) -> list[str]:
-        unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
-        return [*unshare, "bash", str(HERE / "own_machine.sh"), str(self.directory), *words]
+        become_root = [] if os.geteuid() == 0 else ["--map-root-user"]
+        script = str(HERE / "own_machine.sh")
+        return ["unshare", "--mount", *become_root, "bash", script, str(self.directory), *words]
 
     def run(self, words: Sequence[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -147,3 +150,18 @@ def tool(name: str) -> str:
     path = shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     assert path is not None, f"{name} is not installed"
     return path
+
+
+def wait_for_line(fifo: Path) -> str:
+    """The first line that somebody writes into *fifo*; fails after two minutes."""
+    descriptor = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor) as stream:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            select.select([stream], [], [], 1)
+            line = stream.readline()
+            if line:
+                return line
+            # End of file until the writer has opened it.
+            time.sleep(0.02)
+    raise AssertionError(f"nobody wrote into {fifo}")

@@ -1,4 +1,4 @@
-"""The templates are good shell, before and after rendering, and whatever value goes in comes out unchanged."""
+"""The templates are good shell, before and after rendering, and any value goes in and comes out unchanged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PACKAGE = REPOSITORY / "mrjob_pybundle"
 TEMPLATES = sorted(path.name for path in PACKAGE.glob("*.sh.tmpl"))
 SCRIPTS = sorted([*(REPOSITORY / "scripts").glob("*.sh"), *Path(__file__).parent.glob("*.sh")])
 LISTS = {"CONFIGURE_ARGS", "ACCELERATORS"}
-NASTY = "it's \"a\" $(touch /tmp/oops) `id` \\ $HOME ;&|<>*?[]{}~#!\n\ttwo é 漢 -n "
+NASTY = 'it\'s "a" $(touch /tmp/oops) `id` \\ $HOME ;&|<>*?[]{}~#!\n\ttwo é 漢 -n '
 
 # Everything that a file name, an option or an environment variable can hold.
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
@@ -32,7 +32,10 @@ def placeholders(template: str) -> set[str]:
 def shellcheck(script: str, shell: str) -> None:
     # SC2016: values in single quotes hold what a shell would expand, and must not.
     result = subprocess.run(
-        [tool("shellcheck"), "--shell", shell, "--exclude", "SC2016", "-"], input=script, capture_output=True, text=True
+        [tool("shellcheck"), "--shell", shell, "--exclude", "SC2016", "-"],
+        input=script,
+        capture_output=True,
+        text=True,
     )
     assert result.returncode == 0, result.stdout
 

@@ -1,0 +1,316 @@
+"""The bootstrap action, run as on a node: the real AWS CLI, a real S3 server, a machine of its own."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from mrjob_pybundle.templates import render
+
+from .conftest import Machine, Store, sha256, tool, wait_for_line
+
+ID = "0123456789abcdef0123"
+UNPACKED = 1 << 20
+
+
+def archive(members: Mapping[str, str]) -> bytes:
+    buffer = BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, text in members.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(text.encode()), 0o755
+            tar.addfile(member, BytesIO(text.encode()))
+    return buffer.getvalue()
+
+
+# All that the script asks for is an interpreter that starts.
+PYTHON = archive({"py/bin/python3.13": "the interpreter", "py/lib/big": "x" * 300_000})
+VENV = archive({"venv/bin/python": f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', "venv/lib/y": "yes"})
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node, and the bootstrap action of one bundle."""
+
+    machine: Machine
+    store: Store
+    values: dict[str, str]
+
+    def script(self) -> Path:
+        path = self.machine.directory / "bootstrap.sh"
+        path.write_text(render("bootstrap.sh.tmpl", self.values), encoding="utf-8")
+        return path
+
+    def command(self) -> list[str]:
+        return self.machine.command("bash", str(self.script()))
+
+    def bootstrap(self) -> subprocess.CompletedProcess[str]:
+        return self.machine.run(["bash", str(self.script())], self.store.environment)
+
+    def with_values(self, **values: str) -> Node:
+        return replace(self, values={**self.values, **values})
+
+    def with_program(self, name: str, shim: str) -> Node:
+        """This node with *shim*, a shell script, in place of the program *name*, which it finds as $REAL."""
+        directory = self.machine.directory / "shim"
+        directory.mkdir(exist_ok=True)
+        (directory / name).write_text(f"#!/bin/bash\nREAL={shlex.quote(tool(name))}\n{shim}\n")
+        (directory / name).chmod(0o755)
+        environment = {
+            **self.store.environment,
+            "PATH": f"{directory}:{self.store.environment['PATH']}",
+        }
+        return replace(self, store=replace(self.store, environment=environment))
+
+    @property
+    def bundle(self) -> Path:
+        return self.machine.mnt / "pybundle" / ID
+
+    @property
+    def link(self) -> Path:
+        return self.machine.opt / "pybundle" / ID
+
+    def leftovers(self) -> list[str]:
+        """What lies beside the bundle and its lock."""
+        names = {path.name for path in self.bundle.parent.iterdir()}
+        return sorted(names - {ID, f".{ID}.lock"})
+
+    def assert_ready(self) -> None:
+        assert sorted(path.name for path in self.bundle.iterdir()) == [
+            "activate",
+            "jobrunner",
+            "py",
+            "venv",
+            "venv-exec",
+        ]
+        assert (self.bundle / "py" / "bin" / "python3.13").read_text() == "the interpreter"
+        assert str(self.link.readlink()) == f"/mnt/pybundle/{ID}"
+        assert self.leftovers() == []
+        for path in [self.bundle, *self.bundle.rglob("*")]:
+            assert path.lstat().st_mode & 0o044 == 0o044
+        done = self.machine.run([f"/opt/pybundle/{ID}/jobrunner", "-c", "print(6 * 7)"], dict(os.environ))
+        assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr
+
+    def assert_nothing_installed(self) -> None:
+        assert not self.bundle.exists()
+        assert not self.link.is_symlink()
+        assert self.leftovers() == []
+
+
+def make_node(machine: Machine, store: Store, prefix: str = "cache") -> Node:
+    root = {"ROOT": f"/opt/pybundle/{ID}"}
+    return Node(
+        machine,
+        store,
+        {
+            "BUNDLE_ID": ID,
+            "PYTHON_URI": store.put(f"{prefix}/python.tar.gz", PYTHON),
+            "PYTHON_SHA256": sha256(PYTHON),
+            "PYTHON_SIZE": str(len(PYTHON)),
+            "VENV_URI": store.put(f"{prefix}/venv.tar.gz", VENV),
+            "VENV_SHA256": sha256(VENV),
+            "VENV_SIZE": str(len(VENV)),
+            "UNPACKED_SIZE": str(UNPACKED),
+            "ACTIVATE": render("activate.sh.tmpl", root),
+            "JOBRUNNER": render("jobrunner.sh.tmpl", root),
+            "VENV_EXEC": render("venv-exec.sh.tmpl", root),
+        },
+    )
+
+
+@pytest.fixture
+def node(machine: Machine, store: Store) -> Node:
+    return make_node(machine, store)
+
+
+def reason(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 1, done.stdout + done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("mrjob-pybundle: ")
+    return last.removeprefix("mrjob-pybundle: ")
+
+
+def test_installs_the_bundle(node: Node) -> None:
+    done = node.bootstrap()
+    assert (done.returncode, done.stderr) == (0, "")
+    node.assert_ready()
+
+
+def test_a_second_run_fetches_nothing(node: Node) -> None:
+    assert node.bootstrap().returncode == 0
+    before = node.bundle.stat()
+    done = node.with_program("aws", "echo 'must not be called' >&2; exit 1").bootstrap()
+    assert done.returncode == 0, done.stderr
+    assert node.bundle.stat().st_ino == before.st_ino
+    node.assert_ready()
+
+
+def test_a_second_run_repairs_link_and_wrappers(node: Node) -> None:
+    assert node.bootstrap().returncode == 0
+    (node.bundle / "jobrunner").write_text("echo broken\n")
+    node.link.unlink()
+    node.link.symlink_to("/nowhere")
+    assert node.bootstrap().returncode == 0
+    node.assert_ready()
+
+
+def test_bundles_lie_side_by_side(node: Node) -> None:
+    other = node.machine.mnt / "pybundle" / "another"
+    other.mkdir(parents=True)
+    (other / "file").touch()
+    assert node.bootstrap().returncode == 0
+    assert (other / "file").exists()
+
+
+@pytest.mark.parametrize("which", ["python", "venv"])
+@pytest.mark.parametrize("damage", ["a flipped bit", "cut short", "another archive"])
+def test_a_damaged_archive_is_refused(node: Node, which: str, damage: str) -> None:
+    good = {"python": PYTHON, "venv": VENV}[which]
+    bad = {
+        "a flipped bit": good[:100] + bytes([good[100] ^ 4]) + good[101:],
+        "cut short": good[:-1],
+        "another archive": archive({"venv/bin/python": "#!/bin/sh\ntouch /mnt/pwned\n"}),
+    }[damage]
+    uri = node.store.put(f"cache/{which}.tar.gz", bad)
+    # No archive may be unpacked before both are found to be good: any attempt is to be seen.
+    message = reason(node.with_program("tar", "touch /mnt/unpacked").bootstrap())
+    if len(bad) == len(good):
+        numbers = f"wanted sha256 {sha256(good)}, found {sha256(bad)}"
+    else:
+        numbers = f"wanted {len(good)} bytes, found {len(bad)}"
+    assert message == f"{uri} is damaged and was not unpacked: {numbers}"
+    assert not (node.machine.mnt / "unpacked").exists()
+    node.assert_nothing_installed()
+
+
+def test_a_repaired_cache_repairs_the_node(node: Node) -> None:
+    node.store.put("cache/venv.tar.gz", VENV[:-1])
+    reason(node.bootstrap())
+    node.store.put("cache/venv.tar.gz", VENV)
+    assert node.bootstrap().returncode == 0
+    node.assert_ready()
+
+
+def test_a_missing_archive_is_named_at_once(node: Node) -> None:
+    node.store.client.delete_object(Bucket=node.store.bucket, Key="cache/python.tar.gz")
+    done = node.bootstrap()
+    message = reason(done)
+    assert message.startswith(f"cannot fetch {node.store.uri('cache/python.tar.gz')}: ")
+    assert "404" in message
+    assert "trying again" not in done.stdout
+    node.assert_nothing_installed()
+
+
+def test_a_missing_bucket_is_named(node: Node) -> None:
+    uri = "s3://bucket-that-nobody-made/python.tar.gz"
+    assert uri in reason(node.with_values(PYTHON_URI=uri).bootstrap())
+    node.assert_nothing_installed()
+
+
+def test_s3_may_have_a_bad_moment(node: Node) -> None:
+    shim = """
+        if [[ $* == *venv.tar.gz* ]] && ! [[ -e /mnt/failed ]]; then
+            touch /mnt/failed
+            echo 'fatal error: An error occurred (503) when calling the GetObject operation: SlowDown' >&2
+            exit 1
+        fi
+        exec "$REAL" "$@"
+    """
+    done = node.with_program("aws", shim).bootstrap()
+    assert done.returncode == 0, done.stderr
+    assert "SlowDown" in done.stdout
+    node.assert_ready()
+
+
+def test_a_full_disk_is_noticed_first(node: Node) -> None:
+    message = reason(
+        node.with_values(UNPACKED_SIZE=str(1 << 60)).with_program("aws", "touch /mnt/fetched").bootstrap()
+    )
+    assert message.startswith("not enough space on /mnt/pybundle: ")
+    assert not (node.machine.mnt / "fetched").exists()
+    node.assert_nothing_installed()
+
+
+def test_a_python_that_does_not_start_is_not_installed(node: Node) -> None:
+    broken = archive({"venv/bin/python": "#!/bin/sh\necho 'no glibc' >&2\nexit 1\n"})
+    uri = node.store.put("cache/broken.tar.gz", broken)
+    node = node.with_values(VENV_URI=uri, VENV_SHA256=sha256(broken), VENV_SIZE=str(len(broken)))
+    assert reason(node.bootstrap()) == "the bundle's Python does not start on this node: no glibc"
+    node.assert_nothing_installed()
+
+
+def test_a_run_that_was_killed_is_made_up_for(node: Node) -> None:
+    """Killed with one archive fetched and the other half-way: the next run clears up and installs."""
+    mark = node.machine.directory / "half-way"
+    os.mkfifo(mark)
+    half_way = node.with_program(
+        "aws",
+        f'if [[ $* == *venv.tar.gz* ]]; then echo here >"{mark}"; exec sleep 600; else exec "$REAL" "$@"; fi',
+    )
+    with subprocess.Popen(
+        half_way.command(),
+        env=half_way.store.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        assert wait_for_line(mark) == "here\n"
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert not node.bundle.exists()
+    assert node.leftovers() != []
+    assert node.bootstrap().returncode == 0
+    node.assert_ready()
+
+
+def test_a_run_that_is_asked_to_stop_clears_up(node: Node) -> None:
+    mark = node.machine.directory / "half-way"
+    os.mkfifo(mark)
+    half_way = node.with_program("aws", f'echo here >"{mark}"; exec sleep 600')
+    with subprocess.Popen(
+        half_way.command(),
+        env=half_way.store.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert wait_for_line(mark) == "here\n"
+        # To the script alone, as a service manager does it first.
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait() == 1
+        os.killpg(process.pid, signal.SIGKILL)
+        assert process.stderr is not None
+        assert process.stderr.read() == "mrjob-pybundle: stopped by a signal\n"
+    node.assert_nothing_installed()
+
+
+def test_two_runs_at_once_do_not_disturb_each_other(node: Node) -> None:
+    """In one mount namespace, as two processes of one node."""
+    script = str(node.script())
+    both = f'bash "{script}" & first=$!; bash "{script}"; status=$?; wait $first && exit $status'
+    done = node.machine.run(["bash", "-c", both], node.store.environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("fetched") == 2
+    node.assert_ready()
+
+
+@pytest.mark.parametrize(
+    "prefix", ['it\'s a "prefix"', "$(touch /mnt/oops)`id`", "é漢 & ; * ?", "a\tb", "-r"]
+)
+def test_names_in_the_cache_may_be_anything(machine: Machine, store: Store, prefix: str) -> None:
+    node = make_node(machine, store, prefix)
+    done = node.bootstrap()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not (machine.mnt / "oops").exists()
+    node.assert_ready()

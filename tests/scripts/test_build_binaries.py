@@ -1,0 +1,495 @@
+"""build-binaries.sh compiles a real CPython, once per session, and the bundle works where it was not built."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mrjob_pybundle.templates import Value, render
+
+from .conftest import Machine, Store, make_machine, make_store, sha256, wait_for_line
+
+PACKAGE = Path(__file__).parent.parent.parent / "mrjob_pybundle"
+VERSION = "3.13.5"
+MACHINE = os.uname().machine
+STAGES = [
+    *("prepare", "packages", "source", "configure", "compile", "install", "check", "python-archive"),
+    *("venv", "venv-build", "finish-venv", "venv-archive", "publish"),
+]
+CACHED_STAGES = ["prepare", "packages", "fetch-python", *STAGES[8:]]
+
+# Installs from what lies beside it, a console script and a C extension among them: needs no package index.
+VENV_BUILD = """\
+set -eu
+test "$VIRTUAL_ENV" = "$(dirname "$(dirname "$(command -v python)")")"
+test -z "$(cat)"
+cat "data/it's.txt"
+echo "$PWD holds $(echo *)"
+python -c 'import sys; assert sys.prefix != sys.base_prefix'
+site=$(python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
+cp -r package/shout "$site/"
+include=$(python -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
+suffix=$(python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
+# A library that no node has, and a module that looks for it only where it was when it was built.
+mkdir -p "$PWD/lib"
+gcc -shared -fPIC -Wl,-soname,libanswer.so.1 -o lib/libanswer.so.1 answer.c
+gcc -shared -fPIC "-I$include" -o "$site/answer$suffix" answermodule.c lib/libanswer.so.1 \\
+    -Wl,--enable-new-dtags "-Wl,-rpath,$PWD/lib"
+cat >"$VIRTUAL_ENV/bin/shout" <<END
+#!$VIRTUAL_ENV/bin/python
+from shout import shout
+print(shout(sys.argv[1]))
+END
+chmod +x "$VIRTUAL_ENV/bin/shout"
+"""
+BUILD_FILES = {
+    "data/it's.txt": "a build file\n",
+    "package/shout/__init__.py": "def shout(text):\n    return text.upper()\n",
+    "answer.c": "int answer(void) { return 42; }\n",
+    "answermodule.c": """
+#include <Python.h>
+int answer(void);
+static PyObject *get(PyObject *self, PyObject *unused) { return PyLong_FromLong(answer()); }
+static PyMethodDef methods[] = {{"get", get, METH_NOARGS, ""}, {0}};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "answer", "", -1, methods};
+PyMODINIT_FUNC PyInit_answer(void) { return PyModule_Create(&module); }
+""",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a build left behind."""
+
+    store: Store
+    machine: Machine
+    build_id: str
+    exit_status: int
+
+    def get(self, name: str) -> bytes:
+        return self.store.get(f"team/v1/builds/{self.build_id}/{name}")
+
+    @property
+    def status(self) -> dict[str, Any]:
+        status: dict[str, Any] = json.loads(self.get("status.json"))
+        return status
+
+    @property
+    def log(self) -> str:
+        return self.get("log.txt").decode()
+
+    def stages(self) -> list[str]:
+        return [line.removeprefix("==> ") for line in self.log.splitlines() if line.startswith("==> ")]
+
+    def manifest(self, kind: str, key: str) -> dict[str, Any]:
+        manifest: dict[str, Any] = json.loads(self.store.get(f"team/v1/{kind}/{key}/manifest.json"))
+        return manifest
+
+    def archive(self, kind: str, key: str) -> bytes:
+        return self.store.get(f"team/v1/{kind}/{key}/{self.manifest(kind, key)['archive']['sha256']}.tar.gz")
+
+    def assert_failed(self, stage: str, message: str, exit_status: int) -> None:
+        status = self.status
+        assert self.exit_status == 1
+        assert (status["state"], status["stage"], status["message"]) == ("FAILED", stage, message), self.log
+        assert status["exit_status"] == exit_status
+        assert message in "".join(self.log.splitlines(keepends=True)[-3:])
+        assert status["log_size"] == len(self.get("log.txt"))
+        assert list((self.machine.mnt / "pybundle-build").iterdir()) == []
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Runs builds on one machine, against one S3."""
+
+    store: Store
+    machine: Machine
+
+    def prepare(
+        self, build_id: str, venv_build: str | None, files: Mapping[str, str], values: Mapping[str, Value]
+    ) -> Sequence[str]:
+        """Put the inputs where the script finds them, and return the command that runs it."""
+        base = f"team/v1/builds/{build_id}"
+        inputs = {f"files/{name}": text.encode() for name, text in files.items()}
+        if venv_build is not None:
+            inputs["venv-build.sh"] = venv_build.encode()
+        inputs.update({f"master/{path.name}": path.read_bytes() for path in PACKAGE.glob("master/*.py")})
+        inputs["mrjob_pybundle_hook.py"] = b"LOADED = True\n"
+        inputs["mrjob_pybundle_hook.pth"] = b"import mrjob_pybundle_hook\n"
+        self.store.put(f"{base}/inputs.tar.gz", tar_gz(inputs))
+        all_values: dict[str, Value] = {
+            "BUILD_ID": build_id,
+            "OWNER": 'O\'Hara "Scarlett" $(id)\\',
+            "PYBUNDLE_VERSION": "0.1.0",
+            "BUILD_URI": self.store.uri(base),
+            "CACHE_URI": self.store.uri("team"),
+            "PYTHON_KEY": "python-key",
+            "VENV_KEY": f"venv-{build_id}",
+            "PYTHON_VERSION": VERSION,
+            "SOURCE_URI": "",
+            "SOURCE_SHA256": "",
+            "CONFIGURE_ARGS": [],
+            "OPTIMIZE": "no",
+            "OS_FAMILY": "ami-0123",
+            "ARCH": MACHINE,
+            "PYTHON_ARCHIVE_URI": "",
+            "PYTHON_ARCHIVE_SHA256": "",
+            "PYTHON_ARCHIVE_SIZE": "",
+            "TIMEOUT_MINUTES": "60",
+            "ACCELERATORS": ["ujson==5.11.0"],
+            "PYTHON_INPUTS": '{"version": "é"}',
+            "VENV_INPUTS": '{"files": []}',
+            "REBUILD": "no",
+            "BUCKET_OWNER": "",
+        }
+        script = self.machine.directory / f"{build_id}.sh"
+        script.write_text(render("build-binaries.sh.tmpl", {**all_values, **values}), encoding="utf-8")
+        return ["nice", "bash", str(script)]
+
+    def run(
+        self,
+        build_id: str,
+        values: Mapping[str, Value],
+        venv_build: str | None = None,
+        files: Mapping[str, str] | None = None,
+    ) -> Outcome:
+        done = self.machine.run(
+            self.prepare(build_id, venv_build, files or {}, values), self.store.environment
+        )
+        return Outcome(self.store, self.machine, build_id, done.returncode)
+
+
+def tar_gz(members: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def builder(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Builder:
+    return Builder(make_store(s3_server), make_machine(tmp_path_factory.mktemp("master") / "machine"))
+
+
+@pytest.fixture(scope="session")
+def built(builder: Builder, cpython_source: Path) -> Outcome:
+    """The build that compiles: minutes."""
+    content = cpython_source.read_bytes()
+    uri = builder.store.put(f"team/v1/sources/{sha256(content)}/{cpython_source.name}", content)
+    outcome = builder.run(
+        "compiles", {"SOURCE_URI": uri, "SOURCE_SHA256": sha256(content)}, VENV_BUILD, BUILD_FILES
+    )
+    assert outcome.exit_status == 0, outcome.log[-5000:]
+    return outcome
+
+
+@pytest.fixture(scope="session")
+def cached_python(built: Outcome) -> dict[str, Value]:
+    """The values by which a build takes the Python that has been compiled."""
+    archive = built.manifest("python", "python-key")["archive"]
+    return {
+        "PYTHON_ARCHIVE_URI": built.store.uri(f"team/v1/python/python-key/{archive['sha256']}.tar.gz"),
+        "PYTHON_ARCHIVE_SHA256": archive["sha256"],
+        "PYTHON_ARCHIVE_SIZE": str(archive["size"]),
+        "ACCELERATORS": [],
+    }
+
+
+@pytest.fixture(scope="session")
+def bundle(built: Outcome, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle, unpacked where it was not built, while the place where it was is gone."""
+    root = tmp_path_factory.mktemp("node") / "a b"
+    root.mkdir()
+    for kind, key in (("python", "python-key"), ("venv", "venv-compiles")):
+        with tarfile.open(fileobj=io.BytesIO(built.archive(kind, key))) as tar:
+            tar.extractall(root, filter="tar" if hasattr(tarfile, "data_filter") else None)
+    assert list((built.machine.mnt / "pybundle-build").iterdir()) == []
+    return root
+
+
+def python(bundle: Path, program: str) -> str:
+    """What the bundle's Python prints, with nothing in its environment to help it."""
+    command = ["env", "-i", bundle / "venv" / "bin" / "python", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_reports_every_stage(built: Outcome) -> None:
+    assert built.stages() == STAGES
+    status = built.status
+    assert (status["state"], status["stage"]) == ("SUCCEEDED", "publish")
+    assert list(status["stages"]) == STAGES
+    assert status["log_size"] == len(built.get("log.txt"))
+    assert status["started"] <= status["stage_started"]
+    assert "a build file" in built.log
+
+
+def test_python_manifest(built: Outcome) -> None:
+    manifest = built.manifest("python", "python-key")
+    content = built.archive("python", "python-key")
+    assert manifest["format"] == 1
+    assert (manifest["kind"], manifest["key"]) == ("python", "python-key")
+    assert manifest["archive"]["sha256"] == sha256(content)
+    assert manifest["archive"]["size"] == len(content)
+    assert manifest["archive"]["unpacked_size"] > len(content)
+    assert manifest["inputs"] == {"version": "é"}
+    assert manifest["source"]["name"] == f"Python-{VERSION}.tar.xz"
+    assert manifest["contents"]["python_version"] == VERSION
+    assert manifest["contents"]["openssl"].startswith("OpenSSL ")
+    assert manifest["build"]["id"] == "compiles"
+    assert manifest["build"]["owner"] == 'O\'Hara "Scarlett" $(id)\\'
+    assert manifest["build"]["arch"] == MACHINE
+    assert manifest["build"]["seconds"]["compile"] > 0
+
+
+def test_venv_manifest_names_its_python(built: Outcome) -> None:
+    manifest = built.manifest("venv", "venv-compiles")
+    python_archive = built.manifest("python", "python-key")["archive"]
+    assert manifest["python"] == {"key": "python-key", **python_archive}
+    assert manifest["archive"]["sha256"] == sha256(built.archive("venv", "venv-compiles"))
+    assert "ujson==5.11.0" in manifest["contents"]["freeze"]
+    assert "source" not in manifest
+
+
+@pytest.mark.parametrize(("kind", "key"), [("python", "python-key"), ("venv", "venv-compiles")])
+def test_archives_hold_nothing_to_be_afraid_of(built: Outcome, kind: str, key: str) -> None:
+    top = {"python": "py", "venv": "venv"}[kind]
+    with tarfile.open(fileobj=io.BytesIO(built.archive(kind, key))) as tar:
+        members = tar.getmembers()
+    for member in members:
+        assert member.name == top or member.name.startswith(f"{top}/")
+        assert ".." not in member.name.split("/")
+        assert member.isreg() or member.isdir() or member.issym()
+        assert member.mode & ~0o777 == 0
+        assert member.mode & 0o444 == 0o444
+        assert (member.uid, member.gid) == (0, 0)
+        if member.issym():
+            end = os.path.normpath(os.path.join(os.path.dirname(member.name), member.linkname))  # noqa: PTH118, PTH120
+            assert not member.linkname.startswith("/")
+            assert not end.startswith("..")
+
+
+def test_leaves_out_what_jobs_do_not_need(bundle: Path) -> None:
+    assert list(bundle.rglob("*.a")) == []
+    assert not (bundle / "py" / "lib" / "python3.13" / "test").exists()
+    assert not list(bundle.rglob("[Aa]ctivate*"))
+
+
+def test_holds_no_trace_of_where_it_was_built(bundle: Path) -> None:
+    strangers = [
+        path.relative_to(bundle)
+        for path in bundle.rglob("*")
+        # The module of the test was linked with a path of its own, on purpose.
+        if path.is_file() and b"pybundle-build" in path.read_bytes() and "answer" not in path.name
+    ]
+    assert strangers == []
+
+
+def test_every_extension_module_loads_from_the_bundle_alone(bundle: Path) -> None:
+    """With all C modules of the standard library and of the venv loaded, no library is this machine's."""
+    program = """
+import glob, importlib, os, sys
+root = os.path.dirname(sys.prefix)
+for path in glob.glob(sys.base_prefix + '/lib/python3.*/lib-dynload/*.so'):
+    importlib.import_module(os.path.basename(path).split('.')[0])
+import answer, mrjob_pybundle_hook, shout, ujson
+for line in open('/proc/self/maps'):
+    path = line.split(None, 5)[5:]
+    if path and '.so' in path[0] and not path[0].startswith(root + '/'):
+        print(os.path.basename(path[0].strip()))
+"""
+    allowed = (
+        "libc.",
+        "libm.",
+        "libdl.",
+        "libpthread.",
+        "librt.",
+        "libutil.",
+        "libgcc_s.",
+        "libstdc++.",
+        "ld-",
+    )
+    outside = set(python(bundle, program).split())
+    assert {name for name in outside if not name.startswith(allowed)} == set()
+
+
+def test_a_module_finds_the_library_that_came_along(bundle: Path) -> None:
+    assert python(bundle, "import answer; print(answer.get())") == "42\n"
+
+
+def test_knows_where_it_is(bundle: Path) -> None:
+    program = "import sys; print(sys.prefix, sys.base_prefix, sys.version.split()[0], sep='|')"
+    assert python(bundle, program) == f"{bundle}/venv|{bundle}/py|{VERSION}\n"
+
+
+def test_console_scripts_work(bundle: Path, tmp_path: Path) -> None:
+    link = tmp_path / "by-a-link"
+    link.symlink_to(bundle / "venv" / "bin" / "shout")
+    for script in (bundle / "venv" / "bin" / "shout", link):
+        output = subprocess.check_output(["env", "-i", "PATH=/usr/bin:/bin", script, "a b"], text=True)
+        assert output == "A B\n"
+    pip = subprocess.check_output([bundle / "venv" / "bin" / "pip", "--version"], text=True)
+    assert str(bundle / "venv") in pip
+
+
+def test_modules_are_compiled_and_stay_so(bundle: Path) -> None:
+    """Unchecked .pyc files for all modules: a task reads no source, whatever the files' times."""
+    program = """
+import glob, importlib.util, sys
+missing = []
+for top in (sys.base_prefix, sys.prefix):
+    for path in glob.glob(top + '/lib/python3.*/**/*.py', recursive=True):
+        try:
+            with open(importlib.util.cache_from_source(path), 'rb') as file:
+                if file.read(8)[4:] != b'\\1\\0\\0\\0':
+                    missing.append(path)
+        except FileNotFoundError:
+            missing.append(path)
+print(missing)
+"""
+    assert python(bundle, program) == "[]\n"
+
+
+def test_another_venv_does_not_compile_again(
+    builder: Builder, built: Outcome, cached_python: dict[str, Value]
+) -> None:
+    before = set(built.store.keys("team/v1/python/"))
+    outcome = builder.run("cached", cached_python)
+    assert outcome.exit_status == 0, outcome.log
+    assert outcome.stages() == CACHED_STAGES
+    assert set(built.store.keys("team/v1/python/")) == before
+    manifest = outcome.manifest("venv", "venv-cached")
+    assert manifest["python"] == {"key": "python-key", **built.manifest("python", "python-key")["archive"]}
+
+
+def test_the_same_inputs_give_the_same_bytes(builder: Builder, cached_python: dict[str, Value]) -> None:
+    digests = []
+    for build_id in ("same-1", "same-2"):
+        outcome = builder.run(build_id, cached_python, "cp -r package/shout $VIRTUAL_ENV/\n", BUILD_FILES)
+        digests.append(outcome.manifest("venv", f"venv-{build_id}")["archive"]["sha256"])
+    assert digests[0] == digests[1]
+
+
+def test_what_somebody_else_published_first_stays(builder: Builder, cached_python: dict[str, Value]) -> None:
+    theirs = {"build": {"id": "theirs", "owner": "somebody else"}}
+    builder.store.put("team/v1/venv/venv-late/manifest.json", json.dumps(theirs).encode())
+    outcome = builder.run("late", cached_python)
+    assert outcome.exit_status == 0, outcome.log
+    assert outcome.manifest("venv", "venv-late") == theirs
+    assert "build theirs of somebody else has published this key first" in outcome.log
+    # Unless it is asked to.
+    outcome = builder.run("late", {**cached_python, "REBUILD": "yes"})
+    assert outcome.manifest("venv", "venv-late")["build"]["id"] == "late"
+
+
+def test_a_failing_venv_build(builder: Builder, cached_python: dict[str, Value]) -> None:
+    outcome = builder.run("fails", cached_python, "echo the reason >&2\nexit 3\n")
+    outcome.assert_failed("venv-build", "venv-build.sh ended with exit status 3", 3)
+    assert "the reason\n" in outcome.log
+    assert builder.store.keys("team/v1/venv/venv-fails/") == []
+
+
+def test_venv_build_may_be_any_program(builder: Builder, cached_python: dict[str, Value]) -> None:
+    script = "#!/usr/bin/env python\nimport sys\nprint('run by', sys.executable)\nsys.exit(9)\n"
+    outcome = builder.run("python-script", cached_python, script)
+    outcome.assert_failed("venv-build", "venv-build.sh ended with exit status 9", 9)
+    assert "run by /mnt/pybundle-build/python-script/root/venv/bin/python" in outcome.log
+
+
+def test_the_time_limit(builder: Builder, cached_python: dict[str, Value]) -> None:
+    """The limit is short, but what runs would never end: however slow the machine, the limit ends it."""
+    script = "trap '' TERM\nsleep infinity &\nsleep infinity\n"
+    outcome = builder.run("slow", {**cached_python, "TIMEOUT_MINUTES": "0.5"}, script)
+    outcome.assert_failed("venv-build", "time limit of 0.5 minutes reached in stage venv-build", 124)
+
+
+def test_a_signal_stops_it(builder: Builder, cached_python: dict[str, Value], tmp_path: Path) -> None:
+    mark = tmp_path / "reached"
+    os.mkfifo(mark)
+    command = builder.prepare("stopped", f"echo here >'{mark}'\nsleep infinity\n", {}, cached_python)
+    with subprocess.Popen(
+        builder.machine.command(*command), env=builder.store.environment, stderr=subprocess.DEVNULL
+    ) as process:
+        assert wait_for_line(mark) == "here\n"
+        process.send_signal(signal.SIGTERM)
+        exit_status = process.wait()
+    outcome = Outcome(builder.store, builder.machine, "stopped", exit_status)
+    outcome.assert_failed("venv-build", "stopped by a signal in stage venv-build", 143)
+
+
+@pytest.mark.parametrize(
+    ("build_id", "values", "message"),
+    [
+        ("arch", {"ARCH": "vax"}, f"this machine is {MACHINE}, but the bundle is for vax"),
+        ("os", {"OS_FAMILY": "amzn2023"}, "this machine runs {os}, but the bundle is for amzn2023"),
+    ],
+)
+def test_refuses_the_wrong_machine(
+    builder: Builder, build_id: str, values: dict[str, Value], message: str
+) -> None:
+    release = Path("/etc/os-release").read_text()
+    if 'ID="amzn"' in release:
+        pytest.skip("this is the right machine")
+    name = next(line for line in release.splitlines() if line.startswith("PRETTY_NAME="))
+    outcome = builder.run(build_id, values)
+    outcome.assert_failed("prepare", message.format(os=name.split("=")[1].strip('"')), 1)
+
+
+@pytest.mark.parametrize(
+    ("build_id", "content", "message"),
+    [
+        ("not-a-tarball", b"<html>", "{uri} is no tarball that tar can read"),
+        (
+            "another-version",
+            tar_gz({"Python-3.13.4/Include/patchlevel.h": b'#define PY_VERSION              "3.13.4"\n'}),
+            "{uri} is the source of CPython 3.13.4, but the bundle is to have 3.13.5",
+        ),
+    ],
+)
+def test_refuses_the_wrong_source(builder: Builder, build_id: str, content: bytes, message: str) -> None:
+    uri = builder.store.put(f"team/v1/sources/{build_id}/Python-3.13.5.tar.xz", content)
+    outcome = builder.run(build_id, {"SOURCE_URI": uri, "SOURCE_SHA256": sha256(content)})
+    outcome.assert_failed("source", message.format(uri=uri), 1)
+
+
+def test_refuses_a_damaged_python(builder: Builder, cached_python: dict[str, Value]) -> None:
+    values = {**cached_python, "PYTHON_ARCHIVE_SHA256": "0" * 64}
+    outcome = builder.run("damaged", values)
+    message = (
+        f"{cached_python['PYTHON_ARCHIVE_URI']} is damaged: wanted sha256 {'0' * 64},"
+        f" found {cached_python['PYTHON_ARCHIVE_SHA256']}"
+    )
+    outcome.assert_failed("fetch-python", message, 1)
+
+
+def test_refuses_what_would_not_be_on_nodes(builder: Builder, cached_python: dict[str, Value]) -> None:
+    script = 'ln -s "$PWD/data" "$VIRTUAL_ENV/data"\n'
+    outcome = builder.run("stranger", cached_python, script, BUILD_FILES)
+    target = "/mnt/pybundle-build/stranger/inputs/files/data"
+    outcome.assert_failed(
+        "finish-venv",
+        f"relocate.py failed: venv/data is a symbolic link to {target}, which is not in the bundle:"
+        " copy what it leads to",
+        1,
+    )
+
+
+def test_an_accelerator_that_cannot_be_had(builder: Builder, cached_python: dict[str, Value]) -> None:
+    values = {**cached_python, "ACCELERATORS": ["ujson==0.0.0"]}
+    outcome = builder.run("no-accelerator", values)
+    assert outcome.status["stage"] == "finish-venv"
+    assert outcome.status["message"].startswith("pip could not install ujson==0.0.0, ")
