@@ -83,18 +83,13 @@ class _Gone:
     reason: str
 
 
-def ensure_bundle(order: Order, cache: Cache, clients: Clients) -> Bundle:
-    """The bundle of *order*: from the cache, or built now, by us or by whoever is already building it.
+def build_bundle(order: Order, cache: Cache, clients: Clients) -> Bundle:
+    """The bundle of *order*, which was not in the cache: built by us, or by whoever is already building it.
 
     :raises BuildError: the build failed; the message has the stage and the end of the log.
     :raises CacheError: AWS said no.
     :raises OptionError: there is no such CPython source.
     """
-    if not order.rebuild:
-        bundle = cache.find(order.spec)
-        if bundle is not None:
-            return bundle
-        log.info("No bundle for these inputs in %s yet (key %s)", cache.root, order.spec.key[:12])
     mine = Claim(build_id=_new_build_id(), owner=order.owner, since=time.time())
     claim = cache.claim(order.spec.key, mine)
     while claim.build_id != mine.build_id:
@@ -114,6 +109,10 @@ def _new_build_id() -> str:
 def _build(claim: Claim, order: Order, cache: Cache, clients: Clients) -> Bundle:
     launched = False
     try:
+        # Whoever had the claim before us may have published since we looked.
+        bundle = None if order.rebuild else cache.find(order.spec)
+        if bundle is not None:
+            return bundle
         request = _prepare(claim.build_id, order, cache, clients)
         cluster_id = _run_job_flow(request, claim.build_id, clients)
         launched = True

@@ -81,7 +81,7 @@ class Cache:
     # bundles
 
     def find(self, spec: BundleSpec) -> Bundle | None:
-        """The cached bundle of *spec*, or ``None`` if an archive or its manifest is missing.
+        """The cached bundle of *spec*, or ``None`` if an archive, its manifest, or the bucket is missing.
 
         Three requests, sent together.
         """
@@ -265,7 +265,7 @@ class Cache:
             try:
                 body = self._s3.get_object(**self._at(uri))["Body"].read()
             except ClientError as error:
-                if error_code(error) == "NoSuchKey":
+                if error_code(error) in _NOTHING_THERE:
                     return None
                 raise
         try:
@@ -321,6 +321,7 @@ class Cache:
         raise CacheError(f"{uri} keeps changing under our hands. Run the job again.")
 
 
+_NOTHING_THERE = ("NoSuchKey", "NoSuchBucket")
 _ABSENT = ("NoSuchKey", "404", "NotFound")
 _PRECONDITION_FAILED = ("PreconditionFailed", "412")
 _CONFLICT = ("ConditionalRequestConflict", "409", "OperationAborted")

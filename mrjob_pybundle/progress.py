@@ -76,7 +76,7 @@ class BuildProgress:
             return
         now = time.monotonic()
         spent = _clock(now - self._stage_began)
-        self._say(f"  [{_clock(self._elapsed())}] {stage}  ({self._stage}: {spent})")
+        self._say(f"  [{_clock(self._elapsed())}] {stage} ({self._stage} took {spent})")
         self._stage, self._stage_began = stage, now
 
     def _say(self, text: str) -> None:

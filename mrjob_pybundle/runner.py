@@ -23,8 +23,9 @@ import mrjob_pybundle_hook
 from mrjob_pybundle import emr_releases, options
 from mrjob_pybundle.aws import Credentials, S3Uri, explain
 from mrjob_pybundle.bootstrap import NodePaths, bootstrap_script, upload_bootstrap_script
-from mrjob_pybundle.build import Clients, Order, ensure_bundle
+from mrjob_pybundle.build import Clients, Order, build_bundle
 from mrjob_pybundle.bundle import (
+    Bundle,
     BundleSpec,
     PythonSpec,
     describe_build_files,
@@ -178,15 +179,22 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         """Have the bundle in the cache, and its bootstrap action in S3."""
         if self._paths is not None:
             return
-        if self._pybundle.cache_uri is None:
-            self.fs.mkdir(self._opts["cloud_tmp_dir"])  # mrjob makes its own bucket where there is none
-        bundle = ensure_bundle(self._order(), self.cache, self._clients())
+        bundle = None if self._pybundle.rebuild else self.cache.find(self.bundle_spec)
+        if bundle is None:
+            bundle = self._build_bundle()
         log.info("Using bundle %s: CPython %s from %s", bundle.id, self.bundle_spec.python.version, self.cache.root)
         script = bootstrap_script(bundle, self.cache)
         self._bootstrap_uri = str(
             upload_bootstrap_script(script, S3Uri.parse(self._opts["cloud_tmp_dir"]), self._s3_client)
         )
         self._paths = NodePaths(bundle.id)
+
+    def _build_bundle(self) -> Bundle:
+        self._check_output_not_exists()  # which mrjob does later, too, but by then a build would have cost money
+        if self._pybundle.cache_uri is None:
+            self.fs.mkdir(self._opts["cloud_tmp_dir"])  # mrjob makes its own bucket where there is none
+        log.info("No bundle of these inputs in %s yet (key %s)", self.cache.root, self.bundle_spec.key[:12])
+        return build_bundle(self._order(), self.cache, self._clients())
 
     def _clients(self) -> Clients:
         return Clients(
@@ -236,8 +244,9 @@ class PyBundleEMRJobRunner(EMRJobRunner):
     # bootstrap action and cluster
 
     def _prepare_for_launch(self) -> None:
-        self._check_output_not_exists()
         self._prepare_bundle()
+        if self._opts["cluster_id"]:
+            self._check_cluster_has_bundle(self._opts["cluster_id"])
         super()._prepare_for_launch()
 
     def _add_bootstrap_files_for_upload(self, persistent: bool = False) -> None:
@@ -251,9 +260,24 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         # Its path has the digest of its content, so pooled clusters match by content.
         return [{"path": self._bootstrap_uri, "args": []}, *theirs]
 
+    def _check_cluster_has_bundle(self, cluster_id: str) -> None:
+        """A cluster that exists runs no bootstrap actions any more: it must have run ours."""
+        pages = self.make_emr_client().get_paginator("list_bootstrap_actions").paginate(ClusterId=cluster_id)
+        script_names = {action["ScriptPath"].split("/")[-1] for page in pages for action in page["BootstrapActions"]}
+        if str(self._bootstrap_uri).split("/")[-1] not in script_names:
+            raise OptionError(
+                f"Cluster {cluster_id} was not created with this job's bundle, so its nodes do not have it."
+                " Use a cluster that was created by a job with the same bundle (for example with pool_clusters),"
+                " or leave out cluster_id."
+            )
+
     def _add_extra_cluster_params(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Like mrjob's, but ``BootstrapActions`` are added to ours instead of taking their place."""
-        patched: dict[str, Any] = super()._add_extra_cluster_params(params)
+        """Like mrjob's, but ``BootstrapActions`` are added to ours instead of taking their place.
+
+        Tags are in the request, too: ``AmazonEMRServicePolicy_v2`` lets nothing untagged be launched.
+        """
+        tags = [{"Key": key, "Value": value} for key, value in sorted(self._opts["tags"].items())]
+        patched: dict[str, Any] = super()._add_extra_cluster_params({**params, "Tags": tags} if tags else params)
         extra = self._opts["extra_cluster_params"].get("BootstrapActions")
         if extra is not None:
             patched["BootstrapActions"] = params.get("BootstrapActions", []) + list(extra)

@@ -194,9 +194,11 @@ def test_a_status_that_is_none(cache: Cache) -> None:
 
 
 def test_no_such_bucket(client: Any) -> None:
+    """Nothing is cached in it (mrjob may be about to make it), but nothing can be put into it, either."""
     cache = Cache(S3Uri("no-such-bucket-here", "pybundle"), client)
-    with pytest.raises(CacheError, match=r"There is no such bucket \(reading s3://no-such-bucket-here/pybundle"):
-        cache.find(SPEC)
+    assert cache.find(SPEC) is None
+    with pytest.raises(CacheError, match=r"There is no such bucket \(writing s3://no-such-bucket-here/pybundle"):
+        cache.claim(SPEC.key, MINE)
 
 
 def test_no_credentials(monkeypatch: pytest.MonkeyPatch, s3_endpoint: str) -> None:

@@ -125,9 +125,7 @@ class Sandbox:
             aws_access_key_id="sandbox",
             aws_secret_access_key="sandbox",
         )
-        machine = emr.Machine(
-            clusters, lambda directory: node_class(directory, tools, self._aws_environment()), client
-        )
+        machine = emr.Machine(clusters, lambda directory: node_class(directory, tools, self._aws_environment()), client)
         self._emr = emr.LivingEmr(_ACCOUNT, machine)
         self._emr.install()
         self._server.start()

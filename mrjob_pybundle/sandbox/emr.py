@@ -153,9 +153,7 @@ class LivingEmr(ElasticMapReduceBackend):
 
     def run_job_flow(self, **kwargs: Any) -> Cluster:
         if kwargs.get("step_concurrency_level", 1) > 1:
-            raise ValidationException(
-                "The sandbox's clusters run one step at a time (StepConcurrencyLevel 1)"
-            )
+            raise ValidationException("The sandbox's clusters run one step at a time (StepConcurrencyLevel 1)")
         if self._stopping:
             raise ValidationException("The sandbox is stopping")
         living_cluster: Any = LivingCluster  # moto leaves methods abstract that only CloudFormation calls
@@ -167,9 +165,7 @@ class LivingEmr(ElasticMapReduceBackend):
         major = re.sub(r"\D*(\d+).*", r"\1", cluster.release_label or "")
         hadoop = _HADOOP_VERSIONS.get(major, "3.4.1")
         names = [app["name"] for app in applications if "name" in app] or ["Hadoop"]
-        cluster.add_applications(
-            [{"name": name, "version": hadoop if name == "Hadoop" else "0"} for name in names]
-        )
+        cluster.add_applications([{"name": name, "version": hadoop if name == "Hadoop" else "0"} for name in names])
 
     def start_new_clusters(self) -> None:
         """Bring to life what RunJobFlow has completely described."""
@@ -265,9 +261,7 @@ class _Life:
     def _watch(self, node: Node, is_master: bool) -> None:
         """A node that goes on its own, by `shutdown`, takes the cluster with it."""
         node.wait()
-        text = (
-            "The master node was terminated. " if is_master else "All slaves in the job flow were terminated"
-        )
+        text = "The master node was terminated. " if is_master else "All slaves in the job flow were terminated"
         self.cluster.end(_End("TERMINATED_WITH_ERRORS", "INSTANCE_FAILURE", text))
 
     def _watch_end(self) -> None:
@@ -313,9 +307,7 @@ class _Life:
         with cluster.changed:
             cluster.ready_datetime = utcnow()
             if not cluster.keep_job_flow_alive_when_no_steps:
-                cluster.changed.wait_for(
-                    lambda: cluster.steps or cluster.ending, timeout=_FIRST_STEP_WITHIN_SECONDS
-                )
+                cluster.changed.wait_for(lambda: cluster.steps or cluster.ending, timeout=_FIRST_STEP_WITHIN_SECONDS)
 
     def _bootstrap_node(self, instance_id: str) -> str:
         """Run all bootstrap actions on a node. Returns what went wrong, empty if nothing."""
@@ -396,9 +388,7 @@ class _Life:
         state = "FAILED" if failed else "COMPLETED"
         self._failed = self._failed or failed
         if failed and step.action_on_failure in ("TERMINATE_CLUSTER", "TERMINATE_JOB_FLOW"):
-            cluster.end(
-                _End("TERMINATED_WITH_ERRORS", "STEP_FAILURE", "Shut down as step failed"), but_not=step
-            )
+            cluster.end(_End("TERMINATED_WITH_ERRORS", "STEP_FAILURE", "Shut down as step failed"), but_not=step)
         elif failed and step.action_on_failure == "CANCEL_AND_WAIT":
             for other in cluster.steps:
                 if other.state == "PENDING":
@@ -412,9 +402,7 @@ class _Life:
         if cluster.ending or self._next_step():
             return
         if cluster.keep_job_flow_alive_when_no_steps:
-            message = (
-                "Cluster ready after last step completed." if cluster.steps else "Cluster ready to run steps."
-            )
+            message = "Cluster ready after last step completed." if cluster.steps else "Cluster ready to run steps."
             cluster.enter("WAITING", message)
         else:
             message = "Steps completed with errors" if self._failed else "Steps completed"

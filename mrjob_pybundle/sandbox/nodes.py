@@ -233,11 +233,7 @@ def _processes_with(marker: bytes) -> list[int]:
 
 def passed_through() -> dict[str, str]:
     """What nodes inherit of this machine's environment: how package clients reach the network."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name in _PASSED_THROUGH or name.startswith("PIP_")
-    }
+    return {name: value for name, value in os.environ.items() if name in _PASSED_THROUGH or name.startswith("PIP_")}
 
 
 def visible_paths(tools: Path, environment: Mapping[str, str]) -> list[Path]:

@@ -87,9 +87,7 @@ class DurableS3(S3Backend):
         self._touch(bucket_name, key_name)
         return super().put_object(bucket_name, key_name, *args, **kwargs)
 
-    def delete_object(
-        self, bucket_name: str, key_name: str, *args: Any, **kwargs: Any
-    ) -> tuple[bool, dict[str, Any]]:
+    def delete_object(self, bucket_name: str, key_name: str, *args: Any, **kwargs: Any) -> tuple[bool, dict[str, Any]]:
         self._touch(bucket_name, key_name)
         return super().delete_object(bucket_name, key_name, *args, **kwargs)
 

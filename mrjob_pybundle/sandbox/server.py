@@ -51,9 +51,7 @@ class _Gate:
     told that they created an object, which S3 never does.
     """
 
-    def __init__(
-        self, application: _Wsgi, after_change: Callable[[], None], after_emr: Callable[[str], None]
-    ) -> None:
+    def __init__(self, application: _Wsgi, after_change: Callable[[], None], after_emr: Callable[[str], None]) -> None:
         self._application = application
         self._after_change = after_change
         self._after_emr = after_emr

@@ -43,9 +43,7 @@ def run(jar: str, args: list[str], place: StepPlace) -> None:
     elif _SCRIPT_RUNNER.fullmatch(jar) and args:
         run_script(place.master, args[0], args[1:], place.logs)
     else:
-        raise StepError(
-            f"{jar or 'no jar'}: the sandbox runs command-runner.jar and script-runner.jar, not Java"
-        )
+        raise StepError(f"{jar or 'no jar'}: the sandbox runs command-runner.jar and script-runner.jar, not Java")
 
 
 def _run_streaming(args: list[str], place: StepPlace) -> None:

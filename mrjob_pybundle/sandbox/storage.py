@@ -176,9 +176,7 @@ class FileSystems:
             match = regex.match(file.uri.path)
             if not match:
                 continue
-            below = (
-                file.uri.path[match.end() :].strip("/").split("/") if match.end() < len(file.uri.path) else []
-            )
+            below = file.uri.path[match.end() :].strip("/").split("/") if match.end() < len(file.uri.path) else []
             matched = True
             if below == [""] or any(part.startswith(("_", ".")) for part in below):
                 continue

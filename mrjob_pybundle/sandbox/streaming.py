@@ -171,9 +171,7 @@ class _Run:
             self._all(self._reduce, [(number, len(splits)) for number in range(job.reduces)])
             self.syslog.client(_JOB, " map 100% reduce 100%")
         except _TaskError as failure:
-            self.syslog.client(
-                _JOB, f"Job {place.job_id} failed with state FAILED due to: Task failed {failure}"
-            )
+            self.syslog.client(_JOB, f"Job {place.job_id} failed with state FAILED due to: Task failed {failure}")
             self._log_counters()
             self.syslog.client("org.apache.hadoop.streaming.StreamJob", "Job not successful!", "ERROR")
             raise JobError("Streaming Command Failed!") from None
@@ -229,9 +227,7 @@ class _Run:
         if lines is None:
             records: Iterator[Record] = self._identity_map(task, split)
         else:
-            records = (
-                shuffle.split_key(line, job.map_output_separator, job.map_output_key_fields) for line in lines
-            )
+            records = (shuffle.split_key(line, job.map_output_separator, job.map_output_key_fields) for line in lines)
         if not job.reduces:
             self._write_part(task, f"part-{task.number:05d}", records)
             return
@@ -305,8 +301,7 @@ class _Run:
             reduce_input = self._reduce_input(task, records, "Reduce input records")
             lines = task.pipe(job.reducer, reduce_input)
             output = (
-                shuffle.split_key(line, job.reduce_output_separator, job.reduce_output_key_fields)
-                for line in lines
+                shuffle.split_key(line, job.reduce_output_separator, job.reduce_output_key_fields) for line in lines
             )
             if not has_input:  # Streaming runs the command, but drops what it writes.
                 output = iter(list(output)[:0])
@@ -487,9 +482,7 @@ class _Task:
             group, name, amount = columns
             self.count(group, name, int(amount))
         except ValueError:
-            self.syslog.task(
-                "org.apache.hadoop.streaming.PipeMapRed", f"Cannot parse counter line: {line!r}", "WARN"
-            )
+            self.syslog.task("org.apache.hadoop.streaming.PipeMapRed", f"Cannot parse counter line: {line!r}", "WARN")
 
     def fail(self, message: str) -> None:
         self.syslog.task(

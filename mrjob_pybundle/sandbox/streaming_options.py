@@ -132,9 +132,7 @@ def parse(args: Sequence[str]) -> StreamingJob:
         reduces = _integer("-numReduceTasks", options["-numReduceTasks"][-1])
     if reducer == "NONE":
         reduces = 0
-    partitioner = options.get("-partitioner", [settings.text("mapreduce.job.partitioner.class", _HASH[0])])[
-        -1
-    ]
+    partitioner = options.get("-partitioner", [settings.text("mapreduce.job.partitioner.class", _HASH[0])])[-1]
     input_format = options.get("-inputformat", [settings.text("mapred.input.format.class", _TEXT[0])])[-1]
 
     job = StreamingJob(
@@ -208,9 +206,7 @@ def _streaming_options(args: list[str]) -> dict[str, list[str]]:
             position += 1
             continue
         if name in ("-D", "-files", "-archives"):
-            raise StreamingOptionError(
-                f"Unrecognized option: {name} (generic options come before streaming's own)"
-            )
+            raise StreamingOptionError(f"Unrecognized option: {name} (generic options come before streaming's own)")
         if name not in (*_ONE_ARGUMENT, "-input"):
             raise StreamingOptionError(f"the sandbox's streaming engine doesn't understand {name}")
         if position + 1 >= len(args):
@@ -233,9 +229,7 @@ def _command(options: dict[str, list[str]], name: str) -> str | None:
         return None
     command = options[name][-1]
     if command.lower() == "aggregate" or _JAVA_CLASS.fullmatch(command):
-        raise StreamingOptionError(
-            f"{name} {command}: the sandbox's streaming engine runs commands, not Java classes"
-        )
+        raise StreamingOptionError(f"{name} {command}: the sandbox's streaming engine runs commands, not Java classes")
     return command
 
 
@@ -306,9 +300,7 @@ class _Settings:
     def refuse_the_rest(self) -> None:
         for name, value in self._conf.items():
             if name not in self._understood and not _HARMLESS.fullmatch(name):
-                raise StreamingOptionError(
-                    f"the sandbox's streaming engine doesn't understand -D {name}={value}"
-                )
+                raise StreamingOptionError(f"the sandbox's streaming engine doesn't understand -D {name}={value}")
 
 
 def _lines_per_map(input_format: str, settings: _Settings) -> int:

@@ -163,9 +163,7 @@ class Builder:
         venv_build: str | None = None,
         files: Mapping[str, str] | None = None,
     ) -> Outcome:
-        done = self.machine.run(
-            self.prepare(build_id, venv_build, files or {}, values), self.store.environment
-        )
+        done = self.machine.run(self.prepare(build_id, venv_build, files or {}, values), self.store.environment)
         return Outcome(self.store, self.machine, build_id, done.returncode)
 
 
@@ -189,9 +187,7 @@ def built(builder: Builder, cpython_source: Path) -> Outcome:
     """The build that compiles: minutes."""
     content = cpython_source.read_bytes()
     uri = builder.store.put(f"team/v1/sources/{sha256(content)}/{cpython_source.name}", content)
-    outcome = builder.run(
-        "compiles", {"SOURCE_URI": uri, "SOURCE_SHA256": sha256(content)}, VENV_BUILD, BUILD_FILES
-    )
+    outcome = builder.run("compiles", {"SOURCE_URI": uri, "SOURCE_SHA256": sha256(content)}, VENV_BUILD, BUILD_FILES)
     assert outcome.exit_status == 0, outcome.log[-5000:]
     return outcome
 
@@ -364,9 +360,7 @@ print(missing)
     assert python(bundle, program) == "[]\n"
 
 
-def test_another_venv_does_not_compile_again(
-    builder: Builder, built: Outcome, cached_python: dict[str, Value]
-) -> None:
+def test_another_venv_does_not_compile_again(builder: Builder, built: Outcome, cached_python: dict[str, Value]) -> None:
     before = set(built.store.keys("team/v1/python/"))
     outcome = builder.run("cached", cached_python)
     assert outcome.exit_status == 0, outcome.log
@@ -438,9 +432,7 @@ def test_a_signal_stops_it(builder: Builder, cached_python: dict[str, Value], tm
         ("os", {"OS_FAMILY": "amzn2023"}, "this machine runs {os}, but the bundle is for amzn2023"),
     ],
 )
-def test_refuses_the_wrong_machine(
-    builder: Builder, build_id: str, values: dict[str, Value], message: str
-) -> None:
+def test_refuses_the_wrong_machine(builder: Builder, build_id: str, values: dict[str, Value], message: str) -> None:
     release = Path("/etc/os-release").read_text()
     if 'ID="amzn"' in release:
         pytest.skip("this is the right machine")
