@@ -49,4 +49,4 @@ for line in sys.stdin:
   LC_ALL=C sort "$work/independent" | cmp - "$work/$run.plain"
 done
 say "Equal: $(wc -l <"$work/independent") different words. The most frequent:"
-sort -t "$(printf '\t')" -k2,2nr "$work/second.plain" | sed 10q
+sort -t "$(printf '\t')" -k2,2nr "$work/second.plain" | sed -n 1,10p

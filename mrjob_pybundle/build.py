@@ -91,7 +91,8 @@ def build_bundle(order: Order, cache: Cache, clients: Clients) -> Bundle:
     :raises OptionError: there is no such CPython source.
     """
     mine = Claim(build_id=_new_build_id(), owner=order.owner, since=time.time())
-    claim = cache.claim(order.spec.key, mine)
+    # Looked at first: who may only use the cache can still wait for somebody else's build.
+    claim = cache.read_claim(order.spec.key) or cache.claim(order.spec.key, mine)
     while claim.build_id != mine.build_id:
         bundle, claim = _join(claim, mine, order, cache, clients)
         if bundle is not None:

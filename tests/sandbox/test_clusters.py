@@ -51,9 +51,7 @@ class _Emr:
 
     def wait(self, cluster_id: str, waiter: str = "cluster_terminated") -> Any:
         try:
-            self.emr.get_waiter(waiter).wait(
-                ClusterId=cluster_id, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300}
-            )
+            self.emr.get_waiter(waiter).wait(ClusterId=cluster_id, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
         except Exception as error:
             if "TERMINATED_WITH_ERRORS" not in str(error):
                 raise
@@ -141,9 +139,7 @@ def test_a_kept_cluster_waits_and_is_terminated(emr: _Emr) -> None:
         WaiterConfig={"Delay": 0.1, "MaxAttempts": 300},
     )
     assert emr.cluster(cluster_id)["Status"]["State"] == "WAITING"
-    emr.emr.add_job_flow_steps(
-        JobFlowId=cluster_id, Steps=[_step("two", "sleep 1000"), _step("three", "true")]
-    )
+    emr.emr.add_job_flow_steps(JobFlowId=cluster_id, Steps=[_step("two", "sleep 1000"), _step("three", "true")])
     emr.emr.terminate_job_flows(JobFlowIds=[cluster_id])
     assert emr.steps(cluster_id)[1:] == [("two", "CANCELLED"), ("three", "CANCELLED")]
     cluster = emr.wait(cluster_id)
@@ -186,8 +182,7 @@ def test_jars_that_cannot_run_fail_with_a_reason(emr: _Emr) -> None:
     script_runner = "s3://us-east-1.elasticmapreduce/libs/script-runner/script-runner.jar"
     jars.append((script_runner, [emr.script('echo "$@" >&2; exit 4'), "a b"]))
     steps = [
-        {"Name": jar, "ActionOnFailure": "CONTINUE", "HadoopJarStep": {"Jar": jar, "Args": args}}
-        for jar, args in jars
+        {"Name": jar, "ActionOnFailure": "CONTINUE", "HadoopJarStep": {"Jar": jar, "Args": args}} for jar, args in jars
     ]
     cluster_id = emr.run(Steps=steps)
     emr.wait(cluster_id)

@@ -65,9 +65,7 @@ def test_every_key_has_one_reducer(key: bytes, partitions: int) -> None:
 
 
 @given(st.binary(), st.binary(), st.binary(), st.integers(1, 7))
-def test_partitioning_by_first_field_ignores_the_rest(
-    first: bytes, one: bytes, other: bytes, partitions: int
-) -> None:
+def test_partitioning_by_first_field_ignores_the_rest(first: bytes, one: bytes, other: bytes, partitions: int) -> None:
     fields = shuffle.parse_key_fields("-k1,1")
     key = first.replace(b"\t", b"")
     assert shuffle.field_partition(key + b"\t" + one, partitions, fields, b"\t") == (
