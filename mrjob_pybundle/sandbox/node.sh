@@ -44,7 +44,7 @@ overlay_with_mounts() {
     while read -r _ target type _; do
         [[ $target == "$1"/* ]] || continue
         if [[ -f $target ]]; then
-            cat "$target" >"$root$target"
+            cat "$target" >"$root$target" || mount --bind "$target" "$root$target"
         elif [[ $type =~ ^(ext[234]|xfs|btrfs|zfs|virtiofs|9p)$ ]]; then
             overlay "$target"
         fi
@@ -85,9 +85,12 @@ for path in "$@"; do
     mount -o remount,bind,ro "$root$path"
 done
 
-# Scripts chown to this user. It is the node's root under another name.
-grep -q '^hadoop:' "$root/etc/passwd" || echo 'hadoop:x:0:0::/home/hadoop:/bin/bash' >>"$root/etc/passwd"
-grep -q '^hadoop:' "$root/etc/group" || echo 'hadoop:x:0:' >>"$root/etc/group"
+# Scripts chown to this user. It is the node's root under another name. (Who is root only in a user
+# namespace may not write to /etc, overlay or not.)
+if [[ -w $root/etc/passwd ]] && ! grep -q '^hadoop:' "$root/etc/passwd"; then
+    echo 'hadoop:x:0:0::/home/hadoop:/bin/bash' >>"$root/etc/passwd"
+    echo 'hadoop:x:0:' >>"$root/etc/group"
+fi
 
 cd "$root"
 pivot_root . .

@@ -102,7 +102,7 @@ def test_a_failing_mapper_shows_its_traceback(tmp_path: Path, run_job: RunJob) -
 def test_a_failing_bootstrap_command_is_diagnosed(tmp_path: Path, run_job: RunJob) -> None:
     text = tmp_path / "text"
     text.write_text("x\n")
-    job = run_job(_script(tmp_path, _WORDS), "--bootstrap", "echo bad luck >&2; exit 7", str(text))
+    job = run_job(_script(tmp_path, _WORDS), "--bootstrap", "sh -c 'echo bad luck >&2; exit 7'", str(text))
     assert job.returncode == 1
     assert "bootstrap action 1 returned a non-zero return code" in job.stderr
     assert "bad luck" in job.stderr

@@ -19,8 +19,8 @@ _BUSY = """
 import boto3, os, signal, sys, time
 emr = boto3.client("emr")
 groups = [{"InstanceRole": r, "InstanceType": "m5.xlarge", "InstanceCount": 1} for r in ("MASTER", "CORE")]
-step = {"Name": "s", "HadoopJarStep": {"Jar": "command-runner.jar", "Args": [
-    "bash", "-c", "setsid sleep 9999 & touch /tmp/started; aws s3 cp /tmp/started s3://sandbox/; sleep 9999"]}}
+script = "setsid sleep 9999 & touch /tmp/started; aws s3 cp /tmp/started s3://sandbox/; sleep 9999"
+step = {"Name": "s", "HadoopJarStep": {"Jar": "command-runner.jar", "Args": ["bash", "-c", script]}}
 emr.run_job_flow(Name="busy", Instances={"InstanceGroups": groups}, Steps=[step])
 waiter = boto3.client("s3").get_waiter("object_exists")
 waiter.wait(Bucket="sandbox", Key="started", WaiterConfig={"Delay": 0.2, "MaxAttempts": 300})
