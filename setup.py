@@ -59,8 +59,8 @@ setup(
     packages=find_packages(include=["mrjob_pybundle", "mrjob_pybundle.*"]),
     py_modules=["mrjob_pybundle_hook"],
     package_data={
-        "mrjob_pybundle": ["*.tmpl", "*.sh", "*.json", "py.typed"],
-        "mrjob_pybundle.sandbox": ["*"],
+        "mrjob_pybundle": ["*.tmpl", "*.sh", "py.typed", "master/*.py"],
+        "mrjob_pybundle.sandbox": ["*.sh", "bin/*"],
     },
     include_package_data=False,
     install_requires=["mrjob==0.7.4", "boto3>=1.35.16", "rich>=13"],
@@ -69,7 +69,6 @@ setup(
     cmdclass={"build_py": BuildPyWithPth, "editable_wheel": EditableWheelWithPth},
     classifiers=[
         "Environment :: Console",
-        "License :: OSI Approved :: Apache Software License",
         "Programming Language :: Python :: 3",
         "Topic :: System :: Distributed Computing",
     ],

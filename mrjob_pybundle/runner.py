@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import shlex
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -288,6 +289,29 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         if self._opts["add_steps_in_batch"] is None and self._opts["max_concurrent_steps"] == 1:
             return True
         return bool(super()._add_steps_in_batch())
+
+    def _wait_for_logs_on_s3(self) -> None:
+        """Like mrjob's, but a step that has succeeded is not waited for longer than its log takes to appear.
+
+        mrjob sleeps ten minutes between two steps (EMR copies logs every five), just to print counters.
+        """
+        step_id = self._log_interpretations[-1]["step_id"] if self._log_interpretations else None
+        if step_id is None or self._step_state(step_id) != "COMPLETED":
+            super()._wait_for_logs_on_s3()
+            return
+        log.info("Waiting for the log of step %s to appear on S3 (ctrl-c to skip)...", step_id)
+        try:
+            while not self.fs.exists(f"{self._s3_log_dir()}steps/{step_id}/"):
+                if self._describe_cluster()["Status"]["State"] not in ("RUNNING", "WAITING"):
+                    super()._wait_for_logs_on_s3()
+                    return
+                time.sleep(self._opts["check_cluster_every"])
+        except KeyboardInterrupt:
+            log.info("not waiting for it")
+
+    def _step_state(self, step_id: str) -> str:
+        step = self.make_emr_client().describe_step(ClusterId=self._cluster_id, StepId=step_id)["Step"]
+        return str(step["Status"]["State"])
 
     # steps
 

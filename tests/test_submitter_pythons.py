@@ -42,7 +42,7 @@ def _works(path: Path) -> bool:
 )
 def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Another Python, with the project and what it depends on."""
-    environment = tmp_path_factory.mktemp("python") / request.param
+    environment: Path = tmp_path_factory.mktemp("python") / request.param
     subprocess.run([_interpreters()[request.param], "-m", "venv", str(environment)], check=True)
     python = environment / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "-q", "-e", str(ROOT)], check=True)

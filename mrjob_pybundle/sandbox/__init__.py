@@ -16,7 +16,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -58,7 +57,11 @@ class Sandbox:
     def environment(self) -> dict[str, str]:
         """The environment in which boto3, mrjob and ``aws`` use the sandbox: ours, with its settings."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        return {**kept, **self._aws_environment(), "MRJOB_CONF": str(self._directory / "mrjob.conf")}
+        own = {
+            "MRJOB_CONF": str(self._directory / "mrjob.conf"),
+            "PATH": os.pathsep.join([str(self._directory / "command-bin"), os.environ.get("PATH", os.defpath)]),
+        }
+        return {**kept, **self._aws_environment(), **own}
 
     def _aws_environment(self) -> dict[str, str]:
         return {
@@ -107,6 +110,7 @@ class Sandbox:
         shutil.rmtree(clusters, ignore_errors=True)
         tools = self._directory / "bin"
         nodes.install_tools(tools)
+        _link(self._directory / "command-bin" / "aws", tools / "aws")
         node_class, why_not = nodes.node_class(self._directory / "probe", tools)
         if why_not:
             emr.notice(
@@ -131,7 +135,7 @@ class Sandbox:
         self._server.start()
         if BUCKET not in self._s3.buckets:
             client.create_bucket(Bucket=BUCKET)
-        (self._directory / "mrjob.conf").write_text(_mrjob_conf(self._nodes, os.environ), encoding="utf-8")
+        (self._directory / "mrjob.conf").write_text(_mrjob_conf(self._nodes), encoding="utf-8")
         emr.notice(f"EMR and S3 are at {self.endpoint}; S3's content is kept in {self._directory}")
 
     def _after_emr_request(self, action: str) -> None:
@@ -194,26 +198,24 @@ class _Signals:
             signal.signal(number, handler)
 
 
-def _mrjob_conf(nodes: int, environment: Mapping[str, str]) -> str:
-    """An mrjob.conf on top of the user's own."""
-    own = [
-        path
-        for path in (environment.get("MRJOB_CONF"), Path.home() / ".mrjob.conf", Path("/etc/mrjob.conf"))
-        if path and Path(path).exists()
-    ]
-    conf: dict[str, Any] = {"include": [str(Path(own[0]).absolute())]} if own else {}
-    conf["runners"] = {
-        "emr": {
-            "cloud_tmp_dir": f"s3://{BUCKET}/tmp/",
-            "region": _REGION,
-            "check_cluster_every": 1,
-            "num_core_instances": nodes,
-            "iam_instance_profile": "EMR_EC2_DefaultRole",
-            "iam_service_role": "EMR_DefaultRole",
-            "image_id": _image_id(),
-        }
+def _link(link: Path, target: Path) -> None:
+    link.parent.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)
+
+
+def _mrjob_conf(nodes: int) -> str:
+    """An mrjob.conf that stands alone: the user's own names buckets and subnets that the sandbox doesn't have."""
+    emr = {
+        "cloud_tmp_dir": f"s3://{BUCKET}/tmp/",
+        "region": _REGION,
+        "check_cluster_every": 1,
+        "num_core_instances": nodes,
+        "iam_instance_profile": "EMR_EC2_DefaultRole",
+        "iam_service_role": "EMR_DefaultRole",
+        "image_id": _image_id(),
     }
-    return json.dumps(conf, indent=2) + "\n"  # which is YAML, too
+    return json.dumps({"runners": {"emr": emr}}, indent=2) + "\n"  # which is YAML, too
 
 
 def _image_id() -> str:
