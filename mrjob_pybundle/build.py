@@ -6,6 +6,7 @@ itself, whether or not anyone is watching. What a submitter does here is launch 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 import uuid
@@ -19,7 +20,7 @@ from typing import Any, NoReturn
 from botocore.exceptions import BotoCoreError, ClientError
 
 import mrjob_pybundle
-from mrjob_pybundle.aws import Credentials, S3Uri, error_code, explain, explained
+from mrjob_pybundle.aws import Credentials, error_code, explain, explained
 from mrjob_pybundle.bundle import Bundle, BundleSpec, canonical_json
 from mrjob_pybundle.cache import Cache, Claim, Status
 from mrjob_pybundle.errors import BuildError
@@ -135,10 +136,12 @@ def _prepare(build_id: str, order: Order, cache: Cache, clients: Clients) -> dic
     source_uri, source_sha256 = ("", "")
     if python is None:
         source_uri, source_sha256 = _stage_source(order.source, cache, clients)
+    inputs = pack(order.venv_build, order.build_files)
     script = render(
         "build-binaries.sh.tmpl",
         {
             "BUILD_ID": build_id,
+            "INPUTS_SHA256": hashlib.sha256(inputs).hexdigest(),
             "OWNER": order.owner,
             "PYBUNDLE_VERSION": mrjob_pybundle.__version__,
             "BUILD_URI": str(cache.build_dir(build_id)),
@@ -163,9 +166,10 @@ def _prepare(build_id: str, order: Order, cache: Cache, clients: Clients) -> dic
             "BUCKET_OWNER": cache.bucket_owner or "",
         },
     )
-    cache.put_build_file(build_id, "inputs.tar.gz", pack(order.venv_build, order.build_files))
-    script_uri = cache.put_build_file(build_id, "build-binaries.sh", script.encode("utf-8"))
-    return cluster_request(order, build_id, script_uri)
+    content = script.encode("utf-8")
+    cache.put_build_file(build_id, "inputs.tar.gz", inputs)
+    script_uri = cache.put_build_file(build_id, "build-binaries.sh", content)
+    return cluster_request(order, build_id, [str(script_uri), hashlib.sha256(content).hexdigest()])
 
 
 def _stage_source(source: Source, cache: Cache, clients: Clients) -> tuple[str, str]:
@@ -178,7 +182,7 @@ def _stage_source(source: Source, cache: Cache, clients: Clients) -> tuple[str, 
         return str(cache.stage_source(path, sha256, source.file_name)), sha256
 
 
-def cluster_request(order: Order, build_id: str, script_uri: S3Uri) -> dict[str, Any]:
+def cluster_request(order: Order, build_id: str, step_args: list[str]) -> dict[str, Any]:
     """RunJobFlow's parameters for a build: one master, one step, and it ends by itself.
 
     *order.cluster* has what it shares with the job's cluster. (A person who sets ``extra_cluster_params`` may have
@@ -227,7 +231,7 @@ def cluster_request(order: Order, build_id: str, script_uri: S3Uri) -> dict[str,
                 "ActionOnFailure": "TERMINATE_CLUSTER",
                 "HadoopJarStep": {
                     "Jar": "command-runner.jar",
-                    "Args": ["bash", "-c", read_template("fetch-and-run.sh"), "build", str(script_uri)],
+                    "Args": ["bash", "-c", read_template("fetch-and-run.sh"), "build", *step_args],
                 },
             }
         ],
