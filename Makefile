@@ -20,6 +20,7 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/shellcheck --exclude SC2016 .ci/run $$(git ls-files '*.sh' '*.sh.tmpl')
 
 $(VENV)/.installed: setup.py
 	$(PYTHON) -m venv $(VENV)

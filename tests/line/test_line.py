@@ -9,6 +9,7 @@ import importlib
 import json
 import re
 import subprocess
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -157,9 +158,9 @@ def test_mrjobs_options_still_work(line: Line, tmp_path: Path) -> None:
     (tmp_path / "data.txt").write_text("uploaded")
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "leaf.txt").write_text("in a directory")
-    (tmp_path / "helper_module.py").write_text("VALUE = 'a Python file'\n")
+    with zipfile.ZipFile(tmp_path / "code.zip", "w") as code:
+        code.writestr("helper_module.py", "VALUE = 'a Python file'\n")
     (tmp_path / "action.sh").write_text('#!/bin/sh\nmkdir -p /tmp/by && echo "$1" > /tmp/by/action\n')
-    subprocess.run(["zip", "-q", "-j", tmp_path / "code.zip", tmp_path / "helper_module.py"], check=True)
     run = line.job(
         JOBS / "mr_what_is_here.py",
         "--files", f"{tmp_path}/data.txt#renamed.txt",
