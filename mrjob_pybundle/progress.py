@@ -15,6 +15,7 @@ from mrjob_pybundle.cache import Status
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.live import Live
+    from rich.spinner import Spinner
 
 log = logging.getLogger("mrjob.pybundle")
 
@@ -27,19 +28,22 @@ class BuildProgress:
     def __init__(self, build_id: str, cluster_id: str) -> None:
         self._title = f"Building the bundle (build {build_id}, cluster {cluster_id})"
         self._began = time.monotonic()
-        self._stage = "waiting for the cluster"
+        self._stage = ""
         self._stage_began = self._began
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._partial_line = ""
         self._last_lines: deque[str] = deque(maxlen=_LIVE_LOG_LINES)
         self._live: Live | None = None
+        self._spinner: Spinner | None = None
 
     def __enter__(self) -> BuildProgress:
         log.info("%s", self._title)
         if log.isEnabledFor(logging.INFO) and sys.stderr.isatty():
             from rich.console import Console
             from rich.live import Live
+            from rich.spinner import Spinner
 
+            self._spinner = Spinner("dots")
             self._live = Live(
                 console=Console(stderr=True),
                 get_renderable=self._render,
@@ -75,8 +79,8 @@ class BuildProgress:
         if stage == self._stage:
             return
         now = time.monotonic()
-        spent = _clock(now - self._stage_began)
-        self._say(f"  [{_clock(self._elapsed())}] {stage} ({self._stage} took {spent})")
+        before = f" ({self._stage} took {_clock(now - self._stage_began)})" if self._stage else ""
+        self._say(f"  [{_clock(self._elapsed())}] {stage}{before}")
         self._stage, self._stage_began = stage, now
 
     def _say(self, text: str) -> None:
@@ -90,13 +94,14 @@ class BuildProgress:
 
     def _render(self) -> RenderableType:
         from rich.console import Group
-        from rich.spinner import Spinner
         from rich.text import Text
 
+        assert self._spinner is not None
         in_stage = _clock(time.monotonic() - self._stage_began)
         header = Text.assemble((self._stage, "bold"), f" {in_stage}, {_clock(self._elapsed())} in all")
         tail = [Text(f"  {line}", style="dim", no_wrap=True, overflow="ellipsis") for line in self._last_lines]
-        return Group(Spinner("dots", header), *tail)
+        self._spinner.update(text=header)
+        return Group(self._spinner, *tail)
 
 
 def _clock(seconds: float) -> str:
