@@ -1,5 +1,8 @@
 """Each part of a job says on which Python it runs."""
 
+import os
+import sys
+
 from mrjob.job import MRJob
 from mrjob.step import MRStep
 
@@ -19,6 +22,8 @@ class MRWhereAmI(MRJob):
         ]
 
     def _and_here(self, part, key):
+        # Hadoop links files into the working directory, and Python looks beside what the script's link points to.
+        sys.path.insert(0, os.getcwd())
         from say_where import here
 
         yield key, None

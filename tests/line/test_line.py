@@ -55,7 +55,10 @@ def test_the_first_author_compiles_and_counts(line: Line, texts: list[Path]) -> 
     clusters = line.new_clusters()
     assert len(clusters) == 2
     assert sum(cluster["Name"].startswith("mrjob-pybundle build") for cluster in clusters) == 1
-    assert {cluster["Status"]["State"] for cluster in clusters} <= {"TERMINATING", "TERMINATED"}
+    for cluster in clusters:
+        line.client("emr").get_waiter("cluster_terminated").wait(
+            ClusterId=cluster["Id"], WaiterConfig={"Delay": 1, "MaxAttempts": 300}
+        )
     (stages,) = _builds(line).values()
     assert {"compile", "check", "venv-build", "publish"} <= stages
     assert "==> compile" in run.stderr, "the build's log was shown as it came"
