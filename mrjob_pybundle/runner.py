@@ -191,6 +191,8 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         self._paths = NodePaths(bundle.id)
 
     def _build_bundle(self) -> Bundle:
+        if self._opts["cluster_id"]:
+            raise self._cluster_without_bundle(self._opts["cluster_id"])
         self._check_output_not_exists()  # which mrjob does later, too, but by then a build would have cost money
         if self._pybundle.cache_uri is None:
             self.fs.mkdir(self._opts["cloud_tmp_dir"])  # mrjob makes its own bucket where there is none
@@ -266,11 +268,14 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         pages = self.make_emr_client().get_paginator("list_bootstrap_actions").paginate(ClusterId=cluster_id)
         script_names = {action["ScriptPath"].split("/")[-1] for page in pages for action in page["BootstrapActions"]}
         if str(self._bootstrap_uri).split("/")[-1] not in script_names:
-            raise OptionError(
-                f"Cluster {cluster_id} was not created with this job's bundle, so its nodes do not have it."
-                " Use a cluster that was created by a job with the same bundle (for example with pool_clusters),"
-                " or leave out cluster_id."
-            )
+            raise self._cluster_without_bundle(cluster_id)
+
+    def _cluster_without_bundle(self, cluster_id: str) -> OptionError:
+        return OptionError(
+            f"Cluster {cluster_id} was not created with this job's bundle, so its nodes do not have it."
+            " Use a cluster that was created by a job with the same bundle (for example with pool_clusters),"
+            " or leave out cluster_id."
+        )
 
     def _add_extra_cluster_params(self, params: dict[str, Any]) -> dict[str, Any]:
         """Like mrjob's, but ``BootstrapActions`` are added to ours instead of taking their place.
