@@ -1,8 +1,9 @@
 """Makes a virtual environment for Python 2.7 that works wherever it lies, beside its Python.
 
-    python27_venv.py ROOT
+    python27_venv.py prepare PY    what it takes in the Python in the directory PY, before that is packed
+    python27_venv.py create ROOT   the virtual environment ROOT/venv, beside ROOT/py
 
-ROOT holds py/. Python 2.7 knows nothing of pyvenv.cfg: it follows the link bin/python to py/ and takes that
+Python 2.7 knows nothing of pyvenv.cfg: it follows the link bin/python to py/ and takes that
 for its prefix. What Python 3 does about this in site.py, a module in py/'s own site-packages does here.
 """
 
@@ -49,14 +50,24 @@ activate()
 '''
 
 
+SITE_PACKAGES = os.path.join("lib", "python2.7", "site-packages")
+
+
 def main():
-    root = os.path.realpath(sys.argv[1])
-    site_packages = os.path.join("lib", "python2.7", "site-packages")
-    write(os.path.join(root, "py", site_packages, "_pybundle_venv.py"), SITE_MODULE)
-    write(os.path.join(root, "py", site_packages, "_pybundle_venv.pth"), "import _pybundle_venv\n")
+    command, directory = sys.argv[1:]
+    {"prepare": prepare, "create": create}[command](directory)
+    return 0
+
+
+def prepare(py):
+    write(os.path.join(py, SITE_PACKAGES, "_pybundle_venv.py"), SITE_MODULE)
+    write(os.path.join(py, SITE_PACKAGES, "_pybundle_venv.pth"), "import _pybundle_venv\n")
+
+
+def create(root):
     venv = os.path.join(root, "venv")
     os.makedirs(os.path.join(venv, "bin"))
-    os.makedirs(os.path.join(venv, site_packages))
+    os.makedirs(os.path.join(venv, SITE_PACKAGES))
     os.symlink("lib", os.path.join(venv, "lib64"))
     # Where a package's C code looks for Python.h.
     os.symlink("../py/include", os.path.join(venv, "include"))
@@ -65,7 +76,6 @@ def main():
         os.path.join(venv, "pyvenv.cfg"),
         "include-system-site-packages = false\nversion = %d.%d.%d\n" % sys.version_info[:3],
     )
-    return 0
 
 
 def write(path, text):

@@ -19,6 +19,12 @@ TRAMPOLINE = b"""#!/bin/sh
 ' '''
 """
 
+# How a script names its Python: "#!<python>", or what pip writes when that is too long for the kernel.
+# (Encoded, since formatters spell raw bytes in a way that 2.7 cannot read.)
+HEADER = re.compile(
+    r"""#!/bin/sh\n'''exec' (?P<python>[^\n]*) "\$0" "\$@"\n' '''\n|#!(?P<direct>[^\n]*)\n""".encode("ascii")
+)
+
 
 def main():
     parser = argparse.ArgumentParser()
@@ -62,8 +68,7 @@ def rewrite_script(path, root):
         return
     with open(path, "rb") as file:
         text = file.read()
-    # Either "#!<python>", or what pip writes when that is too long for the kernel.
-    header = re.match(rb"#!/bin/sh\n'''exec' (?P<python>[^\n]*) \"\$0\" \"\$@\"\n' '''\n|#!(?P<direct>[^\n]*)\n", text)
+    header = HEADER.match(text)
     if header is None:
         return
     python = header.group("python") or header.group("direct") or b""
