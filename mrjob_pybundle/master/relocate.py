@@ -8,6 +8,10 @@ ROOT holds py/ (the compiled Python) and venv/. Can run again, for what has been
 from __future__ import print_function
 
 import argparse
+import base64
+import glob
+import hashlib
+import io
 import os
 import re
 import stat
@@ -33,8 +37,9 @@ def main():
     venv = os.path.join(root, "venv")
     link_interpreter(venv)
     forget_home(os.path.join(venv, "pyvenv.cfg"))
-    for name in os.listdir(os.path.join(venv, "bin")):
-        rewrite_script(os.path.join(venv, "bin", name), root)
+    scripts = [os.path.join(venv, "bin", name) for name in os.listdir(os.path.join(venv, "bin"))]
+    rewritten = [path for path in scripts if rewrite_script(path, root)]
+    correct_records(venv, rewritten)
     problems = list(things_left_behind(root, venv))
     for problem in problems:
         print(problem, file=sys.stderr)
@@ -63,20 +68,43 @@ def forget_home(config):
 
 
 def rewrite_script(path, root):
-    """If *path* is a script for the Python below *root*, make it find that from its own place."""
+    """Make a script for the Python below *root* find it from its own place. Whether *path* is one."""
     if not stat.S_ISREG(os.lstat(path).st_mode):
-        return
+        return False
     with open(path, "rb") as file:
         text = file.read()
     header = HEADER.match(text)
     if header is None:
-        return
+        return False
     python = header.group("python") or header.group("direct") or b""
     places = [place.encode("utf-8") for place in set((root, os.path.join(root, "venv")))]
     if not any(place + b"/" in python for place in places) or b"python" not in os.path.basename(python):
-        return
+        return False
     with open(path, "wb") as file:
         file.write(TRAMPOLINE + text[header.end() :])
+    return True
+
+
+def correct_records(venv, rewritten):
+    """Put digest and size of the *rewritten* scripts into pip's lists of what it installed.
+
+    Their lines are "path,sha256=<digest>,<size>", the path relative to site-packages.
+    """
+    paths = set(os.path.normpath(path) for path in rewritten)
+    version = "%d.%d" % sys.version_info[:2]
+    site_packages = os.path.join(venv, "lib", "python" + version, "site-packages")
+    for record in glob.glob(os.path.join(site_packages, "*.dist-info", "RECORD")):
+        with io.open(record, encoding="utf-8") as file:
+            lines = file.readlines()
+        for number, line in enumerate(lines):
+            path = os.path.normpath(os.path.join(site_packages, line.split(",")[0]))
+            if path in paths:
+                with open(path, "rb") as file:
+                    text = file.read()
+                digest = base64.urlsafe_b64encode(hashlib.sha256(text).digest()).rstrip(b"=").decode("ascii")
+                lines[number] = "%s,sha256=%s,%d\n" % (line.split(",")[0], digest, len(text))
+        with io.open(record, "w", encoding="utf-8") as file:
+            file.writelines(lines)
 
 
 def things_left_behind(root, venv):
