@@ -127,12 +127,14 @@ class Builder:
         inputs.update({f"master/{path.name}": path.read_bytes() for path in PACKAGE.glob("master/*.py")})
         inputs["mrjob_pybundle_hook.py"] = b"LOADED = True\n"
         inputs["mrjob_pybundle_hook.pth"] = b"import mrjob_pybundle_hook\n"
-        self.store.put(f"{base}/inputs.tar.gz", tar_gz(inputs))
+        packed = tar_gz(inputs)
+        self.store.put(f"{base}/inputs.tar.gz", packed)
         all_values: dict[str, Value] = {
             "BUILD_ID": build_id,
             "OWNER": 'O\'Hara "Scarlett" $(id)\\',
             "PYBUNDLE_VERSION": "0.1.0",
             "BUILD_URI": self.store.uri(base),
+            "INPUTS_SHA256": sha256(packed),
             "CACHE_URI": self.store.uri("team"),
             "PYTHON_KEY": "python-key",
             "VENV_KEY": f"venv-{build_id}",
