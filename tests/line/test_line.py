@@ -149,6 +149,58 @@ def test_tasks_run_on_the_bundle(line: Line, tmp_path: Path) -> None:
             assert setup == prefix, phase
 
 
+def test_jobrunner_is_python_to_whoever_calls_it(line: Line) -> None:
+    """On a node: modules, scripts, commands, stdin, exit status, signals."""
+    emr, s3 = line.client("emr"), line.client("s3")
+    (bootstrap,) = _bootstrap_actions(line, "mr_where_am_i")
+    script = (Path(__file__).parent / "jobrunner_on_node.sh").read_bytes()
+    s3.put_object(Bucket="the-team", Key="jobrunner.sh", Body=script)
+    command = (
+        "set -e; aws s3 cp --quiet s3://the-team/jobrunner.sh jobrunner.sh;"
+        " bash jobrunner.sh /opt/pybundle/* > out; aws s3 cp --quiet out s3://the-team/jobrunner.out"
+    )
+    cluster_id = emr.run_job_flow(
+        Name="jobrunner",
+        ReleaseLabel="emr-7.14.0",
+        LogUri="s3://the-team/logs/",
+        BootstrapActions=[{"Name": "bundle", "ScriptBootstrapAction": {"Path": bootstrap}}],
+        Instances={"InstanceGroups": [{"InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount": 1}]},
+        Steps=[
+            {
+                "Name": "jobrunner",
+                "ActionOnFailure": "TERMINATE_CLUSTER",
+                "HadoopJarStep": {"Jar": "command-runner.jar", "Args": ["bash", "-c", command]},
+            }
+        ],
+    )["JobFlowId"]
+    emr.get_waiter("cluster_terminated").wait(ClusterId=cluster_id, WaiterConfig={"Delay": 1, "MaxAttempts": 300})
+    out = s3.get_object(Bucket="the-team", Key="jobrunner.out")["Body"].read().decode()
+    said = dict(text.split("\t", 1) for text in out.splitlines())
+    assert re.fullmatch(r"/opt/pybundle/[0-9a-f]{20}/venv", said.pop("venv-exec"))
+    environment = said.pop("environment").split("\t")
+    assert environment[0] == "True 0", "only jobrunner puts the bundle's python onto PATH"
+    for case, ours_and_pythons in said.items():
+        ours, pythons = ours_and_pythons.split("\t")
+        assert ours == pythons, case
+    said.pop("interrupted")  # its exit status depends on who started the node's processes
+    statuses = {case: ours.split("\t")[0].split(" ")[-1] for case, ours in said.items()}
+    assert statuses == {
+        "module": "0", "script": "7", "command": "0", "stdin": "1", "failure": "1", "signal": "143",
+        "options": "0",
+    }  # fmt: skip
+    assert "line 1 line 2" in said["module"]
+
+
+def _bootstrap_actions(line: Line, job: str) -> set[str]:
+    """The bootstrap actions of the newest cluster of a job."""
+    emr = line.client("emr")
+    pages = emr.get_paginator("list_clusters").paginate()
+    clusters = [cluster for page in pages for cluster in page["Clusters"] if job in cluster["Name"]]
+    newest = max(clusters, key=lambda cluster: cluster["Status"]["Timeline"]["CreationDateTime"])
+    actions = emr.list_bootstrap_actions(ClusterId=newest["Id"])["BootstrapActions"]
+    return {action["ScriptPath"] for action in actions}
+
+
 def test_a_job_that_passes_its_runner_through(line: Line, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("one\n")
     run = line.job(JOBS / "mr_which_runner.py", tmp_path / "in.txt")
