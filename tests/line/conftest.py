@@ -1,4 +1,4 @@
-"""A sandbox for the whole session, with a team's cache in it that the first test to need a bundle fills."""
+"""A sandbox for all tests in here, with a team's cache in it that the first test to need a bundle fills."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Line:
         return {found["Key"]: found["Size"] for page in pages for found in page.get("Contents", ())}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def tarball() -> Path:
     """CPython's source, from python.org or by way of this machine's package manager."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mrjob-pybundle" / "sources"
@@ -89,7 +89,7 @@ def tarball() -> Path:
     return Path(fetched.stdout.strip())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def line(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     """The sandbox, with an mrjob.conf that all of a team's authors share."""
     from mrjob_pybundle.sandbox import Sandbox
@@ -103,7 +103,7 @@ def line(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Li
         yield line
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Real text: the documents that come with mrjob."""
     import mrjob
