@@ -17,13 +17,13 @@ from mrjob_pybundle.sandbox import Sandbox
 RunJob = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     with Sandbox(tmp_path_factory.mktemp("sandbox"), nodes=2) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def clients(sandbox: Sandbox) -> Callable[[str], Any]:
     import boto3
 
@@ -39,7 +39,7 @@ def clients(sandbox: Sandbox) -> Callable[[str], Any]:
     return client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def node_python() -> str:
     """A Python that nodes have and that stock mrjob can run on."""
     system = Path("/usr/bin/python3")
@@ -53,7 +53,7 @@ def node_python() -> str:
     pytest.skip("stock mrjob needs a Python below 3.12")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def run_job(sandbox: Sandbox, node_python: str) -> RunJob:
     """Run an mrjob script with stock ``-r emr``."""
 
