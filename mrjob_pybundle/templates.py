@@ -26,8 +26,12 @@ def render(template_name: str, values: Mapping[str, Value]) -> str:
 
     :raises ValueError: a placeholder has no value, a value has no placeholder, or a value holds NUL.
     """
-    text = resources.files("mrjob_pybundle").joinpath(template_name).read_text(encoding="utf-8")
-    return render_text(text, values)
+    return render_text(read_template(template_name), values)
+
+
+def read_template(name: str) -> str:
+    """The text of one of the package's shell files, as it is."""
+    return resources.files("mrjob_pybundle").joinpath(name).read_text(encoding="utf-8")
 
 
 def render_text(text: str, values: Mapping[str, Value]) -> str:

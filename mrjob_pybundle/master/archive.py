@@ -104,9 +104,7 @@ def check_link(member):
     """A link may lead to anywhere in the bundle, which is the directory above the one that is packed."""
     end = os.path.normpath(os.path.join(os.path.dirname(member.name), member.linkname))
     if os.path.isabs(member.linkname) or end == ".." or end.startswith("../"):
-        raise RefusedError(
-            "%s is a symbolic link to %s, which is not in the bundle" % (member.name, member.linkname)
-        )
+        raise RefusedError("%s is a symbolic link to %s, which is not in the bundle" % (member.name, member.linkname))
 
 
 def describe(archive):

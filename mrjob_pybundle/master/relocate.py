@@ -62,9 +62,7 @@ def forget_home(config):
     """Without `home`, Python looks for its standard library where bin/python leads."""
     with open(config) as file:
         lines = file.readlines()
-    kept = [
-        line for line in lines if line.split("=")[0].strip() in ("include-system-site-packages", "version")
-    ]
+    kept = [line for line in lines if line.split("=")[0].strip() in ("include-system-site-packages", "version")]
     with open(config, "w") as file:
         file.writelines(kept)
 
@@ -121,9 +119,7 @@ def things_left_behind(root, venv):
             elif name.endswith((".pth", ".egg-link")):
                 with open(path, "rb") as file:
                     if os.path.dirname(root).encode("utf-8") in file.read():
-                        yield "%s leads to a directory of this build: install without --editable" % inside(
-                            path, root
-                        )
+                        yield "%s leads to a directory of this build: install without --editable" % inside(path, root)
 
 
 def check_link(path, root):

@@ -233,9 +233,7 @@ def test_s3_may_have_a_bad_moment(node: Node) -> None:
 
 
 def test_a_full_disk_is_noticed_first(node: Node) -> None:
-    message = reason(
-        node.with_values(UNPACKED_SIZE=str(1 << 60)).with_program("aws", "touch /mnt/fetched").bootstrap()
-    )
+    message = reason(node.with_values(UNPACKED_SIZE=str(1 << 60)).with_program("aws", "touch /mnt/fetched").bootstrap())
     assert message.startswith("not enough space on /mnt/pybundle: ")
     assert not (node.machine.mnt / "fetched").exists()
     node.assert_nothing_installed()
@@ -305,9 +303,7 @@ def test_two_runs_at_once_do_not_disturb_each_other(node: Node) -> None:
     node.assert_ready()
 
 
-@pytest.mark.parametrize(
-    "prefix", ['it\'s a "prefix"', "$(touch /mnt/oops)`id`", "é漢 & ; * ?", "a\tb", "-r"]
-)
+@pytest.mark.parametrize("prefix", ['it\'s a "prefix"', "$(touch /mnt/oops)`id`", "é漢 & ; * ?", "a\tb", "-r"])
 def test_names_in_the_cache_may_be_anything(machine: Machine, store: Store, prefix: str) -> None:
     node = make_node(machine, store, prefix)
     done = node.bootstrap()

@@ -127,12 +127,14 @@ class Builder:
         inputs.update({f"master/{path.name}": path.read_bytes() for path in PACKAGE.glob("master/*.py")})
         inputs["mrjob_pybundle_hook.py"] = b"LOADED = True\n"
         inputs["mrjob_pybundle_hook.pth"] = b"import mrjob_pybundle_hook\n"
-        self.store.put(f"{base}/inputs.tar.gz", tar_gz(inputs))
+        packed = tar_gz(inputs)
+        self.store.put(f"{base}/inputs.tar.gz", packed)
         all_values: dict[str, Value] = {
             "BUILD_ID": build_id,
             "OWNER": 'O\'Hara "Scarlett" $(id)\\',
             "PYBUNDLE_VERSION": "0.1.0",
             "BUILD_URI": self.store.uri(base),
+            "INPUTS_SHA256": sha256(packed),
             "CACHE_URI": self.store.uri("team"),
             "PYTHON_KEY": "python-key",
             "VENV_KEY": f"venv-{build_id}",
@@ -164,9 +166,7 @@ class Builder:
         venv_build: str | None = None,
         files: Mapping[str, str] | None = None,
     ) -> Outcome:
-        done = self.machine.run(
-            self.prepare(build_id, venv_build, files or {}, values), self.store.environment
-        )
+        done = self.machine.run(self.prepare(build_id, venv_build, files or {}, values), self.store.environment)
         return Outcome(self.store, self.machine, build_id, done.returncode)
 
 
@@ -190,9 +190,7 @@ def built(builder: Builder, cpython_source: Path) -> Outcome:
     """The build that compiles: minutes."""
     content = cpython_source.read_bytes()
     uri = builder.store.put(f"team/v1/sources/{sha256(content)}/{cpython_source.name}", content)
-    outcome = builder.run(
-        "compiles", {"SOURCE_URI": uri, "SOURCE_SHA256": sha256(content)}, VENV_BUILD, BUILD_FILES
-    )
+    outcome = builder.run("compiles", {"SOURCE_URI": uri, "SOURCE_SHA256": sha256(content)}, VENV_BUILD, BUILD_FILES)
     assert outcome.exit_status == 0, outcome.log[-5000:]
     return outcome
 
@@ -445,9 +443,7 @@ def test_a_signal_stops_it(builder: Builder, cached_python: dict[str, Value], tm
         ("os", {"OS_FAMILY": "amzn2023"}, "this machine runs {os}, but the bundle is for amzn2023"),
     ],
 )
-def test_refuses_the_wrong_machine(
-    builder: Builder, build_id: str, values: dict[str, Value], message: str
-) -> None:
+def test_refuses_the_wrong_machine(builder: Builder, build_id: str, values: dict[str, Value], message: str) -> None:
     release = Path("/etc/os-release").read_text()
     if 'ID="amzn"' in release:
         pytest.skip("this is the right machine")

@@ -97,16 +97,12 @@ def test_one_inside_another_leaves_path_alone(bundle: Path) -> None:
     show = "import os; print(os.environ['PATH'])"
     inner = f"import subprocess; subprocess.run([{str(bundle / 'jobrunner')!r}, '-c', {show!r}])"
     environment = {"PATH": "/usr/bin:/bin"}
-    assert run(bundle / "jobrunner", "-c", inner, environment=environment)[1] == (
-        f"{bundle}/venv/bin:/usr/bin:/bin\n"
-    )
+    assert run(bundle / "jobrunner", "-c", inner, environment=environment)[1] == (f"{bundle}/venv/bin:/usr/bin:/bin\n")
 
 
 def test_a_signal_reaches_the_interpreter_itself(bundle: Path) -> None:
     program = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
-    with subprocess.Popen(
-        [bundle / "jobrunner", "-c", program], stdout=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen([bundle / "jobrunner", "-c", program], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert int(process.stdout.readline()) == process.pid
         process.send_signal(signal.SIGTERM)
@@ -115,9 +111,7 @@ def test_a_signal_reaches_the_interpreter_itself(bundle: Path) -> None:
 
 def test_activate_bears_a_strict_shell(bundle: Path) -> None:
     script = 'set -eu; . "$1"; printf %s "$VIRTUAL_ENV"'
-    done = subprocess.run(
-        ["sh", "-c", script, "sh", bundle / "activate"], env={}, capture_output=True, text=True
-    )
+    done = subprocess.run(["sh", "-c", script, "sh", bundle / "activate"], env={}, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{bundle}/venv", "")
 
 
@@ -133,9 +127,7 @@ def test_activate_bears_a_strict_shell(bundle: Path) -> None:
     ids=repr,
 )
 def test_venv_exec_runs_any_command(bundle: Path, command: list[str], status: int, output: str) -> None:
-    done = subprocess.run(
-        [bundle / "venv-exec", *command], input="from stdin", capture_output=True, text=True
-    )
+    done = subprocess.run([bundle / "venv-exec", *command], input="from stdin", capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (status, output.format(root=bundle))
     assert bool(done.stderr) == (status in (2, 127))
 

@@ -1,0 +1,41 @@
+# Two commands do everything, set-up included: make demo, make test.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CPYTHON := 3.13.5
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mrjob-pybundle
+
+.PHONY: demo test lint bench clean
+
+# Runs a job twice in the sandbox: the first compiles CPython (a few minutes), the second finds all in the cache.
+demo: $(VENV)/.installed
+	@tarball=$$(scripts/fetch-cpython-source.sh $(CPYTHON) "$(CACHE)/sources") && \
+	$(BIN)/mrjob-pybundle sandbox --dir .sandbox --nodes 2 -- examples/demo.sh $(CPYTHON) "$$tarball"
+
+test: $(VENV)/.installed
+	$(BIN)/pytest
+
+lint: $(VENV)/.installed-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/shellcheck --exclude SC2016 .ci/run $$(git ls-files '*.sh' '*.sh.tmpl')
+
+# Figures, not tests. The first run builds an optimized CPython: a quarter of an hour and more.
+bench: $(VENV)/.installed
+	@tarball=$$(scripts/fetch-cpython-source.sh $(CPYTHON) "$(CACHE)/sources") && \
+	$(BIN)/mrjob-pybundle sandbox --dir .sandbox-bench --nodes 1 -- $(BIN)/python benchmarks/run.py "$$tarball"
+
+$(VENV)/.installed: setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet -e '.[test]'
+	touch $@
+
+$(VENV)/.installed-lint: $(VENV)/.installed
+	$(BIN)/pip install --quiet -e '.[lint]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) .sandbox .sandbox-bench

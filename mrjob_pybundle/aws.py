@@ -1,0 +1,143 @@
+"""S3 URIs, clients, and what a person is told when S3 or EMR says no."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from mrjob_pybundle.errors import CacheError, OptionError, PyBundleError
+
+log = logging.getLogger("mrjob.pybundle")
+
+#: See "General purpose bucket naming rules" in the Amazon S3 User Guide.
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+
+@dataclass(frozen=True)
+class S3Uri:
+    """``s3://bucket/key``. The key of a "directory" has no slash at its end."""
+
+    bucket: str
+    key: str
+
+    @classmethod
+    def parse(cls, uri: str) -> S3Uri:
+        """Parse an ``s3://`` URI (``s3a://`` and ``s3n://`` as well, which mrjob takes, too).
+
+        :raises OptionError: *uri* is none, or its bucket can't exist.
+        """
+        match = re.fullmatch(r"s3[an]?://([^/]*)/?(.*)", str(uri), re.DOTALL)
+        if match is None:
+            raise OptionError(f"{uri!r} is not an S3 URI such as s3://my-bucket/pybundle/")
+        bucket, key = match.groups()
+        if not _BUCKET.fullmatch(bucket):
+            raise OptionError(f"{uri!r} is not an S3 URI: no bucket can be named {bucket!r}")
+        return cls(bucket, key.rstrip("/"))
+
+    def __truediv__(self, name: str) -> S3Uri:
+        return S3Uri(self.bucket, f"{self.key}/{name}" if self.key else name)
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}" if self.key else f"s3://{self.bucket}"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """How to reach AWS: mrjob's options of the same names. ``None`` leaves it to boto3."""
+
+    region: str | None
+    aws_access_key_id: str | None = None
+    aws_secret_access_key: str | None = None
+    aws_session_token: str | None = None
+    s3_endpoint: str | None = None
+    emr_endpoint: str | None = None
+
+    def s3_client(self) -> Any:
+        """A boto3 S3 client that retries with back-off (botocore's *standard* mode)."""
+        return self._client("s3", self.s3_endpoint, attempts=5)
+
+    def emr_client(self, *, retries: bool = True) -> Any:
+        """A boto3 EMR client. Without *retries* it is fit for RunJobFlow, which has no idempotency token."""
+        return self._client("emr", self.emr_endpoint, attempts=5 if retries else 1)
+
+    def _client(self, service: str, endpoint: str | None, attempts: int) -> Any:
+        import boto3
+        from botocore.config import Config
+
+        return boto3.client(
+            service,
+            region_name=self.region,
+            aws_access_key_id=self.aws_access_key_id,
+            aws_secret_access_key=self.aws_secret_access_key,
+            aws_session_token=self.aws_session_token,
+            endpoint_url=_endpoint_url(endpoint),
+            config=Config(retries={"mode": "standard", "total_max_attempts": attempts}),
+        )
+
+
+def _endpoint_url(host_or_url: str | None) -> str | None:
+    if not host_or_url or "://" in host_or_url:
+        return host_or_url or None
+    return f"https://{host_or_url}"
+
+
+def error_code(error: Exception) -> str:
+    """The code in a botocore ClientError's response (``NoSuchKey``, ``404``, ``PreconditionFailed``), or ``""``."""
+    response = getattr(error, "response", None) or {}
+    return str(response.get("Error", {}).get("Code", ""))
+
+
+@contextmanager
+def explained(doing: str) -> Iterator[None]:
+    """Turn what botocore raises inside into a :class:`CacheError` of one line.
+
+    *doing* says what was tried and on what: ``"reading s3://bucket/key"``.
+    """
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (BotoCoreError, ClientError, Boto3Error) as error:
+        raise explain(error, doing) from error
+
+
+def explain(error: Exception, doing: str) -> PyBundleError:
+    """The one line that a person reads when AWS has answered *error* while *doing* something."""
+    code = error_code(error)
+    kind = type(error).__name__
+    if kind in ("NoCredentialsError", "PartialCredentialsError"):
+        return CacheError(
+            f"No AWS credentials ({doing}). Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,"
+            " or run 'aws configure' or 'aws sso login'."
+        )
+    if code in ("ExpiredToken", "ExpiredTokenException", "RequestExpired") or "Expired" in kind:
+        return CacheError(f"Your AWS credentials have expired ({doing}). Renew them and run the job again.")
+    if code in (
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+        "InvalidClientTokenId",
+    ):
+        return CacheError(f"AWS does not accept your credentials ({code}, {doing}).")
+    if code == "NoSuchBucket":
+        return CacheError(
+            f"There is no such bucket ({doing}). Create it, or set pybundle_cache_uri or cloud_tmp_dir"
+            " to one that exists."
+        )
+    if code in ("AccessDenied", "AccessDeniedException", "403", "Forbidden", "AllAccessDisabled"):
+        return CacheError(
+            f"No permission ({doing}; AWS says: {_message(error)})."
+            " docs/security.md lists what each role must be allowed."
+        )
+    if code in ("SlowDown", "Throttling", "ThrottlingException", "TooManyRequestsException", "503"):
+        return CacheError(f"AWS is throttling requests, even after retries ({doing}). Try again in a few minutes.")
+    return CacheError(f"AWS said no ({doing}): {_message(error)}")
+
+
+def _message(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,75 @@
+"""The bootstrap action that gives a bundle to a node, and the programs that steps run through there."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from mrjob_pybundle.aws import S3Uri, explained
+from mrjob_pybundle.bundle import Bundle
+from mrjob_pybundle.cache import Cache
+from mrjob_pybundle.templates import render
+
+#: Where nodes find bundles, by id. What stands there is a link to the large disk.
+NODE_ROOT = "/opt/pybundle"
+
+
+@dataclass(frozen=True)
+class NodePaths:
+    """Where a bundle's programs lie on every node of the job's cluster."""
+
+    bundle_id: str
+
+    @property
+    def root(self) -> str:
+        return f"{NODE_ROOT}/{self.bundle_id}"
+
+    @property
+    def jobrunner(self) -> str:
+        """Takes what ``python`` takes."""
+        return f"{self.root}/jobrunner"
+
+    @property
+    def venv_exec(self) -> str:
+        """Runs any command in the virtual environment."""
+        return f"{self.root}/venv-exec"
+
+    @property
+    def activate(self) -> str:
+        """Activates the virtual environment in the POSIX shell that sources it."""
+        return f"{self.root}/activate"
+
+
+def bootstrap_script(bundle: Bundle, cache: Cache) -> str:
+    """The bootstrap action's script, with all that a node needs to know of *bundle*."""
+    paths = NodePaths(bundle.id)
+    return render(
+        "bootstrap.sh.tmpl",
+        {
+            "BUNDLE_ID": bundle.id,
+            "PYTHON_URI": str(cache.archive_uri("python", bundle.python)),
+            "PYTHON_SHA256": bundle.python.sha256,
+            "PYTHON_SIZE": str(bundle.python.size),
+            "VENV_URI": str(cache.archive_uri("venv", bundle.venv)),
+            "VENV_SHA256": bundle.venv.sha256,
+            "VENV_SIZE": str(bundle.venv.size),
+            "UNPACKED_SIZE": str(bundle.python.unpacked_size + bundle.venv.unpacked_size),
+            "ACTIVATE": render("activate.sh.tmpl", {"ROOT": paths.root}),
+            "JOBRUNNER": render("jobrunner.sh.tmpl", {"ROOT": paths.root}),
+            "VENV_EXEC": render("venv-exec.sh.tmpl", {"ROOT": paths.root}),
+        },
+    )
+
+
+def upload_bootstrap_script(script: str, tmp_dir: S3Uri, s3_client: Any) -> S3Uri:
+    """Put *script* below the submitter's own *tmp_dir*, named by its digest, and return where it is.
+
+    It stays there after the job: nodes that join the cluster later run it. Writing it anew each time keeps
+    it out of the reach of whatever removes old files from there.
+    """
+    content = script.encode("utf-8")
+    uri = tmp_dir / "pybundle" / f"bootstrap-{hashlib.sha256(content).hexdigest()}.sh"
+    with explained(f"writing {uri}"):
+        s3_client.put_object(Bucket=uri.bucket, Key=uri.key, Body=content)
+    return uri

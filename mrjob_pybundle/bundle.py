@@ -1,0 +1,208 @@
+"""What a bundle is: its specification, its keys, its names. Pure, but for reading the files that are hashed.
+
+A key is the sha256 of a canonical JSON text of everything that changes an archive's bytes and of nothing
+else: two authors with the same inputs get the same key, on any machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mrjob_pybundle.errors import OptionError
+
+#: Stand for what build-binaries.sh does. ``tests/test_recipe.py`` says when to raise them.
+PYTHON_RECIPE = 1
+VENV_RECIPE = 1
+
+#: Found beside sources, and never a part of them.
+_IGNORED = {".git", ".hg", ".svn", "__pycache__", ".DS_Store", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
+_IGNORED_ENDINGS = (".pyc", ".pyo", "~")
+
+#: (oldest Python, the ujson that goes into its environments), newest first: the last release with wheels that
+#: run on Amazon Linux 2's glibc 2.26.
+_UJSON = (((3, 10), "6.1.0"), ((3, 8), "5.10.0"), ((3, 7), "5.7.0"), ((2, 7), "2.0.3"))
+
+
+@dataclass(frozen=True)
+class PythonSpec:
+    """Everything that changes the bytes of a python archive."""
+
+    version: str
+    #: ``None`` for a release's own tarball, which never changes.
+    source_sha256: str | None
+    configure_args: tuple[str, ...]
+    optimize: bool
+    #: ``uname -m``
+    arch: str
+    #: ``amzn2``, ``amzn2023`` or a custom AMI's id
+    os_family: str
+
+    def inputs(self) -> dict[str, Any]:
+        """What the key is made of, as JSON types."""
+        return {
+            "arch": self.arch,
+            "configure_args": list(self.configure_args),
+            "optimize": self.optimize,
+            "os_family": self.os_family,
+            "recipe": PYTHON_RECIPE,
+            "source_sha256": self.source_sha256,
+            "version": self.version,
+        }
+
+    @property
+    def key(self) -> str:
+        """The key of the python archive: 64 hexadecimal digits."""
+        return digest_of(self.inputs())
+
+
+@dataclass(frozen=True)
+class BuildFile:
+    """A file that venv-build.sh finds beside it."""
+
+    #: relative, with slashes
+    name: str
+    executable: bool
+    sha256: str
+
+
+@dataclass(frozen=True)
+class BundleSpec:
+    """Everything that changes the bytes of a bundle's two archives."""
+
+    python: PythonSpec
+    #: of venv-build.sh; ``None`` without one
+    venv_build_sha256: str | None
+    build_files: tuple[BuildFile, ...]
+    mrjob_version: str
+    mrjob_sha256: str
+    hook_version: int
+
+    def inputs(self) -> dict[str, Any]:
+        """What the venv archive's key is made of, as JSON types."""
+        return {
+            "accelerators": list(self.accelerators),
+            "build_files": [
+                {"name": file.name, "executable": file.executable, "sha256": file.sha256} for file in self.build_files
+            ],
+            "hook": self.hook_version,
+            "mrjob": {"version": self.mrjob_version, "sha256": self.mrjob_sha256},
+            "python": self.python.key,
+            "recipe": VENV_RECIPE,
+            "venv_build_sha256": self.venv_build_sha256,
+        }
+
+    @property
+    def accelerators(self) -> tuple[str, ...]:
+        """What is installed besides, as requirements: mrjob's protocols use ujson where they find it."""
+        major, minor = self.python.version.split(".")[:2]
+        ujson = next(version for oldest, version in _UJSON if oldest <= (int(major), int(minor)))
+        return (f"ujson=={ujson}",)
+
+    @property
+    def key(self) -> str:
+        """The key of the venv archive, which contains the python archive's: 64 hexadecimal digits."""
+        return digest_of(self.inputs())
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An archive in the cache: what names it, and what a node checks before it unpacks it."""
+
+    key: str
+    sha256: str
+    #: bytes, packed and unpacked
+    size: int
+    unpacked_size: int
+
+    @property
+    def name(self) -> str:
+        """Its file name in the cache: archives are named by their own digest."""
+        return f"{self.sha256}.tar.gz"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A python archive and the venv archive that was built on it."""
+
+    python: Archive
+    venv: Archive
+
+    @property
+    def id(self) -> str:
+        """Names the bundle on nodes: 20 hexadecimal digits that stand for keys and contents."""
+        return digest_of([self.venv.key, self.python.sha256, self.venv.sha256])[:20]
+
+
+def canonical_json(value: object) -> str:
+    """The one JSON text of *value*: sorted names, no spaces, ASCII only."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def digest_of(value: object) -> str:
+    """The sha256 of :func:`canonical_json`, in hexadecimal."""
+    return hashlib.sha256(canonical_json(value).encode("ascii")).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+        return digest.hexdigest()
+
+
+def find_build_files(paths: tuple[Path, ...]) -> dict[str, Path]:
+    """The files that *paths* bring: relative name → file. A directory brings all below it, under its name.
+
+    Symbolic links are followed: what they point to is what venv-build.sh gets.
+
+    :raises OptionError: two files have the same name, a link points nowhere, a directory contains itself.
+    """
+    found: dict[str, Path] = {}
+    for path in paths:
+        for name, file in _files_below(path):
+            if name in found and found[name] != file:
+                raise OptionError(f"pybundle_build_files: both {found[name]} and {file} would be {name}")
+            if name == "venv-build.sh":
+                raise OptionError(f"pybundle_build_files: {file} would take the place of venv-build.sh")
+            found[name] = file
+    return dict(sorted(found.items()))
+
+
+def _files_below(path: Path) -> Iterator[tuple[str, Path]]:
+    root = path.absolute()
+    if root.is_file():
+        yield root.name, root
+        return
+    seen: set[Path] = set()
+    for directory, subdirectories, names in os.walk(root, followlinks=True):
+        real = Path(directory).resolve()
+        if real in seen:
+            raise OptionError(f"pybundle_build_files: {directory} contains itself by way of a symbolic link")
+        seen.add(real)
+        subdirectories[:] = sorted(set(subdirectories) - _IGNORED)
+        for name in names:
+            if name in _IGNORED or name.endswith(_IGNORED_ENDINGS):
+                continue
+            file = Path(directory, name)
+            if not file.is_file():
+                raise OptionError(f"pybundle_build_files: {file} is not a file, or points nowhere")
+            yield f"{root.name}/{file.relative_to(root).as_posix()}", file
+
+
+def describe_build_files(files: dict[str, Path]) -> tuple[BuildFile, ...]:
+    """What of *files* (from :func:`find_build_files`) goes into the key."""
+    return tuple(BuildFile(name, bool(path.stat().st_mode & 0o100), file_sha256(path)) for name, path in files.items())
+
+
+def package_sha256(package: Path) -> str:
+    """A digest of the names and bytes of all modules of a Python package."""
+    modules = sorted(package.rglob("*.py"))
+    return digest_of([[path.relative_to(package).as_posix(), file_sha256(path)] for path in modules])

@@ -1,0 +1,356 @@
+"""The cache: a prefix in an S3 bucket that a team shares, and all that we read and write below it.
+
+::
+
+    v1/python/<key>/manifest.json             complete when this exists
+    v1/python/<key>/<sha256>.tar.gz
+    v1/venv/<key>/manifest.json               names key and digest of its python archive, too
+    v1/venv/<key>/<sha256>.tar.gz
+    v1/claims/<key>.json                      who is building it
+    v1/builds/<build-id>/…                    a build's inputs, log, status
+    v1/sources/<sha256>/Python-3.13.5.tar.xz
+
+S3 is strongly consistent, and its conditional writes (``If-None-Match``, ``If-Match``) are what authors who
+need the same bundle at once agree by: see "Conditional requests" in the Amazon S3 User Guide.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from mrjob_pybundle.aws import S3Uri, error_code, explained
+from mrjob_pybundle.bundle import Archive, Bundle, BundleSpec, PythonSpec, canonical_json
+from mrjob_pybundle.errors import CacheError
+
+LAYOUT = "v1"
+
+_Result = TypeVar("_Result")
+
+#: S3 answers 409 to concurrent conditional writes of one key, and asks to try again.
+_CONFLICT_TRIES = 10
+_CONFLICT_PAUSE_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Who is building what a key names. *etag* is S3's of the claim as it was read or written."""
+
+    build_id: str
+    owner: str
+    #: seconds since the epoch, by the claimant's clock
+    since: float
+    cluster_id: str | None = None
+    etag: str | None = None
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the master says of its build: see build-binaries.sh."""
+
+    #: ``RUNNING``, ``SUCCEEDED`` or ``FAILED``
+    state: str
+    stage: str
+    #: seconds since the epoch, by the master's clock
+    started: float
+    stage_started: float
+    #: bytes of log.txt
+    log_size: int
+    #: finished stage → seconds
+    stages: Mapping[str, float]
+    exit_status: int | None
+    message: str | None
+
+
+class Cache:
+    """The cache at *root*. Every method raises :class:`CacheError` when S3 says no."""
+
+    def __init__(self, root: S3Uri, s3_client: Any, bucket_owner: str | None = None) -> None:
+        self.root = root
+        self.bucket_owner = bucket_owner
+        self._s3 = s3_client
+        self._base = root / LAYOUT
+
+    # bundles
+
+    def find(self, spec: BundleSpec) -> Bundle | None:
+        """The cached bundle of *spec*, or ``None`` if an archive, its manifest, or the bucket is missing.
+
+        Three requests, sent together.
+        """
+        venv_dir, python_dir = self._dir("venv", spec.key), self._dir("python", spec.python.key)
+        with ThreadPoolExecutor(3) as pool:
+            manifest_read = pool.submit(self._read_json, venv_dir / "manifest.json")
+            venv_listed = pool.submit(self._list, venv_dir)
+            python_listed = pool.submit(self._list, python_dir)
+        manifest = manifest_read.result()
+        if manifest is None:
+            return None
+        uri = venv_dir / "manifest.json"
+        bundle = Bundle(
+            python=_archive(manifest, "python", spec.python.key, uri),
+            venv=_archive(manifest, "archive", spec.key, uri),
+        )
+        complete = (
+            venv_listed.result().get(bundle.venv.name) == bundle.venv.size
+            and python_listed.result().get(bundle.python.name) == bundle.python.size
+        )
+        return bundle if complete else None
+
+    def find_python(self, spec: PythonSpec) -> Archive | None:
+        """The cached python archive of *spec*, or ``None``."""
+        directory = self._dir("python", spec.key)
+        manifest = self._read_json(directory / "manifest.json")
+        if manifest is None:
+            return None
+        archive = _archive(manifest, "archive", spec.key, directory / "manifest.json")
+        return archive if self._list(directory).get(archive.name) == archive.size else None
+
+    def archive_uri(self, kind: str, archive: Archive) -> S3Uri:
+        """Where *archive* lies; *kind* is ``python`` or ``venv``."""
+        return self._dir(kind, archive.key) / archive.name
+
+    # sources
+
+    def stage_source(self, path: Path, sha256: str, name: str) -> S3Uri:
+        """Put a source tarball into the cache unless it is there."""
+        uri = self._base / "sources" / sha256 / name
+        if not self._exists(uri):
+            with explained(f"writing {uri}"), path.open("rb") as body:
+                self._put_if_absent(uri, body)
+        return uri
+
+    def find_source(self, sha256: str, name: str) -> S3Uri | None:
+        """The staged source tarball with that digest, or ``None``."""
+        uri = self._base / "sources" / sha256 / name
+        return uri if self._exists(uri) else None
+
+    # builds
+
+    def build_dir(self, build_id: str) -> S3Uri:
+        """The directory of a build: inputs, log, status."""
+        return self._base / "builds" / build_id
+
+    def put_build_file(self, build_id: str, name: str, body: bytes) -> S3Uri:
+        """Write one of a build's inputs."""
+        uri = self.build_dir(build_id) / name
+        with explained(f"writing {uri}"):
+            self._s3.put_object(**self._at(uri), Body=body)
+        return uri
+
+    def status(self, build_id: str) -> Status | None:
+        """What the master last said, or ``None`` if it hasn't said anything yet."""
+        uri = self.build_dir(build_id) / "status.json"
+        status = self._read_json(uri)
+        if status is None:
+            return None
+        try:
+            return Status(
+                state=str(status["state"]),
+                stage=str(status["stage"]),
+                started=float(status["started"]),
+                stage_started=float(status["stage_started"]),
+                log_size=int(status["log_size"]),
+                stages={str(name): float(seconds) for name, seconds in status["stages"].items()},
+                exit_status=status.get("exit_status"),
+                message=status.get("message"),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CacheError(f"{uri} is not a build's status ({error!r})") from error
+
+    def read_log(self, build_id: str, start: int, end: int) -> bytes:
+        """The bytes *start* to *end* (exclusive) of a build's log; fewer if there are not that many."""
+        if end <= start:
+            return b""
+        uri = self.build_dir(build_id) / "log.txt"
+        with explained(f"reading {uri}"):
+            try:
+                response = self._s3.get_object(**self._at(uri), Range=f"bytes={start}-{end - 1}")
+            except ClientError as error:
+                if error_code(error) in ("InvalidRange", "NoSuchKey"):
+                    return b""
+                raise
+            return bytes(response["Body"].read())
+
+    # claims
+
+    def claim(self, key: str, mine: Claim) -> Claim:
+        """Claim *key* for a build of mine. The result is mine, or that of who was first."""
+        uri = self._claim_uri(key)
+        with explained(f"writing {uri}"):
+
+            def attempt() -> Claim | None:
+                try:
+                    etag = self._put(uri, _claim_json(mine), IfNoneMatch="*")
+                except ClientError as error:
+                    if error_code(error) not in _PRECONDITION_FAILED:
+                        raise
+                    return self.read_claim(key)  # None: gone again, so try again
+                return replace(mine, etag=etag)
+
+            return self._until_settled(uri, attempt)
+
+    def read_claim(self, key: str) -> Claim | None:
+        """The claim on *key*, if there is one."""
+        uri = self._claim_uri(key)
+        with explained(f"reading {uri}"):
+            try:
+                response = self._s3.get_object(**self._at(uri))
+            except ClientError as error:
+                if error_code(error) in _ABSENT:
+                    return None
+                raise
+            body = response["Body"].read()
+        try:
+            claim = json.loads(body)
+            return Claim(
+                claim["build_id"],
+                claim["owner"],
+                float(claim["since"]),
+                claim.get("cluster_id"),
+                response["ETag"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise CacheError(f"{uri} is not a build claim ({error!r}); delete it to go on") from error
+
+    def replace_claim(self, key: str, old: Claim, new: Claim) -> Claim | None:
+        """Put *new* where *old* is: to take it over, or to add the cluster's id. ``None`` if it has changed."""
+        uri = self._claim_uri(key)
+        with explained(f"writing {uri}"):
+
+            def attempt() -> Claim | None:
+                try:
+                    etag = self._put(uri, _claim_json(new), IfMatch=old.etag)
+                except ClientError as error:
+                    if error_code(error) not in (*_PRECONDITION_FAILED, *_ABSENT):
+                        raise
+                    # a retried PUT meets what its first attempt has written
+                    now = self.read_claim(key)
+                    same = now is not None and replace(now, etag=None) == replace(new, etag=None)
+                    return now if same else _CHANGED
+                return replace(new, etag=etag)
+
+            claim = self._until_settled(uri, attempt)
+            return None if claim is _CHANGED else claim
+
+    def release_claim(self, key: str, build_id: str) -> None:
+        """Remove the claim on *key* if it is that build's."""
+        claim = self.read_claim(key)
+        if claim is not None and claim.build_id == build_id:
+            uri = self._claim_uri(key)
+            with explained(f"deleting {uri}"):
+                self._s3.delete_object(**self._at(uri))
+
+    # how
+
+    def _dir(self, kind: str, key: str) -> S3Uri:
+        return self._base / kind / key
+
+    def _claim_uri(self, key: str) -> S3Uri:
+        return self._base / "claims" / f"{key}.json"
+
+    def _at(self, uri: S3Uri) -> dict[str, str]:
+        owner = {"ExpectedBucketOwner": self.bucket_owner} if self.bucket_owner else {}
+        return {"Bucket": uri.bucket, "Key": uri.key, **owner}
+
+    def _read_json(self, uri: S3Uri) -> dict[str, Any] | None:
+        with explained(f"reading {uri}"):
+            try:
+                body = self._s3.get_object(**self._at(uri))["Body"].read()
+            except ClientError as error:
+                if error_code(error) in _NOTHING_THERE:
+                    return None
+                raise
+        try:
+            value = json.loads(body)
+        except ValueError as error:
+            raise CacheError(f"{uri} is damaged ({error}); delete it, and it will be built again") from error
+        if not isinstance(value, dict):
+            raise CacheError(f"{uri} is damaged (not a JSON object); delete it, and it will be built again")
+        return value
+
+    def _list(self, directory: S3Uri) -> dict[str, int]:
+        """Name → size in bytes of what lies directly in *directory*. (An archive's has a handful.)"""
+        prefix = f"{directory.key}/"
+        owner = {"ExpectedBucketOwner": self.bucket_owner} if self.bucket_owner else {}
+        with explained(f"listing {directory}/"):
+            pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=directory.bucket, Prefix=prefix, **owner)
+            return {
+                found["Key"].removeprefix(prefix): found["Size"] for page in pages for found in page.get("Contents", ())
+            }
+
+    def _exists(self, uri: S3Uri) -> bool:
+        with explained(f"reading {uri}"):
+            try:
+                self._s3.head_object(**self._at(uri))
+            except ClientError as error:
+                if error_code(error) in _ABSENT:
+                    return False
+                raise
+        return True
+
+    def _put(self, uri: S3Uri, body: Any, **conditions: str | None) -> str:
+        return str(self._s3.put_object(**self._at(uri), Body=body, **conditions)["ETag"])
+
+    def _put_if_absent(self, uri: S3Uri, body: Any) -> None:
+        try:
+            self._put(uri, body, IfNoneMatch="*")
+        except ClientError as error:
+            # 409: somebody is writing the same bytes under the same digest right now
+            if error_code(error) not in (*_PRECONDITION_FAILED, *_CONFLICT):
+                raise
+
+    def _until_settled(self, uri: S3Uri, attempt: Callable[[], _Result | None]) -> _Result:
+        for _ in range(_CONFLICT_TRIES):
+            try:
+                result = attempt()
+            except ClientError as error:
+                if error_code(error) not in _CONFLICT:
+                    raise
+            else:
+                if result is not None:
+                    return result
+            time.sleep(_CONFLICT_PAUSE_SECONDS)
+        raise CacheError(f"{uri} keeps changing under our hands. Run the job again.")
+
+
+_NOTHING_THERE = ("NoSuchKey", "NoSuchBucket")
+_ABSENT = ("NoSuchKey", "404", "NotFound")
+_PRECONDITION_FAILED = ("PreconditionFailed", "412")
+_CONFLICT = ("ConditionalRequestConflict", "409", "OperationAborted")
+_CHANGED = Claim("", "", 0.0)
+
+
+def _claim_json(claim: Claim) -> bytes:
+    return canonical_json(
+        {
+            "build_id": claim.build_id,
+            "cluster_id": claim.cluster_id,
+            "owner": claim.owner,
+            "since": claim.since,
+        }
+    ).encode("ascii")
+
+
+def _archive(manifest: dict[str, Any], section: str, key: str, uri: S3Uri) -> Archive:
+    """The archive that *section* of a manifest describes; a venv manifest has two."""
+    try:
+        described = manifest[section]
+        found_key = manifest["key"] if section == "archive" else described["key"]
+        archive = Archive(found_key, described["sha256"], described["size"], described["unpacked_size"])
+        if archive.key != key or len(bytes.fromhex(archive.sha256)) != 32:
+            raise ValueError(f"key {archive.key}, sha256 {archive.sha256}")
+        if not all(isinstance(size, int) and size > 0 for size in (archive.size, archive.unpacked_size)):
+            raise ValueError(f"sizes {archive.size} and {archive.unpacked_size}")
+    except (KeyError, TypeError, ValueError) as error:
+        raise CacheError(
+            f"{uri} does not describe what it should ({error!r}); delete it, and it will be built again"
+        ) from error
+    return archive

@@ -1,0 +1,118 @@
+"""The only room that reaches into mrjob's own modules. mrjob 0.7.4 has no plug-in API.
+
+``mrjob_pybundle_hook`` calls :func:`extend` for each of the modules below as soon as mrjob has loaded it,
+so that unmodified scripts know the runner ``pybundle-emr``:
+
+* ``mrjob.options`` learns the alias and our options,
+* ``mrjob.runner`` learns our class, and to read a conf file's ``emr:`` section underneath ours,
+* ``mrjob.tools.spark_submit`` learns the alias: it has a list of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+from argparse import ArgumentParser
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+ALIAS = "pybundle-emr"
+
+#: What ``emr:`` says of these is about the Python of the nodes, which is the one thing that we replace.
+NOT_INHERITED = ("python_bin", "task_python_bin", "bootstrap_mrjob")
+
+log = logging.getLogger("mrjob.pybundle")
+
+#: mrjob's options of one section of one conf file, and where they come from.
+ConfOpts = tuple[str | None, dict[str, Any]]
+
+
+def extend(module: ModuleType) -> None:
+    """Tell *module*, one of mrjob's that has just been loaded, of the runner ``pybundle-emr``.
+
+    :raises AttributeError: this mrjob is not the one that we know.
+    """
+    {
+        "mrjob.options": _extend_options,
+        "mrjob.runner": _extend_runner,
+        "mrjob.tools.spark_submit": _extend_spark_submit,
+    }[module.__name__](module)
+
+
+def add_runner_switches(parser: ArgumentParser) -> None:
+    """Add mrjob's switches for our runner to *parser*, as mrjob's own tools do for theirs."""
+    from mrjob import options
+
+    from mrjob_pybundle.runner import PyBundleEMRJobRunner
+
+    options._add_basic_args(parser)
+    options._add_runner_args(parser, PyBundleEMRJobRunner.OPT_NAMES)
+
+
+def _extend_options(options: Any) -> None:
+    from mrjob_pybundle.options import RUNNER_OPTS
+
+    options._RUNNER_ALIASES.add(ALIAS)
+    options._RUNNER_OPTS.update(RUNNER_OPTS)
+
+
+def _extend_runner(runner: Any) -> None:
+    their_runner_class: Callable[[str], type] = runner._runner_class
+    load_opts: Callable[..., list[ConfOpts]] = runner.load_opts_from_mrjob_confs
+
+    def runner_class(alias: str) -> type:
+        if alias != ALIAS:
+            return their_runner_class(alias)
+        from mrjob_pybundle.errors import show_without_traceback
+        from mrjob_pybundle.runner import PyBundleEMRJobRunner
+
+        show_without_traceback()
+        return PyBundleEMRJobRunner
+
+    def load_opts_with_emr_underneath(alias: str | None, conf_paths: list[str] | None = None) -> list[ConfOpts]:
+        if alias != ALIAS:
+            return load_opts(alias, conf_paths)
+        # Without an alias mrjob does not warn of a section that isn't there.
+        ours = _sections(load_opts, ALIAS, conf_paths)
+        return [_without_python(path, opts) for path, opts in _sections(load_opts, "emr", conf_paths)] + ours
+
+    runner._runner_class = runner_class
+    runner.load_opts_from_mrjob_confs = load_opts_with_emr_underneath
+
+
+def _extend_spark_submit(spark_submit: Any) -> None:
+    spark_submit._SPARK_RUNNERS = tuple(sorted({*spark_submit._SPARK_RUNNERS, ALIAS}))
+
+
+def _sections(load_opts: Callable[..., list[ConfOpts]], alias: str, conf_paths: list[str] | None) -> list[ConfOpts]:
+    conf_log = logging.getLogger("mrjob.conf")
+    quieter = _QuieterAboutConf(only_missing_section=alias == ALIAS)
+    conf_log.addFilter(quieter)
+    try:
+        return load_opts(alias, conf_paths)
+    finally:
+        conf_log.removeFilter(quieter)
+
+
+class _QuieterAboutConf(logging.Filter):
+    """mrjob's conf is read once per section: either may be missing, and the rest needs to be said once."""
+
+    def __init__(self, *, only_missing_section: bool) -> None:
+        super().__init__()
+        self._only_missing_section = only_missing_section
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if self._only_missing_section:
+            return not record.getMessage().startswith("No configs specified")
+        return record.levelno >= logging.ERROR
+
+
+def _without_python(path: str | None, opts: dict[str, Any]) -> ConfOpts:
+    left_out = [name for name in NOT_INHERITED if opts.get(name)]
+    if left_out:
+        log.info(
+            "not taking %s over from the emr: section of %s: steps run on the bundle's Python",
+            ", ".join(left_out),
+            path,
+        )
+    return path, {name: value for name, value in opts.items() if name not in left_out}

@@ -1,0 +1,277 @@
+"""Our options: how mrjob learns of them, and what they say once they are checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mrjob.conf import combine_lists, combine_path_lists, combine_paths
+
+from mrjob_pybundle.aws import S3Uri
+from mrjob_pybundle.errors import OptionError
+
+#: A 3.13 whose digest is known (see ``cpython_releases.py``).
+DEFAULT_PYTHON_VERSION = "3.13.14"
+DEFAULT_BUILD_TIMEOUT_MINUTES = 90
+
+#: Oldest CPython that build-binaries.sh compiles, besides 2.7.
+_OLDEST_PYTHON_3 = (3, 7)
+
+
+def _switch(name: str, text: str, **kwargs: Any) -> tuple[list[str], dict[str, Any]]:
+    return [name], {"help": text, **kwargs}
+
+
+#: Added to mrjob's table of options (``mrjob.options._RUNNER_OPTS``): name → combiner and switches.
+RUNNER_OPTS: dict[str, dict[str, Any]] = {
+    "pybundle_cache_uri": {
+        "cloud_role": "launch",
+        "combiner": combine_paths,
+        "switches": [
+            _switch(
+                "--pybundle-cache-uri",
+                "S3 URI of the team's cache of bundles. Default: pybundle/ in the bucket of cloud_tmp_dir",
+            )
+        ],
+    },
+    "pybundle_venv_build": {
+        "cloud_role": "launch",
+        "combiner": combine_paths,
+        "switches": [
+            _switch(
+                "--pybundle-venv-build",
+                "Shell script that fills the virtual environment, mostly by pip install. Default: Python and mrjob",
+            )
+        ],
+    },
+    "pybundle_build_files": {
+        "cloud_role": "launch",
+        "combiner": combine_path_lists,
+        "switches": [
+            _switch(
+                "--pybundle-build-file",
+                "File or directory that venv-build.sh finds beside it. Can be repeated",
+                action="append",
+            )
+        ],
+    },
+    "pybundle_python_version": {
+        "cloud_role": "launch",
+        "switches": [
+            _switch(
+                "--pybundle-python-version",
+                f"CPython version, for example 3.11.15. Default: {DEFAULT_PYTHON_VERSION}",
+            )
+        ],
+    },
+    "pybundle_python_source": {
+        "cloud_role": "launch",
+        "combiner": combine_paths,
+        "switches": [
+            _switch(
+                "--pybundle-python-source",
+                "CPython source tarball: a path, an s3:// or an https:// URI. Default: python.org's of that version",
+            )
+        ],
+    },
+    "pybundle_python_sha256": {
+        "cloud_role": "launch",
+        "switches": [_switch("--pybundle-python-sha256", "sha256 that the source tarball must have")],
+    },
+    "pybundle_configure_args": {
+        "cloud_role": "launch",
+        "combiner": combine_lists,
+        "switches": [
+            _switch(
+                "--pybundle-configure-arg",
+                "Further argument of CPython's ./configure (--pybundle-configure-arg=--with-x). Can be repeated",
+                action="append",
+            )
+        ],
+    },
+    "pybundle_optimize": {
+        "cloud_role": "launch",
+        "switches": [
+            _switch(
+                "--pybundle-optimize",
+                "Compile Python with profile-guided and link-time optimization (the default)",
+                action="store_true",
+            ),
+            _switch("--no-pybundle-optimize", "Compile Python faster; it then runs slower", action="store_false"),
+        ],
+    },
+    "pybundle_build_instance_type": {
+        "cloud_role": "launch",
+        "switches": [
+            _switch(
+                "--pybundle-build-instance-type",
+                "Instance type of build clusters. Default: one with 16 vCPUs of the job's architecture",
+            )
+        ],
+    },
+    "pybundle_build_iam_instance_profile": {
+        "cloud_role": "launch",
+        "switches": [
+            _switch(
+                "--pybundle-build-iam-instance-profile",
+                "EC2 instance profile of build clusters. Default: the job's (iam_instance_profile)",
+            )
+        ],
+    },
+    "pybundle_build_timeout_minutes": {
+        "cloud_role": "launch",
+        "switches": [
+            _switch(
+                "--pybundle-build-timeout-minutes",
+                f"A build may take this long. Default: {DEFAULT_BUILD_TIMEOUT_MINUTES}",
+                type=int,
+            )
+        ],
+    },
+    "pybundle_rebuild": {
+        "cloud_role": "launch",
+        "switches": [
+            _switch(
+                "--pybundle-rebuild",
+                "Build the bundle even though it is cached, and publish it",
+                action="store_true",
+            )
+        ],
+    },
+    "pybundle_bucket_owner": {
+        "cloud_role": "launch",
+        "switches": [_switch("--pybundle-bucket-owner", "AWS account id that must own the cache's bucket")],
+    },
+}
+
+DEFAULTS: dict[str, Any] = {
+    "pybundle_python_version": DEFAULT_PYTHON_VERSION,
+    "pybundle_optimize": True,
+    "pybundle_build_timeout_minutes": DEFAULT_BUILD_TIMEOUT_MINUTES,
+    "pybundle_rebuild": False,
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Our options, checked. Paths exist; ``None`` means the default that only the runner can know."""
+
+    cache_uri: S3Uri | None
+    venv_build: Path | None
+    build_files: tuple[Path, ...]
+    python_version: str
+    python_source: str | None
+    python_sha256: str | None
+    configure_args: tuple[str, ...]
+    optimize: bool
+    build_instance_type: str | None
+    build_iam_instance_profile: str | None
+    build_timeout_minutes: int
+    rebuild: bool
+    bucket_owner: str | None
+
+
+def from_mrjob(opts: Mapping[str, Any]) -> Options:
+    """Check mrjob's combined options and pick ours.
+
+    :raises OptionError: an option's value can't work; the message names the option.
+    """
+    sha256 = opts["pybundle_python_sha256"]
+    return Options(
+        cache_uri=S3Uri.parse(opts["pybundle_cache_uri"]) if opts["pybundle_cache_uri"] else None,
+        venv_build=_existing_file("pybundle_venv_build", opts["pybundle_venv_build"]),
+        build_files=tuple(_existing_path("pybundle_build_files", path) for path in opts["pybundle_build_files"] or ()),
+        python_version=_python_version(opts["pybundle_python_version"]),
+        python_source=_python_source(opts["pybundle_python_source"]),
+        python_sha256=_matching(
+            "pybundle_python_sha256",
+            r"[0-9a-f]{64}",
+            "64 hexadecimal digits",
+            sha256.lower() if isinstance(sha256, str) else sha256,
+        ),
+        configure_args=tuple(_configure_args(opts["pybundle_configure_args"])),
+        optimize=_boolean("pybundle_optimize", opts["pybundle_optimize"]),
+        build_instance_type=opts["pybundle_build_instance_type"] or None,
+        build_iam_instance_profile=opts["pybundle_build_iam_instance_profile"] or None,
+        build_timeout_minutes=_minutes("pybundle_build_timeout_minutes", opts["pybundle_build_timeout_minutes"]),
+        rebuild=_boolean("pybundle_rebuild", opts["pybundle_rebuild"]),
+        bucket_owner=_matching(
+            "pybundle_bucket_owner",
+            r"\d{12}",
+            "an AWS account id of 12 digits (in quotes, in a conf file)",
+            opts["pybundle_bucket_owner"],
+        ),
+    )
+
+
+def _existing_path(option: str, value: str) -> Path:
+    path = Path(value)
+    if not path.exists():
+        raise OptionError(f"{option}: there is no {value}")
+    return path
+
+
+def _existing_file(option: str, value: str | None) -> Path | None:
+    if not value:
+        return None
+    path = _existing_path(option, value)
+    if not path.is_file():
+        raise OptionError(f"{option}: {value} is not a file")
+    return path
+
+
+def _python_version(value: object) -> str:
+    match = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)((?:a|b|rc)\d+)?", str(value))
+    if match is None:
+        raise OptionError(
+            f"pybundle_python_version: {value!r} is not a full CPython version such as {DEFAULT_PYTHON_VERSION}"
+            " (in quotes, in a conf file)"
+        )
+    minor = int(match[1]), int(match[2])
+    if minor != (2, 7) and minor < _OLDEST_PYTHON_3:
+        raise OptionError(
+            f"pybundle_python_version: bundles can be made of CPython 2.7 and of 3.7 and newer, not of {value}"
+        )
+    return str(value)
+
+
+def _python_source(value: str | None) -> str | None:
+    if not value:
+        return None
+    if value.startswith("s3://"):
+        S3Uri.parse(value)
+    elif "://" not in value:
+        _existing_file("pybundle_python_source", value)
+    elif not value.startswith("https://"):
+        raise OptionError(f"pybundle_python_source: {value} is neither a path nor an s3:// or https:// URI")
+    return value
+
+
+def _configure_args(values: list[str] | None) -> list[str]:
+    for value in values or ():
+        if not isinstance(value, str):
+            raise OptionError(f"pybundle_configure_args: {value!r} is not a string")
+    return list(values or ())
+
+
+def _boolean(option: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise OptionError(f"{option}: {value!r} is neither true nor false")
+    return value
+
+
+def _minutes(option: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise OptionError(f"{option}: {value!r} is not a number of minutes")
+    return value
+
+
+def _matching(option: str, pattern: str, description: str, value: str | None) -> str | None:
+    if not value:
+        return None
+    if not isinstance(value, str) or not re.fullmatch(pattern, value):
+        raise OptionError(f"{option}: {value!r} is not {description}")
+    return value

@@ -1,0 +1,378 @@
+"""``-r pybundle-emr``: mrjob's EMR runner, with the Python that you want on every node.
+
+:class:`PyBundleEMRJobRunner` reads like the life of a job: options → specification → keys → cache → build →
+bootstrap action → steps. What it overrides of :class:`mrjob.emr.EMRJobRunner` are that class's own hooks;
+everything that ``-r emr`` can do, it can do.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import shlex
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
+from mrjob.emr import EMRJobRunner
+
+import mrjob_pybundle_hook
+from mrjob_pybundle import emr_releases, options
+from mrjob_pybundle.aws import Credentials, S3Uri, explain
+from mrjob_pybundle.bootstrap import NodePaths, bootstrap_script, upload_bootstrap_script
+from mrjob_pybundle.build import Clients, Order, build_bundle
+from mrjob_pybundle.bundle import (
+    Bundle,
+    BundleSpec,
+    PythonSpec,
+    describe_build_files,
+    file_sha256,
+    find_build_files,
+    package_sha256,
+)
+from mrjob_pybundle.cache import Cache
+from mrjob_pybundle.errors import OptionError
+from mrjob_pybundle.inputs import mrjob_package
+from mrjob_pybundle.mrjob_plugin import ALIAS
+from mrjob_pybundle.sources import find_source
+
+log = logging.getLogger("mrjob.pybundle")
+
+#: EMR runs at most 16 bootstrap actions (EMR Management Guide, "Create bootstrap actions").
+_MAX_BOOTSTRAP_ACTIONS = 16
+
+#: How often a build's status is read, at most (seconds); EMR is asked as often as mrjob asks it.
+_S3_POLL_SECONDS = 3.0
+
+#: What Hadoop Streaming takes for a mapper, combiner or reducer itself, instead of running a command.
+_STREAMING_BUILT_IN = re.compile(r"aggregate|NONE|([a-z_]\w*\.)+[A-Z]\w*(\$\w+)*")
+
+
+class PyBundleEMRJobRunner(EMRJobRunner):
+    """Runs a job on EMR with a bundle: a compiled CPython and a virtual environment from the team's cache.
+
+    Takes the arguments of :class:`mrjob.emr.EMRJobRunner`, and the options in :mod:`mrjob_pybundle.options`.
+
+    :raises OptionError: an option, or a combination of them, cannot work.
+    :raises CacheError: AWS said no.
+    """
+
+    alias = ALIAS
+
+    OPT_NAMES = EMRJobRunner.OPT_NAMES | set(options.RUNNER_OPTS)
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._bootstrap_uri: str | None = None
+        self._paths: NodePaths | None = None
+        with _explained("preparing the job"):
+            super().__init__(**kwargs)
+        self._extra_args: list[Any] = _with_runner_that_nodes_know(self._extra_args)
+        self._pybundle = options.from_mrjob(self._opts)
+        self._check_before_launch()
+
+    # options
+
+    @classmethod
+    def _default_opts(cls) -> dict[str, Any]:
+        return {
+            **super()._default_opts(),
+            **options.DEFAULTS,
+            # The bundle has mrjob in it.
+            "bootstrap_mrjob": False,
+            # S3 has been consistent since December 2020.
+            "cloud_fs_sync_secs": 0.0,
+            "image_version": emr_releases.DEFAULT_IMAGE_VERSION,
+        }
+
+    def _combine_opts(self, opt_list: list[dict[str, Any]]) -> dict[str, Any]:
+        opts: dict[str, Any] = super()._combine_opts(opt_list)
+        label = opts["release_label"] or ""
+        if label.startswith("emr-spark-"):
+            emr_releases.release(label)  # mrjob cannot even read its version
+        return opts
+
+    def _check_before_launch(self) -> None:
+        if self._opts["docker_image"]:
+            raise OptionError(
+                "docker_image does not go with -r pybundle-emr: tasks in a container don't see the bundle."
+                " Use -r emr for Docker."
+            )
+        for name in ("python_bin", "task_python_bin"):
+            if self._opts[name]:
+                log.warning("%s is set: steps run on %s, not on the bundle's Python", name, " ".join(self._opts[name]))
+        spec = self.bundle_spec
+        if not self._opts["image_id"]:
+            emr_releases.check_python(spec.python.version, spec.python.os_family)
+        if self._has_pyspark_steps():
+            emr_releases.check_python_for_spark(spec.python.version, self._release)
+        if len(self._bootstrap_actions()) + 1 > _MAX_BOOTSTRAP_ACTIONS:
+            raise OptionError(
+                f"EMR runs at most {_MAX_BOOTSTRAP_ACTIONS} bootstrap actions, and one of them is the bundle's."
+            )
+
+    @cached_property
+    def _release(self) -> emr_releases.Release:
+        return emr_releases.release(self._opts["release_label"] or f"emr-{self._opts['image_version']}")
+
+    # specification
+
+    @cached_property
+    def bundle_spec(self) -> BundleSpec:
+        """Everything that changes the bytes of this job's bundle; its keys name the bundle in the cache."""
+        ours = self._pybundle
+        arch = emr_releases.common_architecture(self._instance_types())
+        version, package = mrjob_package()
+        return BundleSpec(
+            python=PythonSpec(
+                version=ours.python_version,
+                source_sha256=self._source.sha256_for_key,
+                configure_args=ours.configure_args,
+                optimize=ours.optimize,
+                arch=arch,
+                os_family=self._opts["image_id"] or self._release.os_family,
+            ),
+            venv_build_sha256=file_sha256(ours.venv_build) if ours.venv_build else None,
+            build_files=describe_build_files(self._build_files),
+            mrjob_version=version,
+            mrjob_sha256=package_sha256(package),
+            hook_version=mrjob_pybundle_hook.HOOK_VERSION,
+        )
+
+    @cached_property
+    def _source(self) -> Any:
+        ours = self._pybundle
+        return find_source(ours.python_version, ours.python_source, ours.python_sha256)
+
+    @cached_property
+    def _build_files(self) -> Any:
+        return find_build_files(self._pybundle.build_files)
+
+    def _instance_types(self) -> list[str]:
+        if self._opts["instance_fleets"]:
+            configs = [c for fleet in self._opts["instance_fleets"] for c in fleet.get("InstanceTypeConfigs", ())]
+            return [config["InstanceType"] for config in configs] or [self._instance_type("MASTER")]
+        return [group["InstanceType"] for group in self._instance_groups()]
+
+    # cache and build
+
+    @cached_property
+    def cache(self) -> Cache:
+        """The team's cache."""
+        tmp = S3Uri.parse(self._opts["cloud_tmp_dir"])
+        root = self._pybundle.cache_uri or S3Uri(tmp.bucket, "pybundle")
+        return Cache(root, self._s3_client, self._pybundle.bucket_owner)
+
+    @cached_property
+    def _credentials(self) -> Credentials:
+        names = ("region", "aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+        endpoints = ("s3_endpoint", "emr_endpoint")
+        return Credentials(**{name: self._opts[name] for name in (*names, *endpoints)})
+
+    @cached_property
+    def _s3_client(self) -> Any:
+        return self._credentials.s3_client()
+
+    def _prepare_bundle(self) -> None:
+        """Have the bundle in the cache, and its bootstrap action in S3."""
+        if self._paths is not None:
+            return
+        bundle = None if self._pybundle.rebuild else self.cache.find(self.bundle_spec)
+        if bundle is None:
+            bundle = self._build_bundle()
+        log.info("Using bundle %s: CPython %s from %s", bundle.id, self.bundle_spec.python.version, self.cache.root)
+        script = bootstrap_script(bundle, self.cache)
+        self._bootstrap_uri = str(
+            upload_bootstrap_script(script, S3Uri.parse(self._opts["cloud_tmp_dir"]), self._s3_client)
+        )
+        self._paths = NodePaths(bundle.id)
+
+    def _build_bundle(self) -> Bundle:
+        if self._opts["cluster_id"]:
+            raise self._cluster_without_bundle(self._opts["cluster_id"])
+        self._check_output_not_exists()  # which mrjob does later, too, but by then a build would have cost money
+        if self._pybundle.cache_uri is None:
+            self.fs.mkdir(self._opts["cloud_tmp_dir"])  # mrjob makes its own bucket where there is none
+        log.info("No bundle of these inputs in %s yet (key %s)", self.cache.root, self.bundle_spec.key[:12])
+        return build_bundle(self._order(), self.cache, self._clients())
+
+    def _clients(self) -> Clients:
+        return Clients(
+            credentials=self._credentials,
+            s3=self._s3_client,
+            s3_poll_seconds=min(_S3_POLL_SECONDS, self._opts["check_cluster_every"]),
+            emr_poll_seconds=self._opts["check_cluster_every"],
+        )
+
+    def _order(self) -> Order:
+        ours, arch = self._pybundle, self.bundle_spec.python.arch
+        return Order(
+            spec=self.bundle_spec,
+            source=self._source,
+            venv_build=ours.venv_build,
+            build_files=self._build_files,
+            owner=self._owner(),
+            timeout_minutes=ours.build_timeout_minutes,
+            rebuild=ours.rebuild,
+            cluster=self._shared_cluster_params,
+            instance_type=ours.build_instance_type or emr_releases.build_instance_type(arch),
+            tags=self._opts["tags"],
+        )
+
+    def _shared_cluster_params(self) -> dict[str, Any]:
+        """RunJobFlow's parameters for a build cluster, as far as it shares them with the job's cluster."""
+        instances = {
+            "Ec2KeyName": self._opts["ec2_key_pair"],
+            "Placement": {"AvailabilityZone": self._opts["zone"]} if self._opts["zone"] else None,
+        }
+        subnet = self._opts["subnet"]
+        instances["Ec2SubnetIds" if isinstance(subnet, list) else "Ec2SubnetId"] = subnet
+        params = {
+            "LogUri": self._opts["cloud_log_dir"],
+            "ReleaseLabel": self._release.label,
+            "CustomAmiId": self._opts["image_id"],
+            "EbsRootVolumeSize": self._opts["ebs_root_volume_gb"],
+            "AdditionalInfo": self._opts["additional_emr_info"],
+            "JobFlowRole": self._pybundle.build_iam_instance_profile or self._instance_profile(),
+            "ServiceRole": self._service_role(),
+            "Instances": {name: value for name, value in instances.items() if value},
+        }
+        given = {name: value for name, value in params.items() if value}
+        shared: dict[str, Any] = super()._add_extra_cluster_params(given)
+        return shared
+
+    # bootstrap action and cluster
+
+    def _prepare_for_launch(self) -> None:
+        self._prepare_bundle()
+        if self._opts["cluster_id"]:
+            self._check_cluster_has_bundle(self._opts["cluster_id"])
+        super()._prepare_for_launch()
+
+    def _add_bootstrap_files_for_upload(self, persistent: bool = False) -> None:
+        self._prepare_bundle()  # make_persistent_cluster() comes only here
+        super()._add_bootstrap_files_for_upload(persistent=persistent)
+
+    def _bootstrap_actions(self, add_spark: bool = True) -> list[dict[str, Any]]:
+        theirs: list[dict[str, Any]] = super()._bootstrap_actions(add_spark=add_spark)
+        if self._bootstrap_uri is None:
+            return theirs
+        # Its path has the digest of its content, so pooled clusters match by content.
+        return [{"path": self._bootstrap_uri, "args": []}, *theirs]
+
+    def _check_cluster_has_bundle(self, cluster_id: str) -> None:
+        """A cluster that exists runs no bootstrap actions any more: it must have run ours."""
+        pages = self.make_emr_client().get_paginator("list_bootstrap_actions").paginate(ClusterId=cluster_id)
+        script_names = {action["ScriptPath"].split("/")[-1] for page in pages for action in page["BootstrapActions"]}
+        if str(self._bootstrap_uri).split("/")[-1] not in script_names:
+            raise self._cluster_without_bundle(cluster_id)
+
+    def _cluster_without_bundle(self, cluster_id: str) -> OptionError:
+        return OptionError(
+            f"Cluster {cluster_id} was not created with this job's bundle, so its nodes do not have it."
+            " Use a cluster that was created by a job with the same bundle (for example with pool_clusters),"
+            " or leave out cluster_id."
+        )
+
+    def _add_extra_cluster_params(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Like mrjob's, but ``BootstrapActions`` are added to ours instead of taking their place.
+
+        Tags are in the request, too: ``AmazonEMRServicePolicy_v2`` lets nothing untagged be launched.
+        """
+        tags = [{"Key": key, "Value": value} for key, value in sorted(self._opts["tags"].items())]
+        patched: dict[str, Any] = super()._add_extra_cluster_params({**params, "Tags": tags} if tags else params)
+        extra = self._opts["extra_cluster_params"].get("BootstrapActions")
+        if extra is not None:
+            patched["BootstrapActions"] = params.get("BootstrapActions", []) + list(extra)
+        return patched
+
+    def _add_steps_in_batch(self) -> bool:
+        """All at once where mrjob would add them one by one to a cluster that ends when it has none left."""
+        if self._opts["add_steps_in_batch"] is None and self._opts["max_concurrent_steps"] == 1:
+            return True
+        return bool(super()._add_steps_in_batch())
+
+    def _wait_for_logs_on_s3(self) -> None:
+        """Like mrjob's, but a step that has succeeded is not waited for longer than its log takes to appear.
+
+        mrjob sleeps ten minutes between two steps (EMR copies logs every five), just to print counters.
+        """
+        step_id = self._log_interpretations[-1]["step_id"] if self._log_interpretations else None
+        if step_id is None or self._step_state(step_id) != "COMPLETED":
+            super()._wait_for_logs_on_s3()
+            return
+        log.info("Waiting for the log of step %s to appear on S3 (ctrl-c to skip)...", step_id)
+        try:
+            while not self.fs.exists(f"{self._s3_log_dir()}steps/{step_id}/"):
+                if self._describe_cluster()["Status"]["State"] not in ("RUNNING", "WAITING"):
+                    super()._wait_for_logs_on_s3()
+                    return
+                time.sleep(self._opts["check_cluster_every"])
+        except KeyboardInterrupt:
+            log.info("not waiting for it")
+
+    def _step_state(self, step_id: str) -> str:
+        step = self.make_emr_client().describe_step(ClusterId=self._cluster_id, StepId=step_id)["Step"]
+        return str(step["Status"]["State"])
+
+    # steps
+
+    def _node_paths(self) -> NodePaths:
+        assert self._paths is not None, "steps are rendered after the bundle is there"
+        return self._paths
+
+    def _default_python_bin(self, local: bool = False) -> list[str]:
+        if local or self._paths is None:
+            local_bin: list[str] = super()._default_python_bin(local=local)
+            return local_bin
+        return [self._paths.jobrunner]
+
+    def _substep_args(self, step_num: int, mrc: str) -> list[str]:
+        args: list[str] = super()._substep_args(step_num, mrc)
+        substep = self._get_step(step_num)[mrc]
+        is_streaming_built_in = len(args) == 1 and _STREAMING_BUILT_IN.fullmatch(args[0])
+        if "pre_filter" in substep or (substep["type"] == "command" and not is_streaming_built_in):
+            return [self._node_paths().venv_exec, *args]
+        return args
+
+    def _setup_cmd_content(self, setup: list[Any]) -> list[str]:
+        """Setup commands run in the bundle's environment, as the task after them does."""
+        lines: list[str] = super()._setup_cmd_content(setup)
+        return [f". {shlex.quote(self._node_paths().activate)}", "", *lines]
+
+    # running
+
+    def run(self) -> None:
+        with _explained("running the job"):
+            super().run()
+
+    def make_persistent_cluster(self) -> str:
+        with _explained("creating a cluster"):
+            return str(super().make_persistent_cluster())
+
+
+@contextmanager
+def _explained(doing: str) -> Iterator[None]:
+    """What AWS says to mrjob's own requests, as one clear line, too."""
+    try:
+        yield
+    except (BotoCoreError, ClientError, Boto3Error) as error:
+        operation = getattr(error, "operation_name", None)
+        raise explain(error, f"{doing}: {operation}" if operation else doing) from error
+
+
+def _with_runner_that_nodes_know(args: list[Any]) -> list[Any]:
+    """*args* for tasks, in which a passed-through ``--runner`` says ``emr``: nodes don't know our alias."""
+    result: list[Any] = []
+    for arg in args:
+        follows_switch = bool(result) and result[-1] in ("-r", "--runner")
+        if follows_switch and arg == ALIAS:
+            result.append("emr")
+        elif arg == f"--runner={ALIAS}":
+            result.append("--runner=emr")
+        else:
+            result.append(arg)
+    return result

@@ -1,0 +1,230 @@
+"""The sandbox: Amazon EMR and S3 on one machine, for trying things out without an AWS bill.
+
+:func:`run` runs a command in it, :class:`Sandbox` is the same as a context manager. What it stands in for
+is the API (moto's) and what EMR does behind it: clusters that go through EMR's states, nodes that run
+bootstrap actions and steps, Hadoop Streaming, logs. It is no Hadoop: what its streaming engine doesn't
+understand, it refuses. Needs the extra ``sandbox`` of this package.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from mrjob_pybundle.errors import PyBundleError
+
+BUCKET = "sandbox"
+"""The bucket that every sandbox has."""
+
+_ACCOUNT = "123456789012"
+_REGION = "us-east-1"
+
+
+class SandboxError(PyBundleError):
+    """The sandbox cannot start. ``str(error)`` says what to do."""
+
+
+class Sandbox:
+    """EMR and S3 on this machine, between ``__enter__`` and ``__exit__``.
+
+    *directory* keeps S3's content for the next sandbox, and what the last one's clusters left; only one
+    sandbox can use it at a time. *nodes* is the number of core nodes that mrjob jobs ask for by default.
+    One process can have one sandbox at a time, because moto's state is global.
+
+    :raises SandboxError: on entering, when the directory is in use or the extra is not installed.
+    """
+
+    def __init__(self, directory: Path, nodes: int = 2) -> None:
+        self._directory = directory.absolute()
+        self._nodes = nodes
+        self._lock_file: IO[str] | None = None
+        self._server: Any = None
+        self._emr: Any = None
+        self._s3: Any = None
+        self.endpoint = ""
+        """``http://127.0.0.1:<port>``, once entered."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment in which boto3, mrjob and ``aws`` use the sandbox: ours, with its settings."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        own = {
+            "MRJOB_CONF": str(self._directory / "mrjob.conf"),
+            "PATH": os.pathsep.join([str(self._directory / "command-bin"), os.environ.get("PATH", os.defpath)]),
+        }
+        return {**kept, **self._aws_environment(), **own}
+
+    def _aws_environment(self) -> dict[str, str]:
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": "sandbox",
+            "AWS_SECRET_ACCESS_KEY": "sandbox",
+            "AWS_DEFAULT_REGION": _REGION,
+            "AWS_REGION": _REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            # The user's own profile may name another endpoint or role.
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }
+
+    def __enter__(self) -> Sandbox:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._lock_file = (self._directory / "lock").open("w")
+        try:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock_file.close()
+            raise SandboxError(
+                f"another sandbox uses {self._directory}: wait for it, or choose another --dir"
+            ) from None
+        try:
+            self._start()
+        except BaseException:
+            self._lock_file.close()
+            raise
+        return self
+
+    def _start(self) -> None:
+        # What moto reads when it is imported, which takes a second that nobody else should wait for.
+        os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
+        try:
+            import boto3
+            from moto.backends import get_backend
+
+            from mrjob_pybundle.sandbox import emr, nodes, s3, server
+        except ImportError as error:
+            raise SandboxError(f"{error}; to have a sandbox: pip install 'mrjob-pybundle[sandbox]'") from None
+
+        get_backend("s3").reset()
+        get_backend("emr").reset()
+        clusters = self._directory / "clusters"
+        shutil.rmtree(clusters, ignore_errors=True)
+        tools = self._directory / "bin"
+        nodes.install_tools(tools)
+        _link(self._directory / "command-bin" / "aws", tools / "aws")
+        node_class, why_not = nodes.node_class(self._directory / "probe", tools)
+        if why_not:
+            emr.notice(
+                f"this machine allows no namespaces ({why_not}). Nodes share its files, /opt and /mnt"
+                " included, and its processes; only their environment and home are their own."
+            )
+
+        self._s3 = s3.DurableS3(self._directory / "s3", _ACCOUNT)
+        self._s3.install()
+        self._server = server.Server(self._s3.flush, self._after_emr_request)
+        self.endpoint = self._server.endpoint
+        client = boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name=_REGION,
+            aws_access_key_id="sandbox",
+            aws_secret_access_key="sandbox",
+        )
+        machine = emr.Machine(clusters, lambda directory: node_class(directory, tools, self._aws_environment()), client)
+        self._emr = emr.LivingEmr(_ACCOUNT, machine)
+        self._emr.install()
+        self._server.start()
+        if BUCKET not in self._s3.buckets:
+            client.create_bucket(Bucket=BUCKET)
+        (self._directory / "mrjob.conf").write_text(_mrjob_conf(self._nodes), encoding="utf-8")
+        emr.notice(f"EMR and S3 are at {self.endpoint}; S3's content is kept in {self._directory}")
+
+    def _after_emr_request(self, action: str) -> None:
+        if action == "RunJobFlow":
+            self._emr.start_new_clusters()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self._emr.stop()
+            self._server.stop()
+            self._s3.flush()
+        finally:
+            assert self._lock_file is not None
+            self._lock_file.close()
+
+
+def run(directory: Path, nodes: int, command: list[str]) -> int:
+    """Run *command* in a sandbox; returns its exit status (128 + n if signal n ended it).
+
+    Ctrl-C reaches the command by itself, being in our process group; SIGTERM is passed on to it. Either way
+    the sandbox ends, with everything it started, after the command has.
+
+    :raises SandboxError: the sandbox cannot start, or there is no such command.
+    """
+    with _Signals() as signals, Sandbox(directory, nodes) as sandbox:
+        try:
+            signals.process = subprocess.Popen(command, env=sandbox.environment)
+        except OSError as error:
+            raise SandboxError(f"cannot run {command[0]}: {error.strerror}") from None
+        status = signals.process.wait()
+    return status if status >= 0 else 128 - status
+
+
+class _Signals:
+    """Until the command runs, signals end the sandbox; from then on they are for the command."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Signals:
+        # Handlers, not SIG_IGN, which the command would inherit.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def _handle(self, number: int, _: Any) -> None:
+        if self.process is None:
+            raise SystemExit(128 + number)
+        if number == signal.SIGTERM:
+            self.process.send_signal(number)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+def _link(link: Path, target: Path) -> None:
+    link.parent.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)
+
+
+def _mrjob_conf(nodes: int) -> str:
+    """An mrjob.conf that stands alone: the user's own names buckets and subnets that the sandbox doesn't have."""
+    emr = {
+        "cloud_tmp_dir": f"s3://{BUCKET}/tmp/",
+        "region": _REGION,
+        "check_cluster_every": 1,
+        "num_core_instances": nodes,
+        "iam_instance_profile": "EMR_EC2_DefaultRole",
+        "iam_service_role": "EMR_DefaultRole",
+        "image_id": _image_id(),
+    }
+    return json.dumps({"runners": {"emr": emr}}, indent=2) + "\n"  # which is YAML, too
+
+
+def _image_id() -> str:
+    """The name of the custom AMI that this machine's operating system poses as: ``ami-sandbox-debian-12``."""
+    values = {}
+    for path in (Path("/etc/os-release"), Path("/usr/lib/os-release")):
+        if path.exists():
+            pairs = (line.partition("=") for line in path.read_text(encoding="utf-8").splitlines())
+            values = {name: value.strip("\"'") for name, _, value in pairs}
+            break
+    name = f"{values.get('ID', sys.platform)}-{values.get('VERSION_ID', 'rolling')}"
+    return "ami-sandbox-" + re.sub(r"[^a-z0-9]+", "-", name.lower())

@@ -1,0 +1,149 @@
+"""Makes mrjob 0.7.4 import on Python 3.12 and newer, and tells it of the pybundle-emr runner.
+
+A ``.pth`` file imports this module whenever Python starts, so it does next to nothing until mrjob is
+imported. It stands alone (only the standard library, no other file of the project): a bundle's virtual
+environment gets a copy of it, and there it only makes mrjob importable.
+
+mrjob takes ``quote`` from ``pipes`` and two names from ``distutils``, which Python 3.13 and 3.12 removed
+(PEP 594, PEP 632). The modules that do so are run with an ``__import__`` of their own that hands them
+equivalents. Nothing is put into ``sys.modules``, so no other library meets a ``distutils`` or ``pipes``
+that isn't real, and no setuptools is imported to pose as ``distutils``.
+
+``MRJOB_PYBUNDLE_HOOK=off`` in the environment turns it off.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False  # typing's constant costs the import of typing, at every start of Python
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
+
+#: Goes into the key of every virtual environment: raise it when a change alters what tasks do.
+HOOK_VERSION = 1
+
+_MISSING_NAMES_IN = {"mrjob.util", "mrjob.compat", "mrjob.bin", "mrjob.cloud", "mrjob.emr"}
+_EXTENDED = {"mrjob.options", "mrjob.runner", "mrjob.tools.spark_submit"}
+
+
+class _MRJobFinder:
+    """A meta path finder for the few modules of mrjob that need us. All others it leaves alone."""
+
+    @classmethod
+    def find_spec(
+        cls, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name not in _MISSING_NAMES_IN and name not in _EXTENDED:
+            return None
+        for finder in sys.meta_path:
+            if finder is cls or not hasattr(finder, "find_spec"):
+                continue
+            spec: Any = finder.find_spec(name, path, target)
+            if spec is not None:
+                spec.loader = _MRJobLoader(spec.loader)
+                return spec  # type: ignore[no-any-return]
+        return None
+
+
+class _MRJobLoader:
+    """Loads a module as its own loader does, before and after which we have our say."""
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)  # type: ignore[no-any-return]
+
+    def exec_module(self, module: Any) -> None:
+        # From here on the module looks as if we had never been there.
+        module.__loader__ = module.__spec__.loader = self._loader
+        if module.__name__ in _MISSING_NAMES_IN:
+            module.__dict__["__builtins__"] = dict(vars(sys.modules["builtins"]), __import__=_import)
+        self._loader.exec_module(module)
+        if module.__name__ in _EXTENDED:
+            _extend(module)
+
+
+def _import(
+    name: str,
+    globals: Mapping[str, object] | None = None,
+    locals: Mapping[str, object] | None = None,
+    fromlist: Sequence[str] = (),
+    level: int = 0,
+) -> Any:
+    make_equivalent = _EQUIVALENTS.get(name) if level == 0 else None
+    if make_equivalent is None:
+        return __import__(name, globals, locals, fromlist, level)
+    return make_equivalent()
+
+
+def _pipes() -> Any:
+    from shlex import quote
+    from types import SimpleNamespace
+
+    return SimpleNamespace(quote=quote)
+
+
+def _distutils_spawn() -> Any:
+    from shutil import which
+    from types import SimpleNamespace
+
+    return SimpleNamespace(find_executable=lambda executable, path=None: which(executable, path=path))
+
+
+def _distutils_version() -> Any:
+    from types import SimpleNamespace
+
+    return SimpleNamespace(LooseVersion=_loose_version_class())
+
+
+def _loose_version_class() -> type:
+    from functools import total_ordering
+    from re import findall
+
+    @total_ordering
+    class LooseVersion:
+        """A version that compares part by part: runs of digits as numbers, runs of letters as text."""
+
+        def __init__(self, vstring: str) -> None:
+            self.vstring = vstring
+            self.version: list[Any] = [
+                int(part) if part.isdigit() else part for part in findall(r"\d+|[a-z]+", vstring)
+            ]
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, LooseVersion) and self.version == other.version
+
+        def __lt__(self, other: LooseVersion) -> bool:
+            return self.version < other.version
+
+        def __str__(self) -> str:
+            return self.vstring
+
+    return LooseVersion
+
+
+_EQUIVALENTS = {
+    "pipes": _pipes,
+    "distutils.spawn": _distutils_spawn,
+    "distutils.version": _distutils_version,
+}
+
+
+def _extend(module: ModuleType) -> None:
+    try:
+        from mrjob_pybundle import mrjob_plugin
+    except ModuleNotFoundError as error:
+        if error.name != "mrjob_pybundle":
+            raise
+        return  # inside a bundle: there is no runner to tell mrjob of
+    mrjob_plugin.extend(module)
+
+
+if os.environ.get("MRJOB_PYBUNDLE_HOOK") != "off":
+    sys.meta_path.insert(0, _MRJobFinder)

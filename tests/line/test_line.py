@@ -1,0 +1,314 @@
+"""The whole line, as the people of a team live it: a compiled CPython, clusters, nodes, counted words.
+
+Tests run in this order; the first builds the bundle that most of the others use.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import subprocess
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.line.conftest import ROOT, Line
+
+WORDCOUNT = ROOT / "examples" / "wordcount.py"
+VENV_BUILD = ROOT / "examples" / "venv-build.sh"
+JOBS = ROOT / "tests" / "jobs"
+
+
+def _succeeded(run: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    assert run.returncode == 0, run.stderr[-6000:]
+    return run
+
+
+def _sorted_lines(run: subprocess.CompletedProcess[str]) -> list[str]:
+    return sorted(_succeeded(run).stdout.splitlines())
+
+
+def _builds(line: Line) -> dict[str, set[str]]:
+    """Build id → the names of the stages that it went through."""
+    found: dict[str, set[str]] = {}
+    for key in line.objects():
+        match = re.search(r"/v1/builds/([^/]+)/status\.json$", key)
+        if match:
+            body = line.client("s3").get_object(Bucket="the-team", Key=key)["Body"].read()
+            found[match[1]] = set(json.loads(body)["stages"])
+    return found
+
+
+def test_the_first_author_compiles_and_counts(line: Line, texts: list[Path]) -> None:
+    run = _succeeded(line.job(WORDCOUNT, "--pybundle-venv-build", VENV_BUILD, *texts))
+
+    words = re.findall(r"[^\W\d_]+", "".join(path.read_text("utf-8").lower() for path in texts))
+    counted: dict[str, int] = {}
+    for text in run.stdout.splitlines():
+        word, count = map(json.loads, text.split("\t"))
+        counted[word] = count
+    assert counted == Counter(words)
+
+    clusters = line.new_clusters()
+    assert len(clusters) == 2
+    assert sum(cluster["Name"].startswith("mrjob-pybundle build") for cluster in clusters) == 1
+    for cluster in clusters:
+        line.client("emr").get_waiter("cluster_terminated").wait(
+            ClusterId=cluster["Id"], WaiterConfig={"Delay": 1, "MaxAttempts": 300}
+        )
+    (stages,) = _builds(line).values()
+    assert {"compile", "check", "venv-build", "publish"} <= stages
+    assert "==> compile" in run.stderr, "the build's log was shown as it came"
+    # nothing is left of the job but what nodes that join later need
+    kinds = Counter(re.sub(r"[0-9a-f]{64}", "<hex>", key.split("/v1/")[1]) for key in line.objects())
+    assert kinds["python/<hex>/manifest.json"] == kinds["python/<hex>/<hex>.tar.gz"] == 1
+    assert kinds["venv/<hex>/manifest.json"] == kinds["venv/<hex>/<hex>.tar.gz"] == 1
+    assert not any(kind.startswith("claims/") for kind in kinds)
+
+
+def test_the_manifest_says_what_is_inside(line: Line) -> None:
+    manifests = {}
+    for key in line.objects():
+        if key.endswith("manifest.json"):
+            manifest = json.loads(line.client("s3").get_object(Bucket="the-team", Key=key)["Body"].read())
+            manifests[manifest["kind"]] = manifest
+    freeze = manifests["venv"]["contents"]["freeze"]
+    assert "regex==2024.11.6" in freeze
+    assert "mrjob==0.7.4" in freeze
+    assert any(requirement.startswith("ujson==") for requirement in freeze)
+    assert manifests["venv"]["python"]["sha256"] == manifests["python"]["archive"]["sha256"]
+    assert manifests["python"]["inputs"]["version"] == "3.13.5"
+    assert manifests["python"]["build"]["cluster_id"].startswith("j-")
+
+
+def test_the_next_run_builds_nothing(line: Line, texts: list[Path]) -> None:
+    line.new_clusters()
+    run = _succeeded(line.job(WORDCOUNT, "--pybundle-venv-build", VENV_BUILD, *texts))
+    (cluster,) = line.new_clusters()
+    assert not cluster["Name"].startswith("mrjob-pybundle build")
+    assert "Using bundle" in run.stderr
+    assert len(_builds(line)) == 1
+
+
+def test_editing_venv_build_does_not_compile(line: Line, texts: list[Path], tmp_path: Path) -> None:
+    edited = tmp_path / "venv build.sh"
+    edited.write_text(VENV_BUILD.read_text() + "python -c 'import regex; print(regex.__version__)'\n")
+    before = _builds(line)
+    run = _succeeded(line.job(WORDCOUNT, "--pybundle-venv-build", edited, texts[0]))
+    (stages,) = (stages for build_id, stages in _builds(line).items() if build_id not in before)
+    assert "fetch-python" in stages
+    assert not {"configure", "compile"} & stages
+    assert "2024.11.6" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "args", "runner"),
+    [
+        ("mr_word_freq_count", (), "inline"),
+        ("mr_most_used_word", (), "inline"),
+        ("mr_next_word_stats", (), "inline"),
+        ("mr_count_lines_by_file", (), "inline"),
+        ("mr_grep", ("-e", "the"), "local"),
+    ],
+)
+def test_mrjobs_own_examples(line: Line, texts: list[Path], module: str, args: tuple[str, ...], runner: str) -> None:
+    """Unmodified, on a bundle of Python and mrjob alone; the output is that of mrjob's own runner."""
+    script = Path(importlib.import_module(f"mrjob.examples.{module}").__file__ or "")
+    ours = _sorted_lines(line.job(script, *args, *texts))
+    theirs = _sorted_lines(line.run(script, "-r", runner, *args, *texts))
+    # Hadoop Streaming ends a line that has no TAB with one.
+    ours = [text.removesuffix("\t") for text in ours]
+    if module == "mr_count_lines_by_file":  # it prints where its input lies
+        ours, theirs = ([re.sub(r'"[^"]*/', '"', text) for text in lines] for lines in (ours, theirs))
+    assert ours
+    assert sorted(ours) == sorted(theirs)
+
+
+def test_tasks_run_on_the_bundle(line: Line, tmp_path: Path) -> None:
+    """Mapper, combiner and reducer, a mapper and a filter that are commands, and setup commands."""
+    (tmp_path / "in.txt").write_text("one\ntwo\n")
+    run = line.job(
+        JOBS / "mr_where_am_i.py",
+        "--setup",
+        "export SETUP_PYTHON=$(python -c 'import sys; print(sys.prefix)')",
+        "--cmdenv",
+        "SOME_VARIABLE=it's $(here) é",
+        tmp_path / "in.txt",
+    )
+    found = {tuple(json.loads(text.split("\t")[0])) for text in _sorted_lines(run)}
+    by_phase = {phase: (version, prefix, setup, variable) for phase, version, prefix, setup, variable in found}
+    assert set(by_phase) == {"mapper", "combiner", "reducer", "filter", "command"}
+    for phase, (version, prefix, setup, variable) in by_phase.items():
+        assert version == "3.13.5", phase
+        assert re.fullmatch(r"/opt/pybundle/[0-9a-f]{20}/venv", prefix), phase
+        assert variable == "it's $(here) é", phase
+        if phase in ("mapper", "combiner", "reducer"):
+            assert setup == prefix, phase
+
+
+def test_jobrunner_is_python_to_whoever_calls_it(line: Line) -> None:
+    """On a node: modules, scripts, commands, stdin, exit status, signals."""
+    emr, s3 = line.client("emr"), line.client("s3")
+    (bootstrap,) = _bootstrap_actions(line, "mr_where_am_i")
+    script = (Path(__file__).parent / "jobrunner_on_node.sh").read_bytes()
+    s3.put_object(Bucket="the-team", Key="jobrunner.sh", Body=script)
+    command = (
+        "set -e; aws s3 cp --quiet s3://the-team/jobrunner.sh jobrunner.sh;"
+        " bash jobrunner.sh /opt/pybundle/* > out; aws s3 cp --quiet out s3://the-team/jobrunner.out"
+    )
+    cluster_id = emr.run_job_flow(
+        Name="jobrunner",
+        ReleaseLabel="emr-7.14.0",
+        LogUri="s3://the-team/logs/",
+        BootstrapActions=[{"Name": "bundle", "ScriptBootstrapAction": {"Path": bootstrap}}],
+        Instances={"InstanceGroups": [{"InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount": 1}]},
+        Steps=[
+            {
+                "Name": "jobrunner",
+                "ActionOnFailure": "TERMINATE_CLUSTER",
+                "HadoopJarStep": {"Jar": "command-runner.jar", "Args": ["bash", "-c", command]},
+            }
+        ],
+    )["JobFlowId"]
+    emr.get_waiter("cluster_terminated").wait(ClusterId=cluster_id, WaiterConfig={"Delay": 1, "MaxAttempts": 300})
+    out = s3.get_object(Bucket="the-team", Key="jobrunner.out")["Body"].read().decode()
+    said = dict(text.split("\t", 1) for text in out.splitlines())
+    assert re.fullmatch(r"/opt/pybundle/[0-9a-f]{20}/venv", said.pop("venv-exec"))
+    environment = said.pop("environment").split("\t")
+    assert environment[0] == "True 0", "only jobrunner puts the bundle's python onto PATH"
+    for case, ours_and_pythons in said.items():
+        ours, pythons = ours_and_pythons.split("\t")
+        assert ours == pythons, case
+    said.pop("interrupted")  # its exit status depends on who started the node's processes
+    statuses = {case: ours.split("\t")[0].split(" ")[-1] for case, ours in said.items()}
+    assert statuses == {
+        "module": "0", "script": "7", "command": "0", "stdin": "1", "failure": "1", "signal": "143",
+        "options": "0",
+    }  # fmt: skip
+    assert "line 1 line 2" in said["module"]
+
+
+def _bootstrap_actions(line: Line, job: str) -> set[str]:
+    """The bootstrap actions of the newest cluster of a job."""
+    emr = line.client("emr")
+    pages = emr.get_paginator("list_clusters").paginate()
+    clusters = [cluster for page in pages for cluster in page["Clusters"] if job in cluster["Name"]]
+    newest = max(clusters, key=lambda cluster: cluster["Status"]["Timeline"]["CreationDateTime"])
+    actions = emr.list_bootstrap_actions(ClusterId=newest["Id"])["BootstrapActions"]
+    return {action["ScriptPath"] for action in actions}
+
+
+def test_a_job_that_passes_its_runner_through(line: Line, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("one\n")
+    run = line.job(JOBS / "mr_which_runner.py", tmp_path / "in.txt")
+    assert _sorted_lines(run) == ['"emr"\tnull']
+
+
+def test_mrjobs_options_still_work(line: Line, tmp_path: Path) -> None:
+    """Files, archives, directories, Python files, jobconf, tags, bootstrap commands and actions, output dir."""
+    (tmp_path / "in.txt").write_text("one\n")
+    (tmp_path / "data.txt").write_text("uploaded")
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "leaf.txt").write_text("in a directory")
+    with zipfile.ZipFile(tmp_path / "code.zip", "w") as code:
+        code.writestr("helper_module.py", "VALUE = 'a Python file'\n")
+    (tmp_path / "action.sh").write_text('#!/bin/sh\nmkdir -p /tmp/by && echo "$1" > /tmp/by/action\n')
+    run = line.job(
+        JOBS / "mr_what_is_here.py",
+        "--files", f"{tmp_path}/data.txt#renamed.txt",
+        "--dirs", f"{tmp_path}/tree#tree",
+        "--py-files", tmp_path / "code.zip",
+        "--bootstrap", "mkdir -p /tmp/by && echo bootstrap > /tmp/by/command",
+        "--bootstrap-action", f"{tmp_path}/action.sh 'an argument'",
+        "-D", "mapreduce.job.reduces=3",
+        "--tag", "team=data science",
+        "--emr-configuration", '{"Classification": "mapred-site", "Properties": {"a.b": "c"}}',
+        "--output-dir", "s3://the-team/output",
+        "--cat-output",
+        tmp_path / "in.txt",
+    )  # fmt: skip
+    contents = {json.loads(text.split("\t")[0]) for text in _sorted_lines(run)}
+    assert contents == {"an argument", "bootstrap", "a Python file", "in a directory", "uploaded"}
+    (cluster,) = [c for c in line.new_clusters() if "mr_what_is_here" in c["Name"]]
+    described = line.client("emr").describe_cluster(ClusterId=cluster["Id"])["Cluster"]
+    assert {"Key": "team", "Value": "data science"} in described["Tags"]
+    assert sum(key.startswith("output/part-") for key in line.objects()) == 3
+
+
+# what goes wrong, and what a person then reads
+
+
+def test_a_mapper_that_raises(line: Line, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("one\n")
+    run = line.job(JOBS / "mr_boom.py", "-D", "mapreduce.map.maxattempts=1", tmp_path / "in.txt")
+    assert run.returncode == 1
+    assert "Probable cause of failure" in run.stderr
+    assert "ValueError: no good: one" in run.stderr
+    assert "mr_boom.py" in run.stderr
+
+
+def test_a_venv_build_that_fails(line: Line, tmp_path: Path) -> None:
+    script = tmp_path / "venv-build.sh"
+    script.write_text("echo 'this is the last word'\nexit 3\n")
+    before = line.objects()
+    line.new_clusters()
+    run = line.job(JOBS / "mr_line_lengths.py", "--pybundle-venv-build", script, stdin="x\n")
+    assert run.returncode == 1
+    assert "Traceback" not in run.stderr
+    assert "failed in stage venv-build: venv-build.sh ended with exit status 3" in run.stderr
+    assert run.stderr.count("this is the last word") == 2, "once as it came, once at the end"
+    assert len(line.new_clusters()) == 1, "the job's own cluster was not launched"
+    new = {key.split("/v1/")[-1].split("/")[0] for key in line.objects().keys() - before.keys()}
+    assert new == {"builds"}, "nothing was published, and no claim is left"
+
+
+def test_a_missing_bucket(line: Line) -> None:
+    run = line.job(JOBS / "mr_line_lengths.py", "--pybundle-cache-uri", "s3://no-such-team/x", stdin="x\n")
+    assert run.returncode == 1
+    assert "Traceback" not in run.stderr
+    assert "There is no such bucket" in run.stderr
+    assert "s3://no-such-team/x" in run.stderr
+    assert line.new_clusters() == []
+
+
+def test_a_python_that_cannot_be_had(line: Line) -> None:
+    """Wherever this runs, python.org has no such version, or cannot be reached."""
+    run = line.run(
+        JOBS / "mr_line_lengths.py", "-r", "pybundle-emr", "--no-conf", "--cloud-tmp-dir", "s3://the-team/tmp/",
+        "--pybundle-python-version", "3.13.99", stdin="x\n",
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert "Traceback" not in run.stderr
+    assert "CPython 3.13.99" in run.stderr
+    assert line.new_clusters() == []
+
+
+def test_pooled_clusters_match_between_two_runs(line: Line) -> None:
+    line.new_clusters()
+    switches = ["--pool-clusters", "--max-mins-idle", "10"]
+    assert _sorted_lines(line.job(JOBS / "mr_line_lengths.py", *switches, stdin="ab\n")) == ["2\t1"]
+    (cluster,) = line.new_clusters()
+    try:
+        second = line.job(JOBS / "mr_line_lengths.py", *switches, stdin="abc\n")
+        assert _sorted_lines(second) == ["3\t1"]
+        assert f"Adding our job to existing cluster {cluster['Id']}" in second.stderr
+        assert line.new_clusters() == []
+        # by its id, as well
+        third = line.job(JOBS / "mr_line_lengths.py", "--cluster-id", cluster["Id"], stdin="abcd\n")
+        assert _sorted_lines(third) == ["4\t1"]
+        # but a job with another bundle cannot: its nodes don't have it
+        other = line.job(WORDCOUNT, "--pybundle-venv-build", VENV_BUILD, "--cluster-id", cluster["Id"], stdin="x\n")
+        assert other.returncode == 1
+        assert f"Cluster {cluster['Id']} was not created with this job's bundle" in other.stderr
+        assert "Traceback" not in other.stderr
+    finally:
+        line.client("emr").terminate_job_flows(JobFlowIds=[cluster["Id"]])
+
+
+def test_python_too_new_for_spark(line: Line) -> None:
+    run = line.job(JOBS / "mr_spark.py", stdin="x\n")
+    assert run.returncode == 1
+    assert "the Spark of emr-7.14.0 runs at most Python 3.11, not 3.13.5" in run.stderr.splitlines()[-1]

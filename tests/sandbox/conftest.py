@@ -1,0 +1,69 @@
+"""One sandbox for all tests that need one; every test makes its own clusters in it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("moto", reason="the sandbox extra is not installed")
+
+from mrjob_pybundle.sandbox import Sandbox
+
+RunJob = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with Sandbox(tmp_path_factory.mktemp("sandbox"), nodes=2) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def clients(sandbox: Sandbox) -> Callable[[str], Any]:
+    import boto3
+
+    def client(service: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=sandbox.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+    return client
+
+
+@pytest.fixture(scope="session")
+def node_python() -> str:
+    """A Python that nodes have and that stock mrjob can run on."""
+    system = Path("/usr/bin/python3")
+    for candidate in (str(system), sys.executable):
+        check = "import pipes, distutils.spawn"
+        if (
+            Path(candidate).exists()
+            and not subprocess.run([candidate, "-W", "ignore", "-c", check], capture_output=True).returncode
+        ):
+            return candidate
+    pytest.skip("stock mrjob needs a Python below 3.12")
+
+
+@pytest.fixture(scope="session")
+def run_job(sandbox: Sandbox, node_python: str) -> RunJob:
+    """Run an mrjob script with stock ``-r emr``."""
+
+    def run(script: Path, *args: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(script), "-r", "emr", "--python-bin", node_python]
+        return subprocess.run(
+            [*command, "--cloud-fs-sync-secs", "0", "--check-cluster-every", "0.2", *args],
+            env=sandbox.environment,
+            capture_output=True,
+            text=True,
+        )
+
+    return run

@@ -1,0 +1,96 @@
+"""Running a command in a sandbox: its environment, its exit status, and what is left afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_RUN = (
+    "import sys, pathlib; from mrjob_pybundle.sandbox import run\n"
+    "sys.exit(run(pathlib.Path(sys.argv[1]), 1, sys.argv[2:]))"
+)
+
+_BUSY = """
+import boto3, os, signal, sys, time
+emr = boto3.client("emr")
+groups = [{"InstanceRole": r, "InstanceType": "m5.xlarge", "InstanceCount": 1} for r in ("MASTER", "CORE")]
+script = "setsid sleep 9999 & touch /tmp/started; aws s3 cp /tmp/started s3://sandbox/; sleep 9999"
+step = {"Name": "s", "HadoopJarStep": {"Jar": "command-runner.jar", "Args": ["bash", "-c", script]}}
+emr.run_job_flow(Name="busy", Instances={"InstanceGroups": groups}, Steps=[step])
+waiter = boto3.client("s3").get_waiter("object_exists")
+waiter.wait(Bucket="sandbox", Key="started", WaiterConfig={"Delay": 0.2, "MaxAttempts": 300})
+print("busy", flush=True)
+try:
+    signal.pause()
+except KeyboardInterrupt:
+    sys.exit(42)
+"""
+
+
+def _left_over(directory: Path) -> list[str]:
+    """Processes that know of *directory*, by command line or environment, and mounts below it."""
+    found = [line for line in Path("/proc/self/mounts").read_text().splitlines() if str(directory) in line]
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                texts = [(entry / name).read_bytes() for name in ("cmdline", "environ")]
+            except OSError:
+                continue
+            if any(str(directory).encode() in text for text in texts):
+                found.append(texts[0].decode())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("stop", "status"),
+    [
+        (lambda process: os.killpg(process.pid, signal.SIGINT), 42),
+        (lambda process: process.terminate(), 128 + signal.SIGTERM),
+    ],
+    ids=["ctrl-c", "sigterm"],
+)
+def test_nothing_is_left_after_a_signal(tmp_path: Path, stop: object, status: int) -> None:
+    assert callable(stop)
+    process = subprocess.Popen(
+        [sys.executable, "-c", _RUN, str(tmp_path), sys.executable, "-c", _BUSY],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "busy\n", process.communicate()
+    assert _left_over(tmp_path)
+    stop(process)
+    _, notices = process.communicate()
+    assert process.returncode == status, notices
+    assert _left_over(tmp_path) == []
+
+
+def test_exit_status_and_environment_of_the_command(tmp_path: Path) -> None:
+    conf = tmp_path / "own.conf"
+    conf.write_text("runners: {emr: {owner: me}}\n")
+    script = "aws s3 ls && python3 -c 'import os; print(open(os.environ[\"MRJOB_CONF\"]).read())'; exit 5"
+    bin_directory = Path(sys.executable).parent
+    done = subprocess.run(
+        [sys.executable, "-c", _RUN, str(tmp_path / "box"), "bash", "-c", script],
+        env={**os.environ, "MRJOB_CONF": str(conf), "PATH": f"{bin_directory}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 5, done.stderr
+    assert done.stdout.splitlines()[0].endswith(" sandbox")
+    assert str(conf) in done.stdout
+    assert '"image_id": "ami-sandbox-' in done.stdout
+
+
+def test_a_command_that_does_not_exist(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _RUN, str(tmp_path), "no-such-command"], capture_output=True, text=True
+    )
+    assert "cannot run no-such-command" in done.stderr

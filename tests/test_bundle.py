@@ -1,0 +1,197 @@
+"""Keys: what goes in changes them, nothing else does, and their values never change by accident."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mrjob_pybundle.bundle import (
+    Archive,
+    BuildFile,
+    Bundle,
+    BundleSpec,
+    PythonSpec,
+    canonical_json,
+    describe_build_files,
+    digest_of,
+    find_build_files,
+    package_sha256,
+)
+from mrjob_pybundle.errors import OptionError
+from mrjob_pybundle.inputs import mrjob_package
+
+PYTHON = PythonSpec("3.13.5", None, (), True, "x86_64", "amzn2023")
+SPEC = BundleSpec(PYTHON, "ab" * 32, (BuildFile("lib/a.py", False, "cd" * 32),), "0.7.4", "ef" * 32, 1)
+
+
+def test_golden_keys() -> None:
+    """If this fails, every team's bundles are built anew. Is that what you want?"""
+    assert PYTHON.key == "03d0ec11e208b607944d96b3c17b14572d7aa2d9a04f47dfeef1051120f6f527"
+    assert SPEC.key == "7280f6964b830ebb25d43dcc3a9717525371e00b60b94fbe6da2f7559f9fa8bd"
+    spec_2_7 = replace(
+        SPEC, python=PythonSpec("2.7.18", "01" * 32, ("--with-x=a b", "é"), False, "aarch64", "ami-0abc")
+    )
+    assert spec_2_7.python.key == "5db5ec9ce3bad023ff810d56a19948d9bcac9b3cd629a3cadfdeb35af6074806"
+    assert spec_2_7.key == "7b07010fae3f669a407d5c86c1ef6cddcb108e3abca57873264560d18188f6ee"
+
+
+def test_golden_digest_of_the_mrjob_that_goes_inside() -> None:
+    version, package = mrjob_package()
+    assert version == "0.7.4"
+    assert package_sha256(package) == "9c7ee2f906e239c866aff115649402eb849cdbb7ffd436262758d9fee9861c32"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": "3.13.6"},
+        {"source_sha256": "00" * 32},
+        {"configure_args": ("--with-x",)},
+        {"optimize": False},
+        {"arch": "aarch64"},
+        {"os_family": "amzn2"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_changes_python_changes_both_keys(change: dict[str, object]) -> None:
+    python = replace(PYTHON, **change)  # type: ignore[arg-type]
+    assert python.key != PYTHON.key
+    assert replace(SPEC, python=python).key != SPEC.key
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"venv_build_sha256": None},
+        {"build_files": ()},
+        {"build_files": (BuildFile("lib/a.py", True, "cd" * 32),)},
+        {"build_files": (BuildFile("lib/b.py", False, "cd" * 32),)},
+        {"mrjob_version": "0.7.5"},
+        {"mrjob_sha256": "00" * 32},
+        {"hook_version": 2},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_changes_the_environment_leaves_the_python_key(change: dict[str, object]) -> None:
+    spec = replace(SPEC, **change)  # type: ignore[arg-type]
+    assert spec.key != SPEC.key
+    assert spec.python.key == SPEC.python.key
+
+
+def test_the_accelerators_are_ones_that_the_python_can_have() -> None:
+    def of(version: str) -> tuple[str, ...]:
+        return replace(SPEC, python=replace(PYTHON, version=version)).accelerators
+
+    assert of("2.7.18") == ("ujson==2.0.3",)
+    assert of("3.9.1") == of("3.8.1") == ("ujson==5.10.0",)
+    assert of("3.14.0") == of("3.10.0") == ("ujson==6.1.0",)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(json_values)
+def test_canonical_json_is_ascii_and_says_the_same(value: object) -> None:
+    text = canonical_json(value)
+    assert text.isascii()
+    assert json.loads(text) == value
+
+
+@given(st.dictionaries(st.text(), st.integers(), min_size=2))
+def test_canonical_json_does_not_depend_on_order(value: dict[str, int]) -> None:
+    assert digest_of(dict(reversed(value.items()))) == digest_of(value)
+
+
+@given(st.lists(st.text(min_size=1), max_size=4), st.lists(st.text(min_size=1), max_size=4))
+def test_configure_args_cannot_run_into_each_other(one: list[str], other: list[str]) -> None:
+    same_key = replace(PYTHON, configure_args=tuple(one)).key == replace(PYTHON, configure_args=tuple(other)).key
+    assert same_key == (one == other)
+
+
+def test_build_files(tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    for name in ("a.py", "sub/b.txt", "sub/__pycache__/b.cpython-313.pyc", ".git/HEAD", "old.pyc", "a.py~"):
+        path = library / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    tool = tmp_path / "tool.sh"
+    tool.write_text("echo hello")
+    tool.chmod(0o755)
+    (library / "link.py").symlink_to("a.py")
+
+    files = find_build_files((library, tool))
+
+    assert list(files) == ["library/a.py", "library/link.py", "library/sub/b.txt", "tool.sh"]
+    described = {file.name: file for file in describe_build_files(files)}
+    assert described["tool.sh"].executable
+    assert not described["library/a.py"].executable
+    assert described["library/link.py"].sha256 == described["library/a.py"].sha256
+
+
+def test_build_files_have_the_same_key_wherever_they_lie(tmp_path: Path) -> None:
+    def key(place: Path, umask: int) -> str:
+        (place / "lib").mkdir(parents=True)
+        old = os.umask(umask)
+        try:
+            (place / "lib" / "z.py").write_text("z = 1\n")
+            (place / "lib" / "a.py").write_text("a = 1\n")
+        finally:
+            os.umask(old)
+        files = describe_build_files(find_build_files((place / "lib",)))
+        return replace(SPEC, build_files=files).key
+
+    assert key(tmp_path / "here", 0o022) == key(tmp_path / "over there", 0o077)
+
+
+def test_build_files_that_cannot_be_taken(tmp_path: Path) -> None:
+    (tmp_path / "venv-build.sh").touch()
+    with pytest.raises(OptionError, match=r"would take the place of venv-build\.sh"):
+        find_build_files((tmp_path / "venv-build.sh",))
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "same.py").touch()
+    with pytest.raises(OptionError, match=r"both .*one/same\.py and .*two/same\.py would be same\.py"):
+        find_build_files((tmp_path / "one" / "same.py", tmp_path / "two" / "same.py"))
+    (tmp_path / "one" / "dangling").symlink_to("nowhere")
+    with pytest.raises(OptionError, match="points nowhere"):
+        find_build_files((tmp_path / "one",))
+    (tmp_path / "two" / "again").symlink_to(".")
+    with pytest.raises(OptionError, match="contains itself"):
+        find_build_files((tmp_path / "two",))
+
+
+def test_a_bundle_id_stands_for_keys_and_contents() -> None:
+    bundle = Bundle(Archive("a" * 64, "b" * 64, 1, 2), Archive("c" * 64, "d" * 64, 3, 4))
+    assert bundle.id == "98a6156859a41d69db99"
+    for changed in (
+        replace(bundle, venv=replace(bundle.venv, sha256="e" * 64)),
+        replace(bundle, python=replace(bundle.python, sha256="e" * 64)),
+        replace(bundle, venv=replace(bundle.venv, key="e" * 64)),
+    ):
+        assert changed.id != bundle.id
+
+
+def test_keys_do_not_depend_on_hash_randomization_or_locale() -> None:
+    program = "from tests.test_bundle import SPEC; print(SPEC.key)"
+    for environment in ({"PYTHONHASHSEED": "1", "LC_ALL": "C"}, {"PYTHONHASHSEED": "2", "LC_ALL": "C.UTF-8"}):
+        run = subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, **environment},
+            cwd=Path(__file__).parents[1],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert run.stdout.strip() == SPEC.key

@@ -1,0 +1,329 @@
+"""The plug-in, through the doors that people use: unmodified scripts, conf files, pip."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+JOB = """\
+from mrjob.job import MRJob
+
+class MRCount(MRJob):
+    def mapper(self, _, line):
+        yield len(line.split()), 1
+    def reducer(self, key, values):
+        yield key, sum(values)
+
+if __name__ == "__main__":
+    MRCount.run()
+"""
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Path:
+    """An mrjob job that has never heard of us."""
+    path = tmp_path / "my job.py"
+    path.write_text(JOB)
+    return path
+
+
+def _python(*args: object, env: dict[str, str], **kwargs: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # type: ignore[call-overload, no-any-return]
+        [sys.executable, *map(str, args)], env=env, capture_output=True, text=True, **kwargs
+    )
+
+
+def test_an_unmodified_script_has_the_runner(job: Path, clean_environment: dict[str, str]) -> None:
+    helped = _python(job, "--help", "-r", "pybundle-emr", env=clean_environment)
+    assert helped.returncode == 0, helped.stderr
+    assert "--pybundle-venv-build" in helped.stdout
+    assert "--no-pybundle-optimize" in helped.stdout
+    assert "--release-label" in helped.stdout  # and mrjob's own
+
+
+def test_other_runners_are_as_ever(job: Path, clean_environment: dict[str, str]) -> None:
+    run = _python(job, "-r", "inline", env=clean_environment, input="a b\nc\n")
+    assert run.returncode == 0, run.stderr
+    assert sorted(run.stdout.split("\n")) == ["", "1\t1", "2\t1"]
+    helped = _python(job, "--help", "-r", "emr", env=clean_environment)
+    assert "--release-label" in helped.stdout
+    assert "--pybundle" not in helped.stdout
+
+
+def test_it_can_be_turned_off(job: Path, clean_environment: dict[str, str]) -> None:
+    environment = {**clean_environment, "MRJOB_PYBUNDLE_HOOK": "off"}
+    helped = _python(job, "--help", "-r", "pybundle-emr", env=environment)
+    assert helped.returncode != 0
+    assert "--pybundle" not in helped.stdout
+
+
+def test_spark_submit_knows_the_runner(clean_environment: dict[str, str]) -> None:
+    helped = _python("-m", "mrjob.cmd", "spark-submit", "-r", "pybundle-emr", "--help", env=clean_environment)
+    assert helped.returncode == 0, helped.stderr
+    assert "--pybundle-python-version" in helped.stdout
+
+
+def test_no_other_library_meets_a_false_module(clean_environment: dict[str, str]) -> None:
+    program = """\
+import sys
+import mrjob.emr, mrjob.job
+assert not {"pipes", "distutils", "distutils.version", "distutils.spawn", "setuptools"} & set(sys.modules), sys.modules
+assert mrjob.emr.pipes.quote("a b") == "'a b'"
+from mrjob.compat import version_gte, map_version
+assert version_gte("7.14.0", "7.9.1") and not version_gte("2.7", "2.10")
+assert map_version("2.7.3", {"1.0": "old", "2.0": "new"}) == "new"
+assert type(mrjob.emr.__loader__).__module__ != "mrjob_pybundle_hook"
+import inspect
+assert "class EMRJobRunner" in inspect.getsource(mrjob.emr)
+try:
+    import pipes
+except ModuleNotFoundError:
+    assert sys.version_info >= (3, 13)
+else:
+    assert pipes.__file__
+"""
+    run = _python("-W", "ignore", "-c", program, env=clean_environment)
+    assert run.returncode == 0, run.stderr
+
+
+def test_python_programs_without_mrjob_load_nothing_of_ours(clean_environment: dict[str, str]) -> None:
+    program = """\
+import sys
+# an editable installation has a finder of setuptools' own, which knows our names
+print(sorted(name for name in sys.modules if "mrjob" in name and not name.startswith("__editable__")))
+"""
+    run = _python("-c", program, env=clean_environment)
+    assert run.stdout.strip() == "['mrjob_pybundle_hook']", run.stderr
+
+
+@pytest.mark.filterwarnings("ignore:distutils Version classes")
+def test_one_loose_version_is_like_the_other() -> None:
+    """Against distutils' own, on a Python that still has one."""
+    distutils = pytest.importorskip("distutils.version", reason="this Python has no distutils to compare with")
+    from mrjob_pybundle_hook import _loose_version_class
+
+    loose_version = _loose_version_class()
+    versions = ["1", "1.0", "1.0.3", "2.2", "2.10", "2.6.0-amzn-2", "3.4.2", "7.14.0", "2.7.3-amzn-0", "0.20.203"]
+    for one in versions:
+        for other in versions:
+            try:
+                expected = distutils.LooseVersion(one) < distutils.LooseVersion(other)
+            except TypeError:
+                continue
+            assert (loose_version(one) < loose_version(other)) == expected, (one, other)
+
+
+# conf files
+
+
+def _opts(conf: str, tmp_path: Path, env: dict[str, str], *switches: str) -> subprocess.CompletedProcess[str]:
+    """What the runner makes of a conf file: a Python literal of its options on stdout, log on stderr."""
+    path = tmp_path / "mrjob.conf"
+    path.write_text(conf)
+    program = """\
+import sys
+from mrjob.job import MRJob
+class MRNothing(MRJob):
+    def mapper(self, key, value): pass
+job = MRNothing(sys.argv[1:])
+job.set_up_logging()
+print(job.make_runner().get_opts())
+"""
+    script = tmp_path / "nothing.py"
+    script.write_text(program)
+    aws = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+    run = _python(script, "-r", "pybundle-emr", "-c", path, *switches, env={**env, **aws})
+    assert run.returncode == 0, run.stderr
+    return run
+
+
+def _parsed(run: subprocess.CompletedProcess[str]) -> dict[str, object]:
+    return eval(run.stdout, {"range": range})  # type: ignore[no-any-return]
+
+
+def test_emr_conf_is_underneath_ours(tmp_path: Path, clean_environment: dict[str, str]) -> None:
+    conf = """\
+runners:
+  emr:
+    cloud_tmp_dir: s3://my-bucket/tmp/
+    region: eu-central-1
+    bootstrap_actions: [s3://theirs/one]
+    cmdenv: {A: emr, B: emr}
+    tags: {team: data}
+  pybundle-emr:
+    pybundle_python_version: 3.11.15
+    bootstrap_actions: [s3://ours/two]
+    cmdenv: {B: ours}
+    tags: !clear
+"""
+    opts = _parsed(_opts(conf, tmp_path, clean_environment))
+    assert opts["region"] == "eu-central-1"
+    assert opts["bootstrap_actions"] == ["s3://theirs/one", "s3://ours/two"]
+    assert opts["cmdenv"] == {"A": "emr", "B": "ours"}
+    assert opts["tags"] == {}
+    assert opts["pybundle_python_version"] == "3.11.15"
+    assert opts["release_label"] == "emr-7.14.0"
+    assert opts["cloud_fs_sync_secs"] == 0.0
+
+
+def test_included_confs_of_either_section(tmp_path: Path, clean_environment: dict[str, str]) -> None:
+    (tmp_path / "base.conf").write_text(
+        "runners:\n  emr: {cloud_tmp_dir: 's3://my-bucket/tmp/', region: us-west-2}\n"
+        "  pybundle-emr: {region: us-east-2}\n"
+    )
+    opts = _parsed(_opts("include: base.conf\nrunners: {emr: {region: eu-west-1}}", tmp_path, clean_environment))
+    assert opts["region"] == "us-east-2", "all of pybundle-emr: goes before all of emr:"
+
+
+def test_the_nodes_python_of_emr_conf_is_left_out_with_one_notice(
+    tmp_path: Path, clean_environment: dict[str, str]
+) -> None:
+    conf = """\
+runners:
+  emr:
+    cloud_tmp_dir: s3://my-bucket/tmp/
+    python_bin: python3.9
+    bootstrap_mrjob: true
+"""
+    run = _opts(conf, tmp_path, clean_environment)
+    opts = _parsed(run)
+    assert opts["python_bin"] is None
+    assert opts["bootstrap_mrjob"] is False
+    assert run.stderr.count("not taking python_bin, bootstrap_mrjob over from the emr: section") == 1
+
+
+def test_a_python_bin_of_our_section_wins_with_a_warning(tmp_path: Path, clean_environment: dict[str, str]) -> None:
+    conf = """\
+runners:
+  emr: {cloud_tmp_dir: 's3://my-bucket/tmp/', python_bin: python3.9}
+  pybundle-emr: {python_bin: python3.8, bootstrap_mrjob: true}
+"""
+    run = _opts(conf, tmp_path, clean_environment)
+    opts = _parsed(run)
+    assert opts["python_bin"] == ["python3.8"]
+    assert opts["bootstrap_mrjob"] is True
+    assert "python_bin is set: steps run on python3.8, not on the bundle's Python" in run.stderr
+
+
+def test_switches_win(tmp_path: Path, clean_environment: dict[str, str]) -> None:
+    conf = """\
+runners:
+  emr: {cloud_tmp_dir: 's3://my-bucket/tmp/'}
+  pybundle-emr: {pybundle_configure_args: [--with-a], pybundle_optimize: true}
+"""
+    run = _opts(conf, tmp_path, clean_environment, "--pybundle-configure-arg=--with-b=c d", "--no-pybundle-optimize")
+    opts = _parsed(run)
+    assert opts["pybundle_configure_args"] == ["--with-a", "--with-b=c d"]
+    assert opts["pybundle_optimize"] is False
+
+
+# refusals: each is one clear line, and nothing is launched
+
+
+@pytest.mark.parametrize(
+    ("switches", "line"),
+    [
+        (["--release-label", "emr-spark-8.0.0"], "EMR release emr-spark-8.0.0 has no Hadoop"),
+        (["--release-label", "emr-5.29.0"], "EMR release emr-5.29.0 is too old"),
+        (["--release-label", "emr-9.0.0"], "EMR release emr-9.0.0 is not known"),
+        (["--image-version", "6.15.0"], "cannot be compiled on Amazon Linux 2"),
+        (["--instance-type", "m6g.xlarge", "--num-core-instances", "2"], "mix CPU architectures"),
+        (["--docker-image", "python:3.13"], "docker_image does not go with -r pybundle-emr"),
+        (["--pybundle-python-version", "3.6.15"], "2.7 and of 3.7 and newer, not of 3.6.15"),
+        (["--pybundle-cache-uri", "/tmp/x"], "'/tmp/x' is not an S3 URI"),
+    ],
+)
+def test_refused_in_one_line(job: Path, clean_environment: dict[str, str], switches: list[str], line: str) -> None:
+    environment = {**clean_environment, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+    run = _python(
+        job, "-r", "pybundle-emr", "--cloud-tmp-dir", "s3://my-bucket/tmp/", *switches, env=environment, input=""
+    )
+    assert run.returncode == 1
+    said = [text for text in run.stderr.splitlines() if not text.startswith("No configs")]
+    assert len(said) == 1, run.stderr
+    assert line in said[0]
+
+
+def test_no_credentials_is_one_line(job: Path, clean_environment: dict[str, str]) -> None:
+    run = _python(job, "-r", "pybundle-emr", env=clean_environment, input="")
+    assert run.returncode == 1
+    said = [text for text in run.stderr.splitlines() if not text.startswith("No configs")]
+    assert len(said) == 1, run.stderr
+    assert "No AWS credentials" in said[0]
+
+
+def test_a_traceback_only_with_v(job: Path, clean_environment: dict[str, str]) -> None:
+    run = _python(job, "-v", "-r", "pybundle-emr", env=clean_environment, input="")
+    assert run.returncode == 1
+    assert "Traceback" in run.stderr
+    assert run.stderr.rstrip().splitlines()[-1].startswith("No AWS credentials")
+
+
+def test_quiet_is_quiet(job: Path, clean_environment: dict[str, str]) -> None:
+    run = _python(job, "-q", "-r", "pybundle-emr", env=clean_environment, input="")
+    assert (run.returncode, run.stderr) == (1, "")
+
+
+# ways to install
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project's files, so that building leaves nothing in the checkout."""
+    copy = tmp_path_factory.mktemp("sources")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for name in listed.stdout.decode().rstrip("\0").split("\0"):
+        if (ROOT / name).is_file():
+            target = copy / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((ROOT / name).read_bytes())
+    return copy
+
+
+def test_a_wheel_has_all_that_is_needed(sources: Path, tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(sources)], check=True
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {"mrjob_pybundle_hook.pth", "mrjob_pybundle_hook.py"} <= names
+    in_package = {
+        path.relative_to(sources).as_posix()
+        for path in (sources / "mrjob_pybundle").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert in_package <= names
+
+
+@pytest.mark.parametrize("switches", [[], ["-e"]], ids=["install", "editable"])
+def test_pip_install(
+    sources: Path, job: Path, tmp_path: Path, clean_environment: dict[str, str], switches: list[str]
+) -> None:
+    environment = tmp_path / "venv"
+    # mrjob and boto3 are those of this environment: what is tested is how our own files get there.
+    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+    python = environment / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", *switches, sources], check=True)
+    ours = subprocess.run(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    theirs = next(path for path in sys.path if path.endswith("site-packages"))
+    Path(ours, "dependencies.pth").write_text(f"{theirs}\n")
+    helped = subprocess.run(
+        [python, job, "--help", "-r", "pybundle-emr"], env=clean_environment, capture_output=True, text=True
+    )
+    assert "--pybundle-venv-build" in helped.stdout, helped.stderr

@@ -1,0 +1,54 @@
+"""Golden values: what an archive's bytes come from, besides what its key names one by one.
+
+An edit of a part below fails here. Then there are two ways on:
+
+* the edit changes what is in an archive: raise ``PYTHON_RECIPE`` (both archives are built anew for everybody) or
+  ``VENV_RECIPE`` (only environments are) in ``mrjob_pybundle/bundle.py``, or ``HOOK_VERSION`` for the hook;
+* it doesn't (a comment, the log, an upload): leave them as they are.
+
+Either way, put the new digest here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import mrjob_pybundle_hook
+from mrjob_pybundle import bundle
+
+ROOT = Path(__file__).parents[1]
+
+RECIPES = (1, 1, 1)
+
+PARTS = {
+    "mrjob_pybundle/build-binaries.sh.tmpl": "e62b650a669a707447c317ca3c7ec357a5fd1e85f7ad3ca56043e56ae0582f68",
+    "mrjob_pybundle/master/archive.py": "0d77b6e71340659df8939138308f955b17de2b6d3ec3e69949740352ec98b0da",
+    "mrjob_pybundle/master/check_modules.py": "c8f29335d39a393d3e3465052b808848f26ab67018e9f6f7d4703b850e8f8daa",
+    "mrjob_pybundle/master/elf.py": "b8f42683b7fdaecb2cfff45dd64bb61e5cd813e28fa75bf40c0ab1903ec62a5b",
+    "mrjob_pybundle/master/publish.py": "623d63c8f97d7590e8e3be01985036b345898dd9d3792096db8a89fa91bc0127",
+    "mrjob_pybundle/master/python27_venv.py": "72816d5d2c4bd145d0b31ec5847889595f53f682122f24cae610ca4c1659e30d",
+    "mrjob_pybundle/master/relocate.py": "15ee4a91392d96393fcb497fc1e658f72d034a0004a651fea46ec8b70f600ee0",
+    "mrjob_pybundle/master/shared_libraries.py": "f20d06f94b89c46feb14e19e0f8809d6395afb37a6ad175fb99bb6d3ca244ac0",
+    "mrjob_pybundle_hook.py": "20c5340542cc3a96a22cb9c74eb78d3e1177ae0ebe129ce56d3bed32bac10fc4",
+    "mrjob_pybundle_hook.pth": "967645e2f6ec2602637e78287dea816067f730c3b80f1e5d73cfeef12a4ef038",
+}
+
+
+def _parts() -> list[Path]:
+    package = ROOT / "mrjob_pybundle"
+    return [
+        package / "build-binaries.sh.tmpl",
+        *sorted((package / "master").glob("*.py")),
+        ROOT / "mrjob_pybundle_hook.py",
+        ROOT / "mrjob_pybundle_hook.pth",
+    ]
+
+
+def test_what_archives_are_made_by() -> None:
+    digests = {path.relative_to(ROOT).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in _parts()}
+    assert digests == PARTS, "bump the recipe, or state that the bytes don't change: see the top of this file"
+
+
+def test_recipe_numbers() -> None:
+    assert (bundle.PYTHON_RECIPE, bundle.VENV_RECIPE, mrjob_pybundle_hook.HOOK_VERSION) == RECIPES
