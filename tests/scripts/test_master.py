@@ -122,9 +122,7 @@ def test_scripts_find_their_python(python: str, tmp_path: Path) -> None:
     root = tmp_path / "root"
     bin_directory = root / "venv" / "bin"
     bin_directory.mkdir(parents=True)
-    (root / "venv" / "pyvenv.cfg").write_text(
-        "home = /build/py/bin\nversion = 3.13.5\nexecutable = /build/x\n"
-    )
+    (root / "venv" / "pyvenv.cfg").write_text("home = /build/py/bin\nversion = 3.13.5\nexecutable = /build/x\n")
     long_header = f"#!/bin/sh\n'''exec' \"{bin_directory}/python3\" \"$0\" \"$@\"\n' '''\n"
     scripts = {
         "short": (f"#!{bin_directory}/python\nprint(1)\n", True),
@@ -208,9 +206,7 @@ def test_python_27_has_virtual_environments_that_move(tmp_path: Path) -> None:
     if "2.7" not in PYTHONS:
         pytest.skip("no Python 2.7 here")
     built, moved = tmp_path / "built", tmp_path / "moved here"
-    home = Path(
-        subprocess.check_output([PYTHONS["2.7"], "-c", "import sys; print(sys.prefix)"], text=True).strip()
-    )
+    home = Path(subprocess.check_output([PYTHONS["2.7"], "-c", "import sys; print(sys.prefix)"], text=True).strip())
     if not (home / "lib" / "python2.7" / "ensurepip").is_dir():
         pytest.skip("this Python 2.7 has no pip to install")
     ignore = shutil.ignore_patterns("test", "site-packages", "*.a")
