@@ -1,0 +1,336 @@
+"""The programs that run on the build cluster's master, under every Python that is here, 2.7 included."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from .conftest import REPOSITORY, Store, sha256
+
+MASTER = REPOSITORY / "mrjob_pybundle" / "master"
+
+
+def interpreters() -> dict[str, str]:
+    """{version: path} of the Pythons that can be found: on PATH, or where pyenv puts them."""
+    found = {f"{sys.version_info[0]}.{sys.version_info[1]}": sys.executable}
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    for version in ("2.7", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14"):
+        candidates = [shutil.which(f"python{version}", path="/usr/local/bin:/usr/bin")]
+        candidates += [str(path) for path in pyenv.glob(f"{version}.*/bin/python{version}")]
+        for path in candidates:
+            if path is not None:
+                found.setdefault(version, path)
+    return found
+
+
+PYTHONS = interpreters()
+every_python = pytest.mark.parametrize("python", PYTHONS.values(), ids=PYTHONS.keys())
+
+
+def run(
+    python: str, program: str, *arguments: str | Path, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    command: Sequence[str | Path] = [python, "-B", MASTER / program, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    tree = tmp_path / "root" / "venv"
+    (tree / "bin").mkdir(parents=True)
+    (tree / "lib").mkdir()
+    (tree / "bin" / "tool").write_text("tool")
+    (tree / "bin" / "tool").chmod(0o4751)
+    (tree / "lib" / "é file").write_text("x" * 5000)
+    (tree / "lib" / "é file").chmod(0o600)
+    os.link(tree / "lib" / "é file", tree / "lib" / "same")
+    (tree / "bin" / "python").symlink_to("../../py/bin/python3.13")
+    return tree
+
+
+def pack(python: str, tree: Path, archive: Path) -> subprocess.CompletedProcess[str]:
+    description = archive.with_suffix(".json")
+    return run(python, "archive.py", "--tree", tree, "--archive", archive, "--description", description)
+
+
+@every_python
+def test_an_archive_is_plain(python: str, tree: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "a.tar.gz"
+    done = pack(python, tree, archive)
+    assert done.returncode == 0, done.stderr
+    description = json.loads(archive.with_suffix(".json").read_text())
+    content = archive.read_bytes()
+    assert description == {"sha256": sha256(content), "size": len(content), "unpacked_size": 10 * 4096 - 4096}
+    with tarfile.open(archive) as tar:
+        members = {member.name: (member.mode, member.size, member.linkname) for member in tar}
+    assert members == {
+        "venv": (0o755, 0, ""),
+        "venv/bin": (0o755, 0, ""),
+        "venv/bin/python": (0o777, 0, "../../py/bin/python3.13"),
+        "venv/bin/tool": (0o755, 4, ""),
+        "venv/lib": (0o755, 0, ""),
+        "venv/lib/é file": (0o644, 5000, ""),
+        "venv/lib/same": (0o644, 5000, ""),
+    }
+    described = tmp_path / "again.json"
+    run(python, "archive.py", "--describe", archive, "--description", described)
+    assert json.loads(described.read_text()) == description
+
+
+@every_python
+def test_the_same_tree_gives_the_same_archive(python: str, tree: Path, tmp_path: Path) -> None:
+    pack(python, tree, tmp_path / "a.tar.gz")
+    if not python.endswith("2.7"):
+        os.utime(tree / "bin" / "tool", (1, 1))
+    pack(python, tree, tmp_path / "b.tar.gz")
+    assert (tmp_path / "a.tar.gz").read_bytes() == (tmp_path / "b.tar.gz").read_bytes()
+
+
+def test_python_27_keeps_times(tree: Path, tmp_path: Path) -> None:
+    """Its .pyc files are good only for sources of a certain time."""
+    if "2.7" not in PYTHONS:
+        pytest.skip("no Python 2.7 here")
+    os.utime(tree / "bin" / "tool", (1234567890, 1234567890))
+    pack(PYTHONS["2.7"], tree, tmp_path / "a.tar.gz")
+    with tarfile.open(tmp_path / "a.tar.gz") as tar:
+        assert tar.getmember("venv/bin/tool").mtime == 1234567890
+
+
+@every_python
+@pytest.mark.parametrize("bad", ["fifo", "absolute", "escaping"])
+def test_an_archive_refuses_what_it_must_not_hold(python: str, bad: str, tree: Path, tmp_path: Path) -> None:
+    if bad == "fifo":
+        os.mkfifo(tree / "bad")
+    else:
+        (tree / "bad").symlink_to("/etc/passwd" if bad == "absolute" else "../../outside")
+    done = pack(python, tree, tmp_path / "a.tar.gz")
+    assert done.returncode == 1
+    assert done.stderr.startswith("venv/bad is ")
+
+
+@every_python
+def test_scripts_find_their_python(python: str, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    bin_directory = root / "venv" / "bin"
+    bin_directory.mkdir(parents=True)
+    (root / "venv" / "pyvenv.cfg").write_text("home = /build/py/bin\nversion = 3.13.5\nexecutable = /build/x\n")
+    long_header = f"#!/bin/sh\n'''exec' \"{bin_directory}/python3\" \"$0\" \"$@\"\n' '''\n"
+    scripts = {
+        "short": (f"#!{bin_directory}/python\nprint(1)\n", True),
+        "long": (long_header + "print(1)\n", True),
+        "shell": ("#!/bin/sh\necho 1\n", False),
+        "system": ("#!/usr/bin/python3\nprint(1)\n", False),
+        "binary": ("\x7fELF", False),
+    }
+    for name, (text, _) in scripts.items():
+        (bin_directory / name).write_text(text)
+    for _ in range(2):
+        done = run(python, "relocate.py", "--root", root)
+        assert (done.returncode, done.stderr) == (0, "")
+    for name, (text, rewritten) in scripts.items():
+        after = (bin_directory / name).read_text()
+        assert (after != text) == rewritten
+        assert after.count("exec") == (1 if rewritten else text.count("exec"))
+        assert str(root) not in after
+    assert (root / "venv" / "pyvenv.cfg").read_text() == "version = 3.13.5\n"
+    assert os.readlink(bin_directory / "python").startswith("../../py/bin/python")  # noqa: PTH115
+
+
+@every_python
+def test_links_into_the_bundle_become_relative(python: str, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "venv" / "bin").mkdir(parents=True)
+    (root / "venv" / "pyvenv.cfg").touch()
+    (root / "venv" / "inside").symlink_to(root / "py" / "x")
+    (root / "venv" / "outside").symlink_to("/usr/bin/env")
+    done = run(python, "relocate.py", "--root", root)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "venv/outside is a symbolic link to /usr/bin/env, which is not in the bundle: copy what it leads to\n"
+    )
+    assert str((root / "venv" / "inside").readlink()) == "../py/x"
+
+
+@every_python
+def test_libraries_are_copied_with_what_they_need(python: str, tmp_path: Path) -> None:
+    if shutil.which("gcc") is None:
+        pytest.skip("no C compiler here")
+    system, tree, into = tmp_path / "system", tmp_path / "tree", tmp_path / "tree" / "lib"
+    for directory in (system, into):
+        directory.mkdir(parents=True)
+
+    def link(target: Path, code: str, *arguments: str | Path) -> None:
+        command = ["gcc", "-shared", "-fPIC", "-x", "c", "-", "-x", "none", "-o", target, *arguments]
+        subprocess.run(command, input=code, text=True, check=True)
+
+    link(system / "libdeep.so.1", "int deep(void) { return 6; }", "-Wl,-soname,libdeep.so.1")
+    link(
+        *(system / "libnear.so.1", "int deep(void); int near(void) { return deep() + 1; }"),
+        *(
+            "-Wl,-soname,libnear.so.1",
+            system / "libdeep.so.1",
+            "-Wl,--enable-new-dtags",
+            f"-Wl,-rpath,{system}",
+        ),
+    )
+    link(
+        *(tree / "module.so", "int near(void); int module(void) { return near(); }", system / "libnear.so.1"),
+        *("-Wl,--enable-new-dtags", f"-Wl,-rpath,{system}"),
+    )
+    (into / "libtext.so").write_text("GROUP ( libc.so.6 )")
+    arguments: list[str | Path] = ["--tree", tree, "--into", into, "--strict"]
+    done = run(python, "shared_libraries.py", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(path.name for path in into.iterdir()) == ["libdeep.so.1", "libnear.so.1", "libtext.so"]
+    # What has a RUNPATH looks nowhere else; as an RPATH it leaves the way to the interpreter's open.
+    for path in (tree / "module.so", into / "libnear.so.1"):
+        assert "(RUNPATH)" not in subprocess.check_output(["readelf", "-d", path], text=True)
+    shutil.rmtree(into)
+    into.mkdir()
+    shutil.rmtree(system)
+    done = run(python, "shared_libraries.py", *arguments)
+    assert done.returncode == 1
+    assert "libnear.so.1" in done.stdout
+
+
+def test_python_27_has_virtual_environments_that_move(tmp_path: Path) -> None:
+    if "2.7" not in PYTHONS:
+        pytest.skip("no Python 2.7 here")
+    built, moved = tmp_path / "built", tmp_path / "moved here"
+    home = Path(subprocess.check_output([PYTHONS["2.7"], "-c", "import sys; print(sys.prefix)"], text=True).strip())
+    if not (home / "lib" / "python2.7" / "ensurepip").is_dir():
+        pytest.skip("this Python 2.7 has no pip to install")
+    ignore = shutil.ignore_patterns("test", "site-packages", "*.a")
+    shutil.copytree(home / "lib", built / "py" / "lib", symlinks=True, ignore=ignore)
+    shutil.copytree(home / "bin", built / "py" / "bin", symlinks=True)
+    (built / "py" / "lib" / "python2.7" / "site-packages").mkdir()
+    for command, directory in (("prepare", built / "py"), ("create", built)):
+        done = run(str(built / "py" / "bin" / "python2.7"), "python27_venv.py", command, directory)
+        assert done.returncode == 0, done.stderr
+    python = built / "venv" / "bin" / "python"
+    subprocess.run([python, "-m", "ensurepip"], check=True, capture_output=True)
+    done = run(str(python), "relocate.py", "--root", built)
+    assert (done.returncode, done.stderr) == (0, "")
+    built.rename(moved)
+    show = "import sys, pip; print(sys.prefix); print(pip.__file__)"
+    output = subprocess.check_output(
+        ["env", "-i", moved / "venv" / "bin" / "python", "-c", show], text=True
+    ).splitlines()
+    assert output[0] == f"{moved}/venv"
+    assert output[1].startswith(f"{moved}/venv/lib/python2.7/site-packages/pip/")
+    version = subprocess.check_output([moved / "venv" / "bin" / "pip2.7", "--version"], text=True)
+    assert f"{moved}/venv/" in version
+
+
+@pytest.fixture
+def publish(store: Store, tmp_path: Path) -> PublishCommand:
+    return PublishCommand(store, tmp_path)
+
+
+class PublishCommand:
+    """publish.py with one archive, in a bucket of its own."""
+
+    def __init__(self, store: Store, directory: Path) -> None:
+        self.store, self.directory = store, directory
+        self.content = gzip.compress(b"archive", mtime=0)
+        (directory / "a.tar.gz").write_bytes(self.content)
+        description = {"sha256": sha256(self.content), "size": len(self.content), "unpacked_size": 4096}
+        (directory / "a.json").write_text(json.dumps(description))
+        (directory / "inputs.json").write_text('{"é": 1}', encoding="utf-8")
+        (directory / "freeze.txt").write_text("mrjob==0.7.4\n")
+        (directory / "seconds").write_text("venv 3\n")
+
+    @property
+    def archive_key(self) -> str:
+        return f"a b/v1/venv/k/{sha256(self.content)}.tar.gz"
+
+    def __call__(self, build_id: str, **values: str) -> subprocess.CompletedProcess[str]:
+        arguments = {
+            "kind": "venv",
+            "key": "k",
+            "cache-uri": self.store.uri("a b"),
+            "archive": str(self.directory / "a.tar.gz"),
+            "description": str(self.directory / "a.json"),
+            "inputs": str(self.directory / "inputs.json"),
+            "python-key": "pk",
+            "python-description": str(self.directory / "a.json"),
+            "freeze": str(self.directory / "freeze.txt"),
+            "source-name": "",
+            "source-sha256": "",
+            "python-version": "3.13.5",
+            "build-id": build_id,
+            "owner": "me",
+            "cluster-id": "",
+            "os": "an OS",
+            "arch": "x86_64",
+            "pybundle-version": "0.1.0",
+            "seconds": str(self.directory / "seconds"),
+            "rebuild": "no",
+            "bucket-owner": "",
+            **{name.replace("_", "-"): value for name, value in values.items()},
+        }
+        words = [word for name, value in arguments.items() for word in (f"--{name}", value)]
+        return run(sys.executable, "publish.py", *words, environment=self.store.environment)
+
+    def manifest(self) -> dict[str, object]:
+        manifest: dict[str, object] = json.loads(self.store.get("a b/v1/venv/k/manifest.json"))
+        return manifest
+
+
+def test_publishes_archive_and_manifest(publish: PublishCommand) -> None:
+    done = publish("b-1")
+    assert done.returncode == 0, done.stderr
+    assert publish.store.get(publish.archive_key) == publish.content
+    manifest = publish.manifest()
+    assert manifest["inputs"] == {"é": 1}
+    assert manifest["contents"] == {"freeze": ["mrjob==0.7.4"]}
+
+
+def test_the_first_manifest_stays(publish: PublishCommand) -> None:
+    assert publish("b-1").returncode == 0
+    first = publish.store.client.head_object(Bucket=publish.store.bucket, Key=publish.archive_key)
+    done = publish("b-2")
+    assert done.returncode == 0, done.stderr
+    assert "build b-1 of me has published this key first; that one stays" in done.stdout
+    assert publish.manifest()["build"]["id"] == "b-1"  # type: ignore[index]
+    again = publish.store.client.head_object(Bucket=publish.store.bucket, Key=publish.archive_key)
+    assert again["LastModified"] == first["LastModified"]
+
+
+def test_its_own_manifest_is_no_stranger(publish: PublishCommand) -> None:
+    """As when S3's answer to a PUT got lost, and the PUT was sent again."""
+    assert publish("b-1").returncode == 0
+    done = publish("b-1")
+    assert done.returncode == 0, done.stderr
+    assert "published s3://" in done.stdout
+    assert "first" not in done.stdout
+
+
+def test_a_rebuild_replaces_the_manifest(publish: PublishCommand) -> None:
+    assert publish("b-1").returncode == 0
+    assert publish("b-2", rebuild="yes").returncode == 0
+    assert publish.manifest()["build"]["id"] == "b-2"  # type: ignore[index]
+
+
+def test_a_damaged_archive_is_replaced(publish: PublishCommand) -> None:
+    publish.store.put(publish.archive_key, publish.content[:-1] + b"?")
+    done = publish("b-1")
+    assert done.returncode == 0, done.stderr
+    assert "replacing a damaged archive" in done.stdout
+    assert publish.store.get(publish.archive_key) == publish.content
+
+
+def test_a_missing_bucket_is_one_line(publish: PublishCommand) -> None:
+    done = publish("b-1", cache_uri="s3://bucket-that-nobody-made/x")
+    assert done.returncode == 1
+    assert done.stderr.startswith("s3://bucket-that-nobody-made/x: ")
+    assert done.stderr.count("\n") == 1
