@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CPYTHON := 3.13.5
+BENCH_SANDBOX := .sandbox-bench
+BENCH_JSON := $(BENCH_SANDBOX)/benchmarks.json
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mrjob-pybundle
 
 .PHONY: demo test lint bench clean
@@ -25,7 +27,8 @@ lint: $(VENV)/.installed-lint
 # Figures, not tests. The first run builds an optimized CPython: a quarter of an hour and more.
 bench: $(VENV)/.installed
 	@tarball=$$(scripts/fetch-cpython-source.sh $(CPYTHON) "$(CACHE)/sources") && \
-	$(BIN)/mrjob-pybundle sandbox --dir .sandbox-bench --nodes 1 -- $(BIN)/python benchmarks/run.py "$$tarball"
+	$(BIN)/mrjob-pybundle sandbox --dir $(BENCH_SANDBOX) --nodes 1 -- \
+	  $(BIN)/python benchmarks/run.py "$$tarball" --json $(BENCH_JSON)
 
 $(VENV)/.installed: setup.py
 	$(PYTHON) -m venv $(VENV)
