@@ -1,7 +1,7 @@
 """Makes mrjob 0.7.4 import on Python 3.12 and newer, and tells it of the pybundle-emr runner.
 
-A ``.pth`` file imports this module whenever Python starts, so it does next to nothing until mrjob is
-imported. It stands alone (only the standard library, no other file of the project): a bundle's virtual
+The ``.pth`` file beside it runs whenever Python starts: it imports this module as soon as, and only if, somebody
+imports mrjob. This module stands alone (only the standard library, no other file of the project): a bundle's virtual
 environment gets a copy of it, and there it only makes mrjob importable.
 
 mrjob takes ``quote`` from ``pipes`` and two names from ``distutils``, which Python 3.13 and 3.12 removed
@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import sys
 
-TYPE_CHECKING = False  # typing's constant costs the import of typing, at every start of Python
+TYPE_CHECKING = False  # typing's constant costs the import of typing, in every task
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from importlib.machinery import ModuleSpec
@@ -145,5 +145,6 @@ def _extend(module: ModuleType) -> None:
     mrjob_plugin.extend(module)
 
 
+sys.meta_path[:] = [finder for finder in sys.meta_path if getattr(finder, "__name__", "") != "MRJobPyBundleTrigger"]
 if os.environ.get("MRJOB_PYBUNDLE_HOOK") != "off":
     sys.meta_path.insert(0, _MRJobFinder)

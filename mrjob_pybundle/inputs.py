@@ -45,11 +45,9 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes, executable: bool = Fal
 
 def hook_file(name: str) -> bytes:
     """One of the two files of our hook."""
-    if name.endswith(".pth"):
-        return b"import mrjob_pybundle_hook\n"
     import mrjob_pybundle_hook
 
-    return Path(mrjob_pybundle_hook.__file__).read_bytes()
+    return Path(mrjob_pybundle_hook.__file__).with_name(name).read_bytes()
 
 
 def mrjob_package() -> tuple[str, Path]:

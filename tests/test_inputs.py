@@ -39,10 +39,6 @@ def test_the_wheel_is_the_same_each_time() -> None:
     assert inputs.mrjob_wheel() == inputs.mrjob_wheel()
 
 
-def test_our_two_copies_of_the_pth_file_agree() -> None:
-    assert (ROOT / "mrjob_pybundle_hook.pth").read_bytes() == inputs.hook_file("mrjob_pybundle_hook.pth")
-
-
 def test_the_inputs(tmp_path: Path) -> None:
     script = tmp_path / "my script.sh"
     script.write_text("pip install x\n")

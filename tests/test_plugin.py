@@ -79,6 +79,7 @@ from mrjob.compat import version_gte, map_version
 assert version_gte("7.14.0", "7.9.1") and not version_gte("2.7", "2.10")
 assert map_version("2.7.3", {"1.0": "old", "2.0": "new"}) == "new"
 assert type(mrjob.emr.__loader__).__module__ != "mrjob_pybundle_hook"
+assert [finder.__name__ for finder in sys.meta_path if "MRJob" in getattr(finder, "__name__", "")] == ["_MRJobFinder"]
 import inspect
 assert "class EMRJobRunner" in inspect.getsource(mrjob.emr)
 try:
@@ -99,7 +100,7 @@ import sys
 print(sorted(name for name in sys.modules if "mrjob" in name and not name.startswith("__editable__")))
 """
     run = _python("-c", program, env=clean_environment)
-    assert run.stdout.strip() == "['mrjob_pybundle_hook']", run.stderr
+    assert run.stdout.strip() == "[]", run.stderr
 
 
 @pytest.mark.filterwarnings("ignore:distutils Version classes")

@@ -30,8 +30,8 @@ PARTS = {
     "mrjob_pybundle/master/python27_venv.py": "72816d5d2c4bd145d0b31ec5847889595f53f682122f24cae610ca4c1659e30d",
     "mrjob_pybundle/master/relocate.py": "15ee4a91392d96393fcb497fc1e658f72d034a0004a651fea46ec8b70f600ee0",
     "mrjob_pybundle/master/shared_libraries.py": "f20d06f94b89c46feb14e19e0f8809d6395afb37a6ad175fb99bb6d3ca244ac0",
-    "mrjob_pybundle_hook.py": "20c5340542cc3a96a22cb9c74eb78d3e1177ae0ebe129ce56d3bed32bac10fc4",
-    "mrjob_pybundle_hook.pth": "967645e2f6ec2602637e78287dea816067f730c3b80f1e5d73cfeef12a4ef038",
+    "mrjob_pybundle_hook.py": "c9eb8a6a506ccd26a99dee4ab2fe23b5fbe1ec030f0b62ca9f301b19e32c38fe",
+    "mrjob_pybundle_hook.pth": "736f3197982e6d83314b180b6825182d4a90ec4fd8a892024096064e99158645",
 }
 
 

@@ -1,5 +1,6 @@
 """Each part of a job says on which Python it runs."""
 
+import json
 import os
 import sys
 
@@ -29,8 +30,9 @@ class MRWhereAmI(MRJob):
         yield key, None
         yield here(part), None
 
-    def mapper(self, key, _):
-        return self._and_here("mapper", key)
+    def mapper(self, _, line):
+        # what a command has written, mrjob hands on as it is
+        return self._and_here("mapper", json.loads(line.split("\t")[0]))
 
     def combiner(self, key, _):
         return self._and_here("combiner", key)

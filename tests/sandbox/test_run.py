@@ -76,16 +76,15 @@ def test_exit_status_and_environment_of_the_command(tmp_path: Path) -> None:
     conf = tmp_path / "own.conf"
     conf.write_text("runners: {emr: {owner: me}}\n")
     script = "aws s3 ls && python3 -c 'import os; print(open(os.environ[\"MRJOB_CONF\"]).read())'; exit 5"
-    bin_directory = Path(sys.executable).parent
     done = subprocess.run(
         [sys.executable, "-c", _RUN, str(tmp_path / "box"), "bash", "-c", script],
-        env={**os.environ, "MRJOB_CONF": str(conf), "PATH": f"{bin_directory}:{os.environ['PATH']}"},
+        env={**os.environ, "MRJOB_CONF": str(conf)},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 5, done.stderr
     assert done.stdout.splitlines()[0].endswith(" sandbox")
-    assert str(conf) in done.stdout
+    assert str(conf) not in done.stdout, "it may name buckets and subnets that aren't there"
     assert '"image_id": "ami-sandbox-' in done.stdout
 
 
