@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -38,12 +39,14 @@ class Sandbox:
 
     *directory* keeps S3's content for the next sandbox, and what the last one's clusters left; only one
     sandbox can use it at a time. *nodes* is the number of core nodes that mrjob jobs ask for by default.
+    *middleware* (WSGI, outermost first) sees every request to its services, and may answer in their place.
     One process can have one sandbox at a time, because moto's state is global.
 
     :raises SandboxError: on entering, when the directory is in use or the extra is not installed.
     """
 
-    def __init__(self, directory: Path, nodes: int = 2) -> None:
+    def __init__(self, directory: Path, nodes: int = 2, middleware: Sequence[Any] = ()) -> None:
+        self._middleware = middleware
         self._directory = directory.absolute()
         self._nodes = nodes
         self._lock_file: IO[str] | None = None
@@ -120,7 +123,7 @@ class Sandbox:
 
         self._s3 = s3.DurableS3(self._directory / "s3", _ACCOUNT)
         self._s3.install()
-        self._server = server.Server(self._s3.flush, self._after_emr_request)
+        self._server = server.Server(self._s3.flush, self._after_emr_request, self._middleware)
         self.endpoint = self._server.endpoint
         client = boto3.client(
             "s3",

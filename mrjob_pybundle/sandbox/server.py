@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from moto.moto_server.werkzeug_app import (
@@ -14,18 +14,24 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
-_Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
+Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
+Middleware = Callable[[Wsgi], Wsgi]
 
 
 class Server:
     """moto's services on 127.0.0.1, at a free port.
 
     *after_change* is called after every request that may have changed S3, before the client gets its answer;
-    *after_emr* after every request to EMR.
+    *after_emr* after every request to EMR. *middleware*, outermost first, stands between the services and
+    whoever asks them.
     """
 
-    def __init__(self, after_change: Callable[[], None], after_emr: Callable[[str], None]) -> None:
-        application = _Gate(DomainDispatcherApplication(create_backend_app), after_change, after_emr)
+    def __init__(
+        self, after_change: Callable[[], None], after_emr: Callable[[str], None], middleware: Sequence[Middleware] = ()
+    ) -> None:
+        application: Wsgi = _Gate(DomainDispatcherApplication(create_backend_app), after_change, after_emr)
+        for wrap in reversed(middleware):
+            application = wrap(application)
         self._server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_QuietHandler)
         self.endpoint = f"http://127.0.0.1:{self._server.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, name="aws", daemon=True)
@@ -51,7 +57,7 @@ class _Gate:
     told that they created an object, which S3 never does.
     """
 
-    def __init__(self, application: _Wsgi, after_change: Callable[[], None], after_emr: Callable[[str], None]) -> None:
+    def __init__(self, application: Wsgi, after_change: Callable[[], None], after_emr: Callable[[str], None]) -> None:
         self._application = application
         self._after_change = after_change
         self._after_emr = after_emr
