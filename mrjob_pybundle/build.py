@@ -1,40 +1,46 @@
-"""Build clusters: one author of many launches one, all watch it, and each gets its bundle or its failure.
+"""Building a bundle: one author of many launches a cluster for it, all watch, and each gets bundle or failure.
 
 A build belongs to its cluster: the master publishes the bundle, enforces the time limit, and the cluster ends by
 itself, whether or not anyone is watching. What a submitter does here is launch and look.
+
+Authors agree by a claim in the cache, which only one of them can write. Whether a claim is worth anything is not
+for the clock to say: while its author prepares the build, they renew it; from then on its cluster tells.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
+from types import TracebackType
 from typing import Any, NoReturn
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 import mrjob_pybundle
-from mrjob_pybundle.aws import Credentials, error_code, explain, explained
+from mrjob_pybundle.build_cluster import BuildClusters, ClusterState, LaunchUnclearError, cluster_request
 from mrjob_pybundle.bundle import Bundle, BundleSpec, canonical_json
 from mrjob_pybundle.cache import Cache, Claim, Status
-from mrjob_pybundle.errors import BuildError
+from mrjob_pybundle.errors import BuildError, CacheError
 from mrjob_pybundle.inputs import pack
 from mrjob_pybundle.progress import BuildProgress
 from mrjob_pybundle.sources import Source, fetched
-from mrjob_pybundle.templates import read_template, render
+from mrjob_pybundle.templates import render
 
 log = logging.getLogger("mrjob.pybundle")
 
-#: RunJobFlow comes right after the claim. A claim without a cluster that is older belongs to nobody.
+#: How often a claim is renewed while its build is being prepared, and how old one without a cluster must be to
+#: belong to nobody.
+_BEAT_SECONDS = 30
 _CLAIM_GRACE_SECONDS = 120
 
-_ENDED = ("TERMINATING", "TERMINATED", "TERMINATED_WITH_ERRORS")
+#: A master reports every half minute at least: see build-binaries.sh. After this long a silence, EMR is asked.
+_SILENCE_SECONDS = 100
+_LONGEST_SILENCE_POLL_SECONDS = 300
+
 _LOG_LINES_SHOWN = 20
 
 
@@ -58,33 +64,16 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Clients:
-    """boto3 clients, and how often they may ask (seconds)."""
+class Aws:
+    """Whom to ask, and how often (seconds)."""
 
-    credentials: Credentials
+    clusters: BuildClusters
     s3: Any
     s3_poll_seconds: float
     emr_poll_seconds: float
 
-    @cached_property
-    def emr(self) -> Any:
-        """Made when there is something to build: a warm start never asks EMR."""
-        return self.credentials.emr_client()
 
-    @cached_property
-    def emr_without_retries(self) -> Any:
-        """For RunJobFlow."""
-        return self.credentials.emr_client(retries=False)
-
-
-@dataclass(frozen=True)
-class _Gone:
-    """The build's cluster has ended, and left no word of success or failure."""
-
-    reason: str
-
-
-def build_bundle(order: Order, cache: Cache, clients: Clients) -> Bundle:
+def build_bundle(order: Order, cache: Cache, aws: Aws) -> Bundle:
     """The bundle of *order*, which was not in the cache: built by us, or by whoever is already building it.
 
     :raises BuildError: the build failed; the message has the stage and the end of the log.
@@ -94,11 +83,16 @@ def build_bundle(order: Order, cache: Cache, clients: Clients) -> Bundle:
     mine = Claim(build_id=_new_build_id(), owner=order.owner, since=time.time())
     # Looked at first: who may only use the cache can still wait for somebody else's build.
     claim = cache.read_claim(order.spec.key) or cache.claim(order.spec.key, mine)
-    while claim.build_id != mine.build_id:
-        bundle, claim = _join(claim, mine, order, cache, clients)
-        if bundle is not None:
-            return bundle
-    return _build(claim, order, cache, clients)
+    while True:
+        if claim.build_id == mine.build_id:
+            outcome = _build(claim, order, cache, aws)
+        elif _has_ended(claim, cache, aws):
+            outcome = _take_over(claim, mine, order, cache)
+        else:
+            outcome = _join(claim, mine, order, cache, aws)
+        if isinstance(outcome, Bundle):
+            return outcome
+        claim = outcome
 
 
 def _new_build_id() -> str:
@@ -108,34 +102,86 @@ def _new_build_id() -> str:
 # building
 
 
-def _build(claim: Claim, order: Order, cache: Cache, clients: Clients) -> Bundle:
-    launched = False
+def _build(claim: Claim, order: Order, cache: Cache, aws: Aws) -> Bundle | Claim:
+    """Launch a build for our *claim*, and follow it. The result is another's claim if ours got lost meanwhile."""
+    key = order.spec.key
     try:
         # Whoever had the claim before us may have published since we looked.
         bundle = None if order.rebuild else cache.find(order.spec)
         if bundle is not None:
+            cache.release_claim(key, claim.build_id)
             return bundle
-        request = _prepare(claim.build_id, order, cache, clients)
-        cluster_id = _run_job_flow(request, claim.build_id, clients)
-        launched = True
-    finally:
-        if not launched:
-            cache.release_claim(order.spec.key, claim.build_id)
+        with _Renewed(claim, key, cache) as renewed:
+            request = _prepare(claim.build_id, order, cache, aws)
+        # The last word before it costs money: does everybody still leave it to us?
+        confirmed = cache.replace_claim(key, renewed.claim, replace(renewed.claim, beat=renewed.claim.beat + 1))
+    except BaseException:
+        cache.release_claim(key, claim.build_id)
+        raise
+    if confirmed is None:
+        return cache.claim(key, claim)
+    try:
+        cluster_id = aws.clusters.launch(request, claim.build_id)
+    except LaunchUnclearError:
+        raise  # The claim stays: whoever comes next looks for that cluster once more.
+    except CacheError:
+        cache.release_claim(key, claim.build_id)
+        raise
     log.info("Build %s: launched cluster %s (one %s)", claim.build_id, cluster_id, order.instance_type)
-    claim = cache.replace_claim(order.spec.key, claim, replace(claim, cluster_id=cluster_id)) or replace(
-        claim, cluster_id=cluster_id
-    )
-    outcome = _follow(claim, cache, clients)
-    cache.release_claim(order.spec.key, claim.build_id)
-    return _bundle_of(outcome, claim, order, cache)
+    launched = cache.replace_claim(key, confirmed, replace(confirmed, cluster_id=cluster_id))
+    if launched is None:
+        log.info("Another author has taken over in the meantime: ending cluster %s", cluster_id)
+        aws.clusters.terminate(cluster_id)
+        return cache.claim(key, claim)
+    status = follow(launched, cache, aws, leading=True)
+    cache.release_claim(key, claim.build_id)
+    return _bundle_of(status, launched, order, cache)
 
 
-def _prepare(build_id: str, order: Order, cache: Cache, clients: Clients) -> dict[str, Any]:
+class _Renewed:
+    """Keeps a claim young while its build is being prepared, which takes as long as the submitter's line does.
+
+    :attr:`claim` is the claim as it was last written; after ``with``, nobody writes it any more.
+    """
+
+    def __init__(self, claim: Claim, key: str, cache: Cache) -> None:
+        self.claim = claim
+        self._key = key
+        self._cache = cache
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name="claim", daemon=True)
+
+    def __enter__(self) -> _Renewed:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _renew(self) -> None:
+        while not self._done.wait(_BEAT_SECONDS):
+            try:
+                renewed = self._cache.replace_claim(
+                    self._key, self.claim, replace(self.claim, beat=self.claim.beat + 1)
+                )
+            except CacheError as error:
+                # The next time may be better. If it isn't, that shows before the launch, where it matters.
+                log.debug("could not renew the claim: %s", error)
+                continue
+            if renewed is None:
+                return
+            self.claim = renewed
+
+
+def _prepare(build_id: str, order: Order, cache: Cache, aws: Aws) -> dict[str, Any]:
     """Put all that the build needs into S3, and say what cluster to launch."""
     python = None if order.rebuild else cache.find_python(order.spec.python)
     source_uri, source_sha256 = ("", "")
     if python is None:
-        source_uri, source_sha256 = _stage_source(order.source, cache, clients)
+        source_uri, source_sha256 = _stage_source(order.source, cache, aws)
     inputs = pack(order.venv_build, order.build_files)
     script = render(
         "build-binaries.sh.tmpl",
@@ -169,156 +215,79 @@ def _prepare(build_id: str, order: Order, cache: Cache, clients: Clients) -> dic
     content = script.encode("utf-8")
     cache.put_build_file(build_id, "inputs.tar.gz", inputs)
     script_uri = cache.put_build_file(build_id, "build-binaries.sh", content)
-    return cluster_request(order, build_id, [str(script_uri), hashlib.sha256(content).hexdigest()])
+    return cluster_request(
+        order.cluster(),
+        build_id,
+        [str(script_uri), hashlib.sha256(content).hexdigest()],
+        instance_type=order.instance_type,
+        owner=order.owner,
+        tags=order.tags,
+    )
 
 
-def _stage_source(source: Source, cache: Cache, clients: Clients) -> tuple[str, str]:
+def _stage_source(source: Source, cache: Cache, aws: Aws) -> tuple[str, str]:
     if source.sha256:
         staged = cache.find_source(source.sha256, source.file_name)
         if staged is not None:
             return str(staged), source.sha256
     log.info("Getting %s", source.location)
-    with fetched(source, clients.s3) as (path, sha256):
+    with fetched(source, aws.s3) as (path, sha256):
         return str(cache.stage_source(path, sha256, source.file_name)), sha256
 
 
-def cluster_request(order: Order, build_id: str, step_args: list[str]) -> dict[str, Any]:
-    """RunJobFlow's parameters for a build: one master, one step, and it ends by itself.
-
-    *order.cluster* has what it shares with the job's cluster. (A person who sets ``extra_cluster_params`` may have
-    anything in there, so what makes it a build cluster is set last.)
-    """
-    request = deepcopy(dict(order.cluster()))
-    instances = request.setdefault("Instances", {})
-    for name in (
-        "InstanceGroups",
-        "InstanceFleets",
-        "MasterInstanceType",
-        "SlaveInstanceType",
-        "InstanceCount",
-    ):
-        instances.pop(name, None)
-    if "Ec2SubnetIds" in instances:  # only instance fleets take several subnets
-        instances["InstanceFleets"] = [
-            {
-                "InstanceFleetType": "MASTER",
-                "TargetOnDemandCapacity": 1,
-                "InstanceTypeConfigs": [{"InstanceType": order.instance_type}],
-            }
-        ]
-    else:
-        instances["InstanceGroups"] = [
-            {
-                "InstanceRole": "MASTER",
-                "InstanceType": order.instance_type,
-                "InstanceCount": 1,
-                "Market": "ON_DEMAND",
-            }
-        ]
-    instances["KeepJobFlowAliveWhenNoSteps"] = False
-    instances["TerminationProtected"] = False
-    for name in ("AutoTerminationPolicy", "ManagedScalingPolicy", "AutoScalingRole", "StepConcurrencyLevel"):
-        request.pop(name, None)
-    tags = {tag["Key"]: tag["Value"] for tag in request.pop("Tags", ())}
-    tags.update(order.tags, **{"mrjob-pybundle-build": build_id, "mrjob-pybundle-owner": order.owner})
-    request.update(
-        Name=f"mrjob-pybundle build {build_id}",
-        Applications=[{"Name": "Hadoop"}],
-        BootstrapActions=[],
-        Steps=[
-            {
-                "Name": "build-binaries.sh",
-                "ActionOnFailure": "TERMINATE_CLUSTER",
-                "HadoopJarStep": {
-                    "Jar": "command-runner.jar",
-                    "Args": ["bash", "-c", read_template("fetch-and-run.sh"), "build", *step_args],
-                },
-            }
-        ],
-        Tags=[{"Key": key, "Value": value} for key, value in sorted(tags.items())],
-        VisibleToAllUsers=True,
-    )
-    return request
+# joining
 
 
-def _run_job_flow(request: Mapping[str, Any], build_id: str, clients: Clients) -> str:
-    """Launch, once. After an answer that leaves it open whether we have, look for the cluster by its name."""
-    doing = "launching a build cluster (RunJobFlow)"
-    try:
-        return str(clients.emr_without_retries.run_job_flow(**request)["JobFlowId"])
-    except ClientError as error:
-        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500) < 500:
-            raise explain(error, doing) from error
-        ambiguous: Exception = error
-    except BotoCoreError as error:
-        ambiguous = error
-    cluster_id = _find_cluster(build_id, clients)
-    if cluster_id is None:
-        raise explain(ambiguous, doing) from ambiguous
-    return cluster_id
+def _has_ended(claim: Claim, cache: Cache, aws: Aws) -> bool:
+    """Had that build ended before we came? Then its outcome is not ours, and we try again."""
+    status = cache.status(claim.build_id)
+    if status is not None and status.state != "RUNNING":
+        return True
+    return claim.cluster_id is not None and aws.clusters.state(claim.cluster_id).has_ended
 
 
-def _find_cluster(build_id: str, clients: Clients) -> str | None:
-    """The cluster that was launched for a build. Build ids begin with when they were made."""
-    with explained("looking for a build's cluster (ListClusters)"):
-        for page in clients.emr.get_paginator("list_clusters").paginate():
-            for cluster in page["Clusters"]:
-                if cluster["Name"].endswith(build_id):
-                    return str(cluster["Id"])
-    return None
+def _take_over(claim: Claim, mine: Claim, order: Order, cache: Cache) -> Bundle | Claim:
+    """Put *mine* in the place of a claim that nobody serves any more. The result is mine, or that of who was faster."""
+    bundle = None if order.rebuild else cache.find(order.spec)
+    if bundle is not None:
+        return bundle
+    log.info("Build %s of %s has ended without a bundle: starting another", claim.build_id, claim.owner)
+    return cache.replace_claim(order.spec.key, claim, mine) or cache.claim(order.spec.key, mine)
+
+
+def _join(claim: Claim, mine: Claim, order: Order, cache: Cache, aws: Aws) -> Bundle | Claim:
+    """Wait for another author's build. The result is a claim if that build never came to be."""
+    log.info("%s is already building this bundle (build %s): waiting for it", claim.owner, claim.build_id)
+    while claim.cluster_id is None:
+        if claim.age > _CLAIM_GRACE_SECONDS:
+            # Its author died right after claiming. Before RunJobFlow, or after?
+            cluster_id = aws.clusters.find(claim.build_id)
+            if cluster_id is None:
+                return _take_over(claim, mine, order, cache)
+            claim = replace(claim, cluster_id=cluster_id)
+            break
+        time.sleep(aws.s3_poll_seconds)
+        current = cache.read_claim(order.spec.key)
+        if current is None or current.build_id != claim.build_id:
+            bundle = None if order.rebuild else cache.find(order.spec)
+            return bundle or current or cache.claim(order.spec.key, mine)
+        claim = current
+    return _bundle_of(follow(claim, cache, aws), claim, order, cache)
 
 
 # watching
 
 
-def _join(claim: Claim, mine: Claim, order: Order, cache: Cache, clients: Clients) -> tuple[Bundle | None, Claim]:
-    """Wait for another author's build, or take its claim over if there is nothing to wait for."""
-    if not _is_over(claim, cache, clients):
-        log.info("%s is already building this bundle (build %s): waiting for it", claim.owner, claim.build_id)
-        followed = _with_cluster(claim, order.spec.key, cache, clients)
-        if followed is not None:
-            outcome = _follow(followed, cache, clients)
-            if not isinstance(outcome, _Gone):
-                return _bundle_of(outcome, followed, order, cache), followed
-    bundle = None if order.rebuild else cache.find(order.spec)
-    if bundle is not None:
-        return bundle, claim
-    current = cache.read_claim(order.spec.key)
-    if current is None or current.build_id != claim.build_id:
-        return None, cache.claim(order.spec.key, mine)
-    log.info("Build %s of %s has ended without a bundle: starting another", claim.build_id, claim.owner)
-    taken = cache.replace_claim(order.spec.key, current, replace(mine, since=time.time()))
-    return None, taken or cache.claim(order.spec.key, mine)
+def follow(claim: Claim, cache: Cache, aws: Aws, *, leading: bool = False) -> Status:
+    """Show what the master says until the build has ended, and return its last word.
 
-
-def _is_over(claim: Claim, cache: Cache, clients: Clients) -> bool:
-    """Had that build ended before we came? Then its outcome is not ours, and we try again."""
-    status = cache.status(claim.build_id)
-    if status is not None and status.state != "RUNNING":
-        return True
-    return claim.cluster_id is not None and _cluster_state(claim.cluster_id, clients)[0] in _ENDED
-
-
-def _with_cluster(claim: Claim, key: str, cache: Cache, clients: Clients) -> Claim | None:
-    """*claim*, once it has a cluster. ``None`` if it never gets one: its author died right after claiming."""
-    while claim.cluster_id is None:
-        if time.time() - claim.since > _CLAIM_GRACE_SECONDS:
-            cluster_id = _find_cluster(claim.build_id, clients)
-            return replace(claim, cluster_id=cluster_id) if cluster_id else None
-        time.sleep(clients.s3_poll_seconds)
-        current = cache.read_claim(key)
-        if current is None or current.build_id != claim.build_id:
-            return None
-        claim = current
-    return claim
-
-
-def _follow(claim: Claim, cache: Cache, clients: Clients) -> Status | _Gone:
-    """Show what the master says until the build has ended."""
+    Who is *leading*, having launched the cluster, asks EMR for its state, and says in the master's place that it
+    is gone. All others ask S3, and EMR only when the master has been silent for too long.
+    """
     assert claim.cluster_id is not None
     shown = 0
-    cluster_state, reason = "STARTING", ""
-    asked_emr = time.monotonic()
+    cluster = ClusterState("STARTING")
+    asked_emr, pause = time.monotonic(), aws.emr_poll_seconds if leading else _SILENCE_SECONDS
     try:
         with BuildProgress(claim.build_id, claim.cluster_id) as progress:
             while True:
@@ -330,48 +299,44 @@ def _follow(claim: Claim, cache: Cache, clients: Clients) -> Status | _Gone:
                     if status.state != "RUNNING":
                         return status
                 else:
-                    progress.waiting_for_cluster(cluster_state)
-                if cluster_state in _ENDED:
-                    return _Gone(reason)
-                if time.monotonic() - asked_emr >= clients.emr_poll_seconds:
+                    progress.waiting_for_cluster(cluster.name)
+                if cluster.has_ended:
+                    break
+                is_silent = status is None or status.age >= _SILENCE_SECONDS
+                if time.monotonic() - asked_emr >= pause and (leading or is_silent):
                     # Looked at before the next status is read: a cluster that has ended says nothing more.
-                    cluster_state, reason = _cluster_state(claim.cluster_id, clients)
+                    cluster = aws.clusters.state(claim.cluster_id)
                     asked_emr = time.monotonic()
+                    if not leading:
+                        pause = min(2 * pause, _LONGEST_SILENCE_POLL_SECONDS)
                 else:
-                    time.sleep(clients.s3_poll_seconds)
+                    time.sleep(aws.s3_poll_seconds)
     except KeyboardInterrupt:
         log.warning(
-            "The build goes on in cluster %s. Run the job again to join it; to stop it:"
-            " aws emr terminate-clusters --cluster-ids %s",
+            "The build goes on in cluster %s. To watch it: mrjob-pybundle watch %s. To stop it: mrjob-pybundle stop %s",
             claim.cluster_id,
-            claim.cluster_id,
+            claim.build_id,
+            claim.build_id,
         )
         raise
+    gone = _gone(status, claim.cluster_id, cluster.reason)
+    if leading:
+        cache.put_status(claim.build_id, gone)
+    return gone
 
 
-def _cluster_state(cluster_id: str, clients: Clients) -> tuple[str, str]:
-    """State of a cluster, and EMR's reason for it. A cluster that EMR doesn't know has ended long ago."""
-    doing = f"asking for the state of cluster {cluster_id} (DescribeCluster)"
-    try:
-        cluster_status = clients.emr.describe_cluster(ClusterId=cluster_id)["Cluster"]["Status"]
-    except ClientError as error:
-        if error_code(error) == "InvalidRequestException":
-            return "TERMINATED", "EMR does not know it"
-        raise explain(error, doing) from error
-    except BotoCoreError as error:
-        raise explain(error, doing) from error
-    return cluster_status["State"], cluster_status.get("StateChangeReason", {}).get("Message") or ""
+def _gone(last: Status | None, cluster_id: str, reason: str) -> Status:
+    """The status of a build whose cluster has ended without a word of success or failure."""
+    message = f"its cluster {cluster_id} ended: {reason or 'EMR gives no reason'}"
+    if last is None:
+        now = time.time()
+        return Status("FAILED", "start of the cluster", now, now, 0, {}, None, message)
+    return replace(last, state="FAILED", message=message)
 
 
-def _bundle_of(outcome: Status | _Gone, claim: Claim, order: Order, cache: Cache) -> Bundle:
-    if isinstance(outcome, _Gone):
-        raise BuildError(
-            f"Build cluster {claim.cluster_id} ended without a word of success or failure:"
-            f" {outcome.reason or 'EMR gives no reason'}. Its log, as far as it got:"
-            f" {cache.build_dir(claim.build_id) / 'log.txt'}"
-        )
-    if outcome.state != "SUCCEEDED":
-        _fail(outcome, claim, cache)
+def _bundle_of(status: Status, claim: Claim, order: Order, cache: Cache) -> Bundle:
+    if status.state != "SUCCEEDED":
+        _fail(status, claim, cache)
     bundle = cache.find(order.spec)
     if bundle is None:
         raise BuildError(f"Build {claim.build_id} succeeded, but its bundle is not in {cache.root}. Was it deleted?")
@@ -381,9 +346,11 @@ def _bundle_of(outcome: Status | _Gone, claim: Claim, order: Order, cache: Cache
 def _fail(status: Status, claim: Claim, cache: Cache) -> NoReturn:
     tail = cache.read_log(claim.build_id, max(0, status.log_size - 16384), status.log_size)
     lines = tail.decode("utf-8", "replace").splitlines()[-_LOG_LINES_SHOWN:]
+    exit_status = "" if status.exit_status is None else f" (exit status {status.exit_status})"
+    reason = f"Building the bundle failed in stage {status.stage}: {status.message or 'no message'}{exit_status}"
+    if not lines:
+        raise BuildError(f"{reason}. There is no log of it.")
     shown = "\n".join(f"    {line}" for line in lines)
     raise BuildError(
-        f"Building the bundle failed in stage {status.stage}: {status.message or 'no message'}"
-        f" (exit status {status.exit_status}). The end of its log:\n{shown}\n"
-        f"The whole log: {cache.build_dir(claim.build_id) / 'log.txt'}"
+        f"{reason}. The end of its log:\n{shown}\nThe whole log: {cache.build_dir(claim.build_id) / 'log.txt'}"
     )

@@ -20,11 +20,12 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 
 from mrjob_pybundle.aws import S3Uri, error_code, explained
 from mrjob_pybundle.bundle import Archive, Bundle, BundleSpec, PythonSpec, canonical_json
@@ -38,17 +39,24 @@ _Result = TypeVar("_Result")
 _CONFLICT_TRIES = 10
 _CONFLICT_PAUSE_SECONDS = 0.2
 
+_READ_TRIES = 5
+
 
 @dataclass(frozen=True)
 class Claim:
-    """Who is building what a key names. *etag* is S3's of the claim as it was read or written."""
+    """Who is building what a key names."""
 
     build_id: str
     owner: str
-    #: seconds since the epoch, by the claimant's clock
+    #: seconds since the epoch, by the claimant's clock; for people, who can tell when a clock is wrong
     since: float
     cluster_id: str | None = None
-    etag: str | None = None
+    #: grows each time that a claimant who is preparing a build says so: no two claims have the same ETag
+    beat: int = 0
+    #: S3's, of the claim as it was read or written
+    etag: str | None = field(default=None, compare=False)
+    #: seconds since it was written, by S3's clock, when it was read
+    age: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,8 @@ class Status:
     stages: Mapping[str, float]
     exit_status: int | None
     message: str | None
+    #: seconds since it was written, by S3's clock, when it was read
+    age: float = field(default=0.0, compare=False)
 
 
 class Cache:
@@ -148,9 +158,10 @@ class Cache:
     def status(self, build_id: str) -> Status | None:
         """What the master last said, or ``None`` if it hasn't said anything yet."""
         uri = self.build_dir(build_id) / "status.json"
-        status = self._read_json(uri)
-        if status is None:
+        response = self._get(uri)
+        if response is None:
             return None
+        status = _json_object(response["Body"], uri)
         try:
             return Status(
                 state=str(status["state"]),
@@ -161,9 +172,15 @@ class Cache:
                 stages={str(name): float(seconds) for name, seconds in status["stages"].items()},
                 exit_status=status.get("exit_status"),
                 message=status.get("message"),
+                age=_age(response),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CacheError(f"{uri} is not a build's status ({error!r})") from error
+
+    def put_status(self, build_id: str, status: Status) -> None:
+        """Say for a master that can't any more how its build ended."""
+        said = {name: value for name, value in asdict(status).items() if name != "age"}
+        self.put_build_file(build_id, "status.json", canonical_json(said).encode("ascii"))
 
     def read_log(self, build_id: str, start: int, end: int) -> bytes:
         """The bytes *start* to *end* (exclusive) of a build's log; fewer if there are not that many."""
@@ -172,12 +189,12 @@ class Cache:
         uri = self.build_dir(build_id) / "log.txt"
         with explained(f"reading {uri}"):
             try:
-                response = self._s3.get_object(**self._at(uri), Range=f"bytes={start}-{end - 1}")
+                body: bytes = self._get_object(**self._at(uri), Range=f"bytes={start}-{end - 1}")["Body"]
             except ClientError as error:
                 if error_code(error) in ("InvalidRange", "NoSuchKey"):
                     return b""
                 raise
-            return bytes(response["Body"].read())
+            return body
 
     # claims
 
@@ -200,22 +217,19 @@ class Cache:
     def read_claim(self, key: str) -> Claim | None:
         """The claim on *key*, if there is one."""
         uri = self._claim_uri(key)
-        with explained(f"reading {uri}"):
-            try:
-                response = self._s3.get_object(**self._at(uri))
-            except ClientError as error:
-                if error_code(error) in _ABSENT:
-                    return None
-                raise
-            body = response["Body"].read()
+        response = self._get(uri)
+        if response is None:
+            return None
         try:
-            claim = json.loads(body)
+            claim = json.loads(response["Body"])
             return Claim(
                 claim["build_id"],
                 claim["owner"],
                 float(claim["since"]),
                 claim.get("cluster_id"),
+                int(claim["beat"]),
                 response["ETag"],
+                _age(response),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise CacheError(f"{uri} is not a build claim ({error!r}); delete it to go on") from error
@@ -233,8 +247,7 @@ class Cache:
                         raise
                     # a retried PUT meets what its first attempt has written
                     now = self.read_claim(key)
-                    same = now is not None and replace(now, etag=None) == replace(new, etag=None)
-                    return now if same else _CHANGED
+                    return now if now == new else _CHANGED
                 return replace(new, etag=etag)
 
             claim = self._until_settled(uri, attempt)
@@ -242,11 +255,22 @@ class Cache:
 
     def release_claim(self, key: str, build_id: str) -> None:
         """Remove the claim on *key* if it is that build's."""
-        claim = self.read_claim(key)
-        if claim is not None and claim.build_id == build_id:
-            uri = self._claim_uri(key)
-            with explained(f"deleting {uri}"):
-                self._s3.delete_object(**self._at(uri))
+        uri = self._claim_uri(key)
+        with explained(f"deleting {uri}"):
+
+            def attempt() -> bool | None:
+                claim = self.read_claim(key)
+                if claim is None or claim.build_id != build_id:
+                    return True
+                try:
+                    self._s3.delete_object(**self._at(uri), IfMatch=claim.etag)
+                except ClientError as error:
+                    if error_code(error) not in (*_PRECONDITION_FAILED, *_ABSENT):
+                        raise
+                    return None
+                return True
+
+            self._until_settled(uri, attempt)
 
     # how
 
@@ -260,21 +284,30 @@ class Cache:
         owner = {"ExpectedBucketOwner": self.bucket_owner} if self.bucket_owner else {}
         return {"Bucket": uri.bucket, "Key": uri.key, **owner}
 
-    def _read_json(self, uri: S3Uri) -> dict[str, Any] | None:
+    def _get(self, uri: S3Uri) -> Any:
+        """GetObject's answer with its body as bytes; ``None`` where there is no such object."""
         with explained(f"reading {uri}"):
             try:
-                body = self._s3.get_object(**self._at(uri))["Body"].read()
+                return self._get_object(**self._at(uri))
             except ClientError as error:
                 if error_code(error) in _NOTHING_THERE:
                     return None
                 raise
-        try:
-            value = json.loads(body)
-        except ValueError as error:
-            raise CacheError(f"{uri} is damaged ({error}); delete it, and it will be built again") from error
-        if not isinstance(value, dict):
-            raise CacheError(f"{uri} is damaged (not a JSON object); delete it, and it will be built again")
-        return value
+
+    def _get_object(self, **request: str) -> dict[str, Any]:
+        """GetObject, body and all. boto3 tries again what fails before the body comes, and leaves the rest to us."""
+        for attempt in range(1, _READ_TRIES + 1):
+            response = self._s3.get_object(**request)
+            try:
+                return {**response, "Body": response["Body"].read()}
+            except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError):
+                if attempt == _READ_TRIES:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _read_json(self, uri: S3Uri) -> dict[str, Any] | None:
+        response = self._get(uri)
+        return None if response is None else _json_object(response["Body"], uri)
 
     def _list(self, directory: S3Uri) -> dict[str, int]:
         """Name → size in bytes of what lies directly in *directory*. (An archive's has a handful.)"""
@@ -328,9 +361,27 @@ _CONFLICT = ("ConditionalRequestConflict", "409", "OperationAborted")
 _CHANGED = Claim("", "", 0.0)
 
 
+def _age(response: Mapping[str, Any]) -> float:
+    """How old an object is, in seconds. Both times in the answer are S3's, whose clock all authors share."""
+    answered = parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"])
+    age: float = (answered - response["LastModified"]).total_seconds()
+    return max(age, 0.0)
+
+
+def _json_object(body: bytes, uri: S3Uri) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except ValueError as error:
+        raise CacheError(f"{uri} is damaged ({error}); delete it, and it will be built again") from error
+    if not isinstance(value, dict):
+        raise CacheError(f"{uri} is damaged (not a JSON object); delete it, and it will be built again")
+    return value
+
+
 def _claim_json(claim: Claim) -> bytes:
     return canonical_json(
         {
+            "beat": claim.beat,
             "build_id": claim.build_id,
             "cluster_id": claim.cluster_id,
             "owner": claim.owner,

@@ -24,7 +24,8 @@ import mrjob_pybundle_hook
 from mrjob_pybundle import emr_releases, options
 from mrjob_pybundle.aws import Credentials, S3Uri, explain
 from mrjob_pybundle.bootstrap import NodePaths, bootstrap_script, upload_bootstrap_script
-from mrjob_pybundle.build import Clients, Order, build_bundle
+from mrjob_pybundle.build import Aws, Order, build_bundle
+from mrjob_pybundle.build_cluster import BuildClusters
 from mrjob_pybundle.bundle import (
     Bundle,
     BundleSpec,
@@ -197,11 +198,11 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         if self._pybundle.cache_uri is None:
             self.fs.mkdir(self._opts["cloud_tmp_dir"])  # mrjob makes its own bucket where there is none
         log.info("No bundle of these inputs in %s yet (key %s)", self.cache.root, self.bundle_spec.key[:12])
-        return build_bundle(self._order(), self.cache, self._clients())
+        return build_bundle(self._order(), self.cache, self._aws())
 
-    def _clients(self) -> Clients:
-        return Clients(
-            credentials=self._credentials,
+    def _aws(self) -> Aws:
+        return Aws(
+            clusters=BuildClusters(self._credentials),
             s3=self._s3_client,
             s3_poll_seconds=min(_S3_POLL_SECONDS, self._opts["check_cluster_every"]),
             emr_poll_seconds=self._opts["check_cluster_every"],

@@ -10,10 +10,8 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
-from mrjob_pybundle.build import Order, cluster_request
-from mrjob_pybundle.sources import Source
+from mrjob_pybundle.build_cluster import cluster_request
 from mrjob_pybundle.templates import read_template
-from tests.test_bundle import SPEC
 
 JOBS_CLUSTER: dict[str, Any] = {
     "LogUri": "s3://my-bucket/logs/",
@@ -27,19 +25,14 @@ JOBS_CLUSTER: dict[str, Any] = {
 
 
 def _request(cluster: dict[str, Any]) -> dict[str, Any]:
-    order = Order(
-        spec=SPEC,
-        source=Source("3.13.5", "/x.tgz", None),
-        venv_build=None,
-        build_files={},
-        owner="ada",
-        timeout_minutes=90,
-        rebuild=False,
-        cluster=lambda: cluster,
+    request = cluster_request(
+        cluster,
+        "20261122-101112-abcdef12",
+        ["s3://my-bucket/build.sh", "00" * 32],
         instance_type="c5.4xlarge",
+        owner="ada",
         tags={"cost-center": "42"},
     )
-    request = cluster_request(order, "20261122-101112-abcdef12", ["s3://my-bucket/build.sh", "00" * 32])
     shape = botocore.session.get_session().get_service_model("emr").operation_model("RunJobFlow").input_shape
     report = ParamValidator().validate(request, shape)
     assert not report.has_errors(), report.generate_report()
