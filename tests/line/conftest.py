@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from mrjob_pybundle.sandbox.requests import Request, describe
 
 ROOT = Path(__file__).parents[2]
 CPYTHON = "3.13.5"
@@ -34,6 +37,8 @@ class Line:
 
     environment: dict[str, str]
     directory: Path
+    #: all that its AWS was asked for
+    requests: list[Request]
     #: clusters that tests have seen
     seen: set[str] = field(default_factory=set)
 
@@ -51,6 +56,45 @@ class Line:
     def job(self, script: Path, *args: object, **kwargs: Any) -> subprocess.CompletedProcess[str]:
         """Run a job with ``-r pybundle-emr``."""
         return self.run(script, "-r", "pybundle-emr", *args, **kwargs)
+
+    def submit(self, *args: object, key_id: str = "author") -> subprocess.Popen[str]:
+        """Start ``python ARGS`` as a process of its own, with one line of input, as an author does."""
+        process = subprocess.Popen(
+            [sys.executable, *map(str, args)],
+            env={**self.environment, "AWS_ACCESS_KEY_ID": key_id},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.directory,
+        )
+        assert process.stdin is not None
+        process.stdin.write("abc\n")
+        process.stdin.close()
+        process.stdin = None
+        return process
+
+    def build_clusters(self) -> list[str]:
+        """Ids of build clusters launched since clusters were last asked for."""
+        return [c["Id"] for c in self.new_clusters() if c["Name"].startswith("mrjob-pybundle build")]
+
+    def building(self) -> list[str]:
+        """Ids of builds that are just running venv-build.sh."""
+        found = []
+        for key in self.objects():
+            match = re.search(r"/v1/builds/([^/]+)/status\.json$", key)
+            if match and b'"state":"RUNNING","stage":"venv-build"' in self.read(key):
+                found.append(match[1])
+        return found
+
+    def read(self, key: str) -> bytes:
+        """The content of an object of the team's."""
+        body: bytes = self.client("s3").get_object(Bucket="the-team", Key=key)["Body"].read()
+        return body
+
+    def claims(self) -> list[str]:
+        """Keys of the claims that there are."""
+        return [key for key in self.objects() if "/v1/claims/" in key]
 
     def client(self, service: str) -> Any:
         """A boto3 client for the sandbox."""
@@ -91,16 +135,32 @@ def tarball() -> Path:
 
 @pytest.fixture(scope="package")
 def line(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
-    """The sandbox, with an mrjob.conf that all of a team's authors share."""
+    """The sandbox, with an mrjob.conf that all of a team's authors share.
+
+    With ``PYBUNDLE_LINE_DIR``, it is kept in that directory, and what was compiled there once stays cached.
+    """
     from mrjob_pybundle.sandbox import Sandbox
 
-    directory = tmp_path_factory.mktemp("sandbox")
-    with Sandbox(directory / "sandbox", 2) as sandbox:
+    kept = os.environ.get("PYBUNDLE_LINE_DIR")
+    directory = Path(kept).absolute() if kept else tmp_path_factory.mktemp("sandbox")
+    requests: list[Request] = []
+    with Sandbox(directory / "sandbox", 2, [_recording(requests)]) as sandbox:
         conf = directory / "mrjob.conf"
         conf.write_text(CONF.format(sandbox_conf=sandbox.environment["MRJOB_CONF"], version=CPYTHON, tarball=tarball))
-        line = Line({**sandbox.environment, "MRJOB_CONF": str(conf)}, directory)
+        line = Line({**sandbox.environment, "MRJOB_CONF": str(conf)}, directory, requests)
         line.client("s3").create_bucket(Bucket="the-team")
         yield line
+
+
+def _recording(requests: list[Request]) -> Callable[[Any], Any]:
+    def middleware(application: Any) -> Any:
+        def recording(environ: dict[str, Any], start_response: Any) -> Any:
+            requests.append(describe(environ))
+            return application(environ, start_response)
+
+        return recording
+
+    return middleware
 
 
 @pytest.fixture(scope="package")

@@ -5,36 +5,24 @@ The Python is in the cache by then (``test_line.py`` put it there, or the first 
 
 from __future__ import annotations
 
+import json
 import re
 import signal
-import subprocess
-import sys
+import statistics
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.line.conftest import ROOT, Line
 
 JOB = ROOT / "tests" / "jobs" / "mr_line_lengths.py"
+AUTHORS = 50
 DEADLINE_SECONDS = 900
 
 
-def _submit(line: Line, *switches: object) -> subprocess.Popen[str]:
-    """Start a job as a process of its own, as an author does."""
-    process = subprocess.Popen(
-        [sys.executable, str(JOB), "-r", "pybundle-emr", *map(str, switches)],
-        env=line.environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=line.directory,
-    )
-    assert process.stdin is not None
-    process.stdin.write("abc\n")
-    process.stdin.close()
-    process.stdin = None
-    return process
+def _job(*switches: object) -> list[object]:
+    return [JOB, "-r", "pybundle-emr", *switches]
 
 
 def _wait_until(condition: Callable[[], object]) -> None:
@@ -44,89 +32,150 @@ def _wait_until(condition: Callable[[], object]) -> None:
         time.sleep(0.2)
 
 
-def _build_clusters(line: Line) -> list[str]:
-    return [c["Id"] for c in line.new_clusters() if c["Name"].startswith("mrjob-pybundle build")]
-
-
 def _script(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "venv-build.sh"
     path.write_text(text)
     return path
 
 
-def test_four_authors_at_once_build_once(line: Line, tmp_path: Path) -> None:
-    script = _script(tmp_path, "echo four authors\n")
+def test_fifty_authors_at_once(line: Line, tmp_path: Path) -> None:
+    """Two (or fifty) authors need the same missing bundle at once: one builds, the others wait for it."""
+    script = _script(tmp_path, "echo fifty authors\nsleep 20\n")
     line.new_clusters()
-    authors = [_submit(line, "--pybundle-venv-build", script) for _ in range(4)]
+    line.requests.clear()
+    # Clusters of one node: what is tested happens before they start, and fifty of them share this machine.
+    switches = ["--pybundle-venv-build", script, "--num-core-instances", "0"]
+    authors = [line.submit(*_job(*switches), key_id=f"author-{number}") for number in range(AUTHORS)]
     results = [(*author.communicate(), author.returncode) for author in authors]
-    assert [status for _, _, status in results] == [0] * 4, results
+    assert [status for _, _, status in results] == [0] * AUTHORS, [log[-2000:] for _, log, s in results if s]
     assert {output for output, _, _ in results} == {"3\t1\n"}
-    assert len(_build_clusters(line)) == 1
+    assert len(line.build_clusters()) == 1
     used = {re.search(r"Using bundle (\w+)", log)[1] for _, log, _ in results}  # type: ignore[index]
     assert len(used) == 1
-    assert not any("/v1/claims/" in key for key in line.objects())
+    assert line.claims() == []
+
+    waiting = [number for number, (_, log, _) in enumerate(results) if "is already building this bundle" in log]
+    assert len(waiting) > AUTHORS / 2, "they did come at once"
+    asked = {author: _requests_until_the_job_starts(line, f"author-{author}") for author in waiting}
+    emr = [counts["elasticmapreduce"] for counts in asked.values()]
+    s3 = [counts["s3"] for counts in asked.values()]
+    print(
+        f"{len(waiting)} of {AUTHORS} authors waited; requests of each until the bundle was there:"
+        f" S3 {statistics.median(s3)} (median), {max(s3)} (most); EMR {statistics.median(emr)}, {max(emr)}"
+    )
+    # Two a second at most, by check_cluster_every of 1, as long as the slowest of them took; EMR: is it still running?
+    assert max(emr) <= 2
+
+
+def _requests_until_the_job_starts(line: Line, key_id: str) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for request in line.requests:
+        if request.access_key_id == key_id:
+            if "/bootstrap-" in request.key or request.operation == "RunJobFlow":
+                break
+            counts[request.service] += 1
+    return counts
 
 
 def test_an_author_who_is_killed_leaves_a_build_that_others_join(line: Line, tmp_path: Path) -> None:
+    """The author who builds kills the job, or their laptop dies: the build goes on and publishes."""
     script = _script(tmp_path, "echo waiting for the second author\nsleep 20\necho done waiting\n")
     line.new_clusters()
-    first = _submit(line, "--pybundle-venv-build", script)
-    _wait_until(lambda: any(_building(line)))
+    first = line.submit(*_job("--pybundle-venv-build", script))
+    _wait_until(line.building)
     first.send_signal(signal.SIGKILL)
     first.communicate()
-    second = _submit(line, "--pybundle-venv-build", script)
+    second = line.submit(*_job("--pybundle-venv-build", script))
     output, log = second.communicate()
     assert (second.returncode, output) == (0, "3\t1\n"), log
     assert "is already building this bundle" in log
-    assert len(_build_clusters(line)) == 1
+    assert len(line.build_clusters()) == 1
 
 
-def _building(line: Line) -> list[str]:
-    """Builds whose cluster runs venv-build.sh."""
-    found = []
-    for key in line.objects():
-        if key.endswith("/status.json"):
-            body = line.client("s3").get_object(Bucket="the-team", Key=key)["Body"].read()
-            if b'"state":"RUNNING","stage":"venv-build"' in body:
-                found.append(key)
-    return found
+def test_a_claim_whose_cluster_has_ended(line: Line, tmp_path: Path) -> None:
+    """The claim's cluster is gone without a manifest: the next author takes the claim over and builds."""
+    script = _script(tmp_path, "echo taken over\nsleep 20\n")
+    line.new_clusters()
+    first = line.submit(*_job("--pybundle-venv-build", script))
+    _wait_until(line.building)
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    (cluster_id,) = line.build_clusters()
+    line.client("emr").terminate_job_flows(JobFlowIds=[cluster_id])
+    line.client("emr").get_waiter("cluster_terminated").wait(
+        ClusterId=cluster_id, WaiterConfig={"Delay": 1, "MaxAttempts": 300}
+    )
+    (claim,) = line.claims()
+    assert json.loads(line.read(claim))["cluster_id"] == cluster_id, "nobody was left to give it back"
+    second = line.submit(*_job("--pybundle-venv-build", script))
+    output, log = second.communicate()
+    assert (second.returncode, output) == (0, "3\t1\n"), log
+    assert re.search(r"Build \S+ of \S+ has ended without a bundle: starting another", log), log
+    assert len(line.build_clusters()) == 1
+    assert line.claims() == []
+
+
+def test_a_failing_venv_build_fails_once_for_all(line: Line, tmp_path: Path) -> None:
+    """venv-build.sh fails: every waiting author gets its last lines; nothing is published; a fresh run tries again."""
+    script = _script(tmp_path, "echo the last words\nsleep 15\nexit 3\n")
+    line.new_clusters()
+    before = line.objects().keys()
+    authors = [line.submit(*_job("--pybundle-venv-build", script)) for _ in range(4)]
+    for author in authors:
+        _, log = author.communicate()
+        assert author.returncode == 1
+        assert "Traceback" not in log
+        assert "failed in stage venv-build: venv-build.sh ended with exit status 3 (exit status 3)" in log
+        assert log.count("the last words") == 2, "once as it came, once at the end"
+        assert re.search(r"The whole log: s3://the-team/.*/log\.txt$", log.strip())
+    assert len(line.new_clusters()) == 1, "one build, and no job's own cluster"
+    new = {key.split("/v1/")[-1].split("/")[0] for key in line.objects().keys() - before}
+    assert new == {"builds"}, "nothing was published, and no claim is left"
+    fresh = line.submit(*_job("--pybundle-venv-build", script))
+    assert "exit status 3" in fresh.communicate()[1]
+    assert len(line.build_clusters()) == 1
 
 
 def test_ctrl_c_says_what_goes_on(line: Line, tmp_path: Path) -> None:
+    """Ctrl-C while building: says that the build goes on, how to watch it and how to stop it."""
     script = _script(tmp_path, "echo interrupted\nsleep 15\n")
     line.new_clusters()
-    author = _submit(line, "--pybundle-venv-build", script)
-    _wait_until(lambda: any(_building(line)))
+    author = line.submit(*_job("--pybundle-venv-build", script))
+    _wait_until(line.building)
+    (build_id,) = line.building()
     author.send_signal(signal.SIGINT)
     _, log = author.communicate()
     assert author.returncode != 0
-    (cluster_id,) = _build_clusters(line)
+    (cluster_id,) = line.build_clusters()
     assert f"The build goes on in cluster {cluster_id}" in log
-    assert f"aws emr terminate-clusters --cluster-ids {cluster_id}" in log
-    output, log = _submit(line, "--pybundle-venv-build", script).communicate()
+    assert f"mrjob-pybundle watch {build_id}" in log
+    assert f"mrjob-pybundle stop {build_id}" in log
+    output, log = line.submit(*_job("--pybundle-venv-build", script)).communicate()
     assert output == "3\t1\n", log
-    assert _build_clusters(line) == []
+    assert line.build_clusters() == []
 
 
 def test_a_build_that_is_stopped(line: Line, tmp_path: Path) -> None:
-    """By hand, as the message says. Whoever waits is told, and the next run builds again."""
+    """Whoever waits is told, and nobody starts it again by themselves."""
     script = _script(tmp_path, "echo stopped\nsleep 600\n")
     line.new_clusters()
-    author = _submit(line, "--pybundle-venv-build", script)
-    _wait_until(lambda: any(_building(line)))
-    (cluster_id,) = _build_clusters(line)
-    subprocess.run(["aws", "emr", "terminate-clusters", "--cluster-ids", cluster_id], env=line.environment, check=True)
-    _, log = author.communicate()
-    assert author.returncode == 1
-    assert "Traceback" not in log
-    assert re.search(r"stopped by a signal|ended without a word", log), log
-    assert not any("/v1/claims/" in key for key in line.objects())
+    authors = [line.submit(*_job("--pybundle-venv-build", script)) for _ in range(2)]
+    _wait_until(line.building)
+    (cluster_id,) = line.build_clusters()
+    line.client("emr").terminate_job_flows(JobFlowIds=[cluster_id])
+    for author in authors:
+        _, log = author.communicate()
+        assert author.returncode == 1
+        assert "Traceback" not in log
+        assert f"failed in stage venv-build: its cluster {cluster_id} ended: Terminated by user request" in log, log
+    assert line.build_clusters() == []
+    assert line.claims() == []
 
 
 def test_a_build_takes_no_longer_than_it_may(line: Line, tmp_path: Path) -> None:
     """The limit holds on the master, whoever watches."""
     script = _script(tmp_path, "echo for ever\nsleep 100000\n")
-    author = _submit(line, "--pybundle-venv-build", script, "--pybundle-build-timeout-minutes", "1")
+    author = line.submit(*_job("--pybundle-venv-build", script, "--pybundle-build-timeout-minutes", "1"))
     _, log = author.communicate()
     assert author.returncode == 1
     assert "time limit of 1 minutes reached in stage venv-build" in log
