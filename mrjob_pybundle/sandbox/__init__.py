@@ -141,6 +141,11 @@ class Sandbox:
         (self._directory / "mrjob.conf").write_text(_mrjob_conf(self._nodes), encoding="utf-8")
         emr.notice(f"EMR and S3 are at {self.endpoint}; S3's content is kept in {self._directory}")
 
+    def nodes(self, cluster_id: str, role: str) -> list[Any]:
+        """The nodes (:class:`mrjob_pybundle.sandbox.nodes.Node`) of that role that a cluster has at the moment."""
+        nodes: list[Any] = self._emr.nodes(cluster_id, role)
+        return nodes
+
     def _after_emr_request(self, action: str) -> None:
         if action == "RunJobFlow":
             self._emr.start_new_clusters()

@@ -187,6 +187,12 @@ class LivingEmr(ElasticMapReduceBackend):
                 shape = {"instance_count": group.num_instances, "instance_type": group.instance_type}
                 self.run_instances(cluster.id, shape, group)
 
+    def nodes(self, cluster_id: str, role: str) -> list[Node]:
+        """The nodes of that role (``MASTER``, ``CORE``, ``TASK``) that a cluster has at the moment."""
+        with self._lock:
+            life = self._lives.get(cluster_id)
+        return life.nodes(role) if life else []
+
     def stop(self) -> None:
         """End all clusters; return when nothing of them runs any more."""
         with self._lock:
@@ -278,6 +284,12 @@ class _Life:
         with self._stop_lock:
             for node in list(self._nodes.values()):
                 node.stop()
+
+    def nodes(self, role: str) -> list[Node]:
+        with self.cluster.changed:
+            started = dict(self._nodes)
+        of_role = [i.ec2_instance_id for i in self.cluster.ec2_instances if i.instance_group.role == role]
+        return [started[instance_id] for instance_id in of_role if instance_id in started]
 
     def _role(self, role: str) -> list[tuple[str, Node]]:
         return [

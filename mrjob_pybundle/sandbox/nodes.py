@@ -118,6 +118,13 @@ class Node:
     def _enter(self, command: Sequence[str], cwd: str) -> list[str]:
         return ["env", "-C", self.path(cwd), *command]
 
+    def kill_commands(self) -> None:
+        """Kill what runs on the node, as ``kill -9`` does; the node itself stays."""
+        with self._lock:
+            running = list(self._running)
+        for process in running:
+            kill(process)
+
     def stop(self) -> None:
         """End every process of the node. Returns when they have ended."""
         with self._lock:
