@@ -54,7 +54,7 @@ def measure(job: Path, ours: list[str], inputs: Inputs, packages: list[str]) -> 
         STOCK_PLAIN_DISTUTILS: stock.mapper(_PLAIN_DISTUTILS),
         OURS: bundle.mapper(),
     }
-    ready = {PIP: _pip_install(packages), BOOTSTRAP: _bootstrap()}
+    ready = {PIP: _pip_install(packages), BOOTSTRAP: _bootstrap(bundle.bootstrap_actions[0])}
     plan = [
         _plan("start of a mapper task", mappers, 40, "one-line.txt"),
         _plan("mapper on 10 MB", {name: mappers[name] for name in (STOCK, OURS)}, 5, "text.txt"),
@@ -66,7 +66,7 @@ def measure(job: Path, ours: list[str], inputs: Inputs, packages: list[str]) -> 
         "one-line.txt": inputs.one_line.read_bytes(),
         "text.txt": inputs.text.read_bytes(),
     }
-    seconds = _on_a_node(bundle.bootstrap_uris, [*stock.fetching(), *bundle.fetching()], files)
+    seconds = _on_a_node(bundle.bootstrap_actions, [*stock.fetching(), *bundle.fetching()], files)
     return [Measurement(m["name"], "s", next(iter(m["alternatives"])), seconds[m["name"]]) for m in plan]
 
 
@@ -86,7 +86,7 @@ class _Rendered:
     """What a runner has asked EMR for: the arguments of its one step, its bootstrap actions; its files in *cwd*."""
 
     args: list[str]
-    bootstrap_uris: list[str]
+    bootstrap_actions: list[dict[str, Any]]
     cwd: str
 
     @classmethod
@@ -94,7 +94,8 @@ class _Rendered:
         emr = boto3.client("emr")
         (step,) = emr.list_steps(ClusterId=cluster_id)["Steps"]
         actions = emr.list_bootstrap_actions(ClusterId=cluster_id)["BootstrapActions"]
-        return cls(step["Config"]["Args"], [action["ScriptPath"] for action in actions], cwd)
+        scripts = [{"Path": action["ScriptPath"], "Args": action["Args"]} for action in actions]
+        return cls(step["Config"]["Args"], scripts, cwd)
 
     def mapper(self, environment: dict[str, str] | None = None) -> dict[str, Any]:
         # Like Hadoop Streaming: split into words, no shell.
@@ -132,11 +133,12 @@ def _pip_install(packages: list[str]) -> dict[str, Any]:
     return _alternative(["bash", "-ec", f"python3 -m venv {venv}; {install}"], before=f"rm -rf {venv}")
 
 
-def _bootstrap() -> dict[str, Any]:
-    return _alternative(["bash", f"{PLACE}/bootstrap.sh"], before="rm -rf /mnt/pybundle /opt/pybundle")
+def _bootstrap(action: dict[str, Any]) -> dict[str, Any]:
+    command = ["bash", f"{PLACE}/bootstrap.sh", *action["Args"]]
+    return _alternative(command, before="rm -rf /mnt/pybundle /opt/pybundle")
 
 
-def _on_a_node(bootstrap_uris: list[str], fetching: list[str], files: dict[str, bytes]) -> dict[str, Any]:
+def _on_a_node(bootstrap_actions: list[dict[str, Any]], fetching: list[str], files: dict[str, bytes]) -> dict[str, Any]:
     """Run on_node.py on a node that has run the bootstrap actions; returns what it has printed."""
     s3 = boto3.client("s3")
     for name, content in files.items():
@@ -144,22 +146,22 @@ def _on_a_node(bootstrap_uris: list[str], fetching: list[str], files: dict[str, 
     script = [
         f"mkdir -p {PLACE}/stock {PLACE}/ours",
         f"aws s3 cp --only-show-errors --recursive s3://{BUCKET}/bench/ {PLACE}",
-        f"aws s3 cp --only-show-errors {shlex.quote(bootstrap_uris[0])} {PLACE}/bootstrap.sh",
+        f"aws s3 cp --only-show-errors {shlex.quote(bootstrap_actions[0]['Path'])} {PLACE}/bootstrap.sh",
         *fetching,
         f"cd {PLACE}",
         "python3 on_node.py plan.json > result.json",
         f"aws s3 cp --only-show-errors result.json s3://{BUCKET}/bench-result.json",
     ]
-    _run_on_master(bootstrap_uris, " && ".join(script))
+    _run_on_master(bootstrap_actions, " && ".join(script))
     result = s3.get_object(Bucket=BUCKET, Key="bench-result.json")["Body"].read()
     measured: dict[str, Any] = json.loads(result)
     return measured
 
 
-def _run_on_master(bootstrap_uris: list[str], script: str) -> None:
+def _run_on_master(bootstrap_actions: list[dict[str, Any]], script: str) -> None:
     """Run *script* as the only step of a cluster of one node."""
     emr = boto3.client("emr")
-    actions = [{"Name": uri.split("/")[-1], "ScriptBootstrapAction": {"Path": uri}} for uri in bootstrap_uris]
+    actions = [{"Name": action["Path"].split("/")[-1], "ScriptBootstrapAction": action} for action in bootstrap_actions]
     step = {"Jar": "command-runner.jar", "Args": ["bash", "-c", script]}
     cluster_id = emr.run_job_flow(
         Name="benchmarks",

@@ -16,6 +16,9 @@ log = logging.getLogger("mrjob.pybundle")
 #: See "General purpose bucket naming rules" in the Amazon S3 User Guide.
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
+#: Codes by which AWS says that we may not.
+DENIED = ("AccessDenied", "AccessDeniedException", "403", "Forbidden", "AllAccessDisabled")
+
 
 @dataclass(frozen=True)
 class S3Uri:
@@ -129,7 +132,7 @@ def explain(error: Exception, doing: str) -> PyBundleError:
             f"There is no such bucket ({doing}). Create it, or set pybundle_cache_uri or cloud_tmp_dir"
             " to one that exists."
         )
-    if code in ("AccessDenied", "AccessDeniedException", "403", "Forbidden", "AllAccessDisabled"):
+    if code in DENIED:
         return CacheError(
             f"No permission ({doing}; AWS says: {_message(error)})."
             " docs/security.md lists what each role must be allowed."

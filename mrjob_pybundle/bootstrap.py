@@ -41,17 +41,23 @@ class NodePaths:
         return f"{self.root}/activate"
 
 
-def bootstrap_script(bundle: Bundle, cache: Cache) -> str:
-    """The bootstrap action's script, with all that a node needs to know of *bundle*."""
+def bootstrap_arguments(bundle: Bundle, cache: Cache) -> list[str]:
+    """The bootstrap action's arguments: where both archives are.
+
+    They stand here, and not in the script, so that EMR can be asked which archives a living cluster still needs.
+    """
+    return [str(cache.archive_uri("python", bundle.python)), str(cache.archive_uri("venv", bundle.venv))]
+
+
+def bootstrap_script(bundle: Bundle) -> str:
+    """The bootstrap action's script, with sizes and digests of *bundle*: whatever its arguments name must have them."""
     paths = NodePaths(bundle.id)
     return render(
         "bootstrap.sh.tmpl",
         {
             "BUNDLE_ID": bundle.id,
-            "PYTHON_URI": str(cache.archive_uri("python", bundle.python)),
             "PYTHON_SHA256": bundle.python.sha256,
             "PYTHON_SIZE": str(bundle.python.size),
-            "VENV_URI": str(cache.archive_uri("venv", bundle.venv)),
             "VENV_SHA256": bundle.venv.sha256,
             "VENV_SIZE": str(bundle.venv.size),
             "UNPACKED_SIZE": str(bundle.python.unpacked_size + bundle.venv.unpacked_size),

@@ -6,6 +6,8 @@
     v1/python/<key>/<sha256>.tar.gz
     v1/venv/<key>/manifest.json               names key and digest of its python archive, too
     v1/venv/<key>/<sha256>.tar.gz
+    v1/venv/<key>/used                        its time of modification is when a job last used the bundle
+    v1/{python,venv}/<key>/retired            its manifest was taken away: by whom, when, and what it named
     v1/claims/<key>.json                      who is building it
     v1/builds/<build-id>/…                    a build's inputs, log, status
     v1/sources/<sha256>/Python-3.13.5.tar.xz
@@ -18,7 +20,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from email.utils import parsedate_to_datetime
@@ -27,7 +29,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 
-from mrjob_pybundle.aws import S3Uri, error_code, explained
+from mrjob_pybundle.aws import DENIED, S3Uri, error_code, explained
 from mrjob_pybundle.bundle import Archive, Bundle, BundleSpec, PythonSpec, canonical_json
 from mrjob_pybundle.errors import CacheError
 
@@ -79,6 +81,26 @@ class Status:
     age: float = field(default=0.0, compare=False)
 
 
+@dataclass(frozen=True)
+class StoredObject:
+    """An object in the cache. *name* is relative to the layout's directory: ``venv/<key>/manifest.json``."""
+
+    name: str
+    #: bytes
+    size: int
+    #: seconds since the epoch, by S3's clock
+    modified: float
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A cached bundle."""
+
+    bundle: Bundle
+    #: when a job's use of it was last noted: seconds since the epoch, by S3's clock; ``None``: never
+    used: float | None
+
+
 class Cache:
     """The cache at *root*. Every method raises :class:`CacheError` when S3 says no."""
 
@@ -91,7 +113,12 @@ class Cache:
     # bundles
 
     def find(self, spec: BundleSpec) -> Bundle | None:
-        """The cached bundle of *spec*, or ``None`` if an archive, its manifest, or the bucket is missing.
+        """The cached bundle of *spec*, or ``None`` if an archive, its manifest, or the bucket is missing."""
+        hit = self.look_up(spec)
+        return hit.bundle if hit else None
+
+    def look_up(self, spec: BundleSpec) -> Hit | None:
+        """The cached bundle of *spec* and when it was last used, or ``None`` where :meth:`find` says so.
 
         Three requests, sent together.
         """
@@ -108,11 +135,22 @@ class Cache:
             python=_archive(manifest, "python", spec.python.key, uri),
             venv=_archive(manifest, "archive", spec.key, uri),
         )
-        complete = (
-            venv_listed.result().get(bundle.venv.name) == bundle.venv.size
-            and python_listed.result().get(bundle.python.name) == bundle.python.size
-        )
-        return bundle if complete else None
+        beside = venv_listed.result()
+        if not (_is_whole(bundle.venv, beside) and _is_whole(bundle.python, python_listed.result())):
+            return None
+        return Hit(bundle, beside["used"].modified if "used" in beside else None)
+
+    def note_use(self, key: str, owner: str) -> bool:
+        """Note that *owner*'s job uses the bundle of a venv key, now. ``False`` if we are not allowed to."""
+        uri = self._dir("venv", key) / "used"
+        with explained(f"writing {uri}"):
+            try:
+                self._put(uri, f"{owner}\n".encode())
+            except ClientError as error:
+                if error_code(error) in DENIED:
+                    return False
+                raise
+        return True
 
     def find_python(self, spec: PythonSpec) -> Archive | None:
         """The cached python archive of *spec*, or ``None``."""
@@ -121,7 +159,7 @@ class Cache:
         if manifest is None:
             return None
         archive = _archive(manifest, "archive", spec.key, directory / "manifest.json")
-        return archive if self._list(directory).get(archive.name) == archive.size else None
+        return archive if _is_whole(archive, self._list(directory)) else None
 
     def archive_uri(self, kind: str, archive: Archive) -> S3Uri:
         """Where *archive* lies; *kind* is ``python`` or ``venv``."""
@@ -272,6 +310,38 @@ class Cache:
 
             self._until_settled(uri, attempt)
 
+    # housekeeping, which takes the cache as objects; their names are relative to the layout's directory
+
+    def objects(self, prefix: str) -> Iterator[StoredObject]:
+        """All objects whose names begin with *prefix*."""
+        base = f"{self._base.key}/"
+        owner = {"ExpectedBucketOwner": self.bucket_owner} if self.bucket_owner else {}
+        with explained(f"listing {self._base}/{prefix}"):
+            pages = self._s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self.root.bucket, Prefix=base + prefix, **owner
+            )
+            for page in pages:
+                for found in page.get("Contents", ()):
+                    name = found["Key"].removeprefix(base)
+                    yield StoredObject(name, found["Size"], found["LastModified"].timestamp())
+
+    def read(self, name: str) -> bytes | None:
+        """The content of an object, ``None`` if there is no such object."""
+        response = self._get(self._base / name)
+        return None if response is None else bytes(response["Body"])
+
+    def write(self, name: str, body: bytes) -> None:
+        """Write an object, or what is to take its place."""
+        uri = self._base / name
+        with explained(f"writing {uri}"):
+            self._put(uri, body)
+
+    def delete(self, name: str) -> None:
+        """Delete an object. One that is gone already is no error."""
+        uri = self._base / name
+        with explained(f"deleting {uri}"):
+            self._s3.delete_object(**self._at(uri))
+
     # how
 
     def _dir(self, kind: str, key: str) -> S3Uri:
@@ -309,15 +379,10 @@ class Cache:
         response = self._get(uri)
         return None if response is None else _json_object(response["Body"], uri)
 
-    def _list(self, directory: S3Uri) -> dict[str, int]:
-        """Name → size in bytes of what lies directly in *directory*. (An archive's has a handful.)"""
-        prefix = f"{directory.key}/"
-        owner = {"ExpectedBucketOwner": self.bucket_owner} if self.bucket_owner else {}
-        with explained(f"listing {directory}/"):
-            pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=directory.bucket, Prefix=prefix, **owner)
-            return {
-                found["Key"].removeprefix(prefix): found["Size"] for page in pages for found in page.get("Contents", ())
-            }
+    def _list(self, directory: S3Uri) -> dict[str, StoredObject]:
+        """Name in *directory* → what lies there. (An archive's has a handful.)"""
+        prefix = f"{directory.key.removeprefix(self._base.key).lstrip('/')}/"
+        return {found.name.removeprefix(prefix): found for found in self.objects(prefix)}
 
     def _exists(self, uri: S3Uri) -> bool:
         with explained(f"reading {uri}"):
@@ -376,6 +441,10 @@ def _json_object(body: bytes, uri: S3Uri) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise CacheError(f"{uri} is damaged (not a JSON object); delete it, and it will be built again")
     return value
+
+
+def _is_whole(archive: Archive, beside: Mapping[str, StoredObject]) -> bool:
+    return archive.name in beside and beside[archive.name].size == archive.size
 
 
 def _claim_json(claim: Claim) -> bytes:

@@ -12,6 +12,7 @@ import re
 import shlex
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -23,7 +24,7 @@ from mrjob.emr import EMRJobRunner
 import mrjob_pybundle_hook
 from mrjob_pybundle import emr_releases, options
 from mrjob_pybundle.aws import Credentials, S3Uri, explain
-from mrjob_pybundle.bootstrap import NodePaths, bootstrap_script, upload_bootstrap_script
+from mrjob_pybundle.bootstrap import NodePaths, bootstrap_arguments, bootstrap_script, upload_bootstrap_script
 from mrjob_pybundle.build import Aws, Order, build_bundle
 from mrjob_pybundle.build_cluster import BuildClusters
 from mrjob_pybundle.bundle import (
@@ -35,7 +36,7 @@ from mrjob_pybundle.bundle import (
     find_build_files,
     package_sha256,
 )
-from mrjob_pybundle.cache import Cache
+from mrjob_pybundle.cache import Cache, Hit
 from mrjob_pybundle.errors import OptionError
 from mrjob_pybundle.inputs import mrjob_package
 from mrjob_pybundle.mrjob_plugin import ALIAS
@@ -48,6 +49,9 @@ _MAX_BOOTSTRAP_ACTIONS = 16
 
 #: How often a build's status is read, at most (seconds); EMR is asked as often as mrjob asks it.
 _S3_POLL_SECONDS = 3.0
+
+#: Noting the use of a bundle is a request that a job need not make each time.
+_USE_IS_NOTED_EVERY_SECONDS = 24 * 3600
 
 #: What Hadoop Streaming takes for a mapper, combiner or reducer itself, instead of running a command.
 _STREAMING_BUILT_IN = re.compile(r"aggregate|NONE|([a-z_]\w*\.)+[A-Z]\w*(\$\w+)*")
@@ -67,7 +71,7 @@ class PyBundleEMRJobRunner(EMRJobRunner):
     OPT_NAMES = EMRJobRunner.OPT_NAMES | set(options.RUNNER_OPTS)
 
     def __init__(self, **kwargs: Any) -> None:
-        self._bootstrap_uri: str | None = None
+        self._bootstrap_action: dict[str, Any] | None = None
         self._paths: NodePaths | None = None
         with _explained("preparing the job"):
             super().__init__(**kwargs)
@@ -181,15 +185,38 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         """Have the bundle in the cache, and its bootstrap action in S3."""
         if self._paths is not None:
             return
-        bundle = None if self._pybundle.rebuild else self.cache.find(self.bundle_spec)
-        if bundle is None:
-            bundle = self._build_bundle()
+        hit = self._find_or_build()
+        bundle = hit.bundle
         log.info("Using bundle %s: CPython %s from %s", bundle.id, self.bundle_spec.python.version, self.cache.root)
-        script = bootstrap_script(bundle, self.cache)
-        self._bootstrap_uri = str(
-            upload_bootstrap_script(script, S3Uri.parse(self._opts["cloud_tmp_dir"]), self._s3_client)
-        )
+        tmp_dir = S3Uri.parse(self._opts["cloud_tmp_dir"])
+        with ThreadPoolExecutor(1) as beside:
+            noted = beside.submit(self._note_use, hit)
+            script_uri = upload_bootstrap_script(bootstrap_script(bundle), tmp_dir, self._s3_client)
+        noted.result()
+        # The path has the digest of the script, so pooled clusters match by content.
+        self._bootstrap_action = {"path": str(script_uri), "args": bootstrap_arguments(bundle, self.cache)}
         self._paths = NodePaths(bundle.id)
+
+    def build_bundle(self) -> tuple[Bundle, bool]:
+        """Have the bundle in the cache, as a job would. The result says whether it was built for that.
+
+        :raises BuildError: the build failed.
+        :raises CacheError: AWS said no.
+        """
+        with _explained("building the bundle"):
+            found = None if self._pybundle.rebuild else self.cache.find(self.bundle_spec)
+            return (found, False) if found else (self._build_bundle(), True)
+
+    def _find_or_build(self) -> Hit:
+        hit = None if self._pybundle.rebuild else self.cache.look_up(self.bundle_spec)
+        return hit or Hit(self._build_bundle(), used=None)
+
+    def _note_use(self, hit: Hit) -> None:
+        """Note that the bundle is used, for the housekeeping, unless that has been noted lately."""
+        if hit.used is not None and time.time() - hit.used < _USE_IS_NOTED_EVERY_SECONDS:
+            return
+        if not self.cache.note_use(self.bundle_spec.key, self._owner()):
+            log.info("may not note in the cache that this bundle is used: mrjob-pybundle gc may take it for unused")
 
     def _build_bundle(self) -> Bundle:
         if self._opts["cluster_id"]:
@@ -259,16 +286,14 @@ class PyBundleEMRJobRunner(EMRJobRunner):
 
     def _bootstrap_actions(self, add_spark: bool = True) -> list[dict[str, Any]]:
         theirs: list[dict[str, Any]] = super()._bootstrap_actions(add_spark=add_spark)
-        if self._bootstrap_uri is None:
-            return theirs
-        # Its path has the digest of its content, so pooled clusters match by content.
-        return [{"path": self._bootstrap_uri, "args": []}, *theirs]
+        return theirs if self._bootstrap_action is None else [self._bootstrap_action, *theirs]
 
     def _check_cluster_has_bundle(self, cluster_id: str) -> None:
         """A cluster that exists runs no bootstrap actions any more: it must have run ours."""
+        assert self._bootstrap_action is not None
         pages = self.make_emr_client().get_paginator("list_bootstrap_actions").paginate(ClusterId=cluster_id)
         script_names = {action["ScriptPath"].split("/")[-1] for page in pages for action in page["BootstrapActions"]}
-        if str(self._bootstrap_uri).split("/")[-1] not in script_names:
+        if self._bootstrap_action["path"].split("/")[-1] not in script_names:
             raise self._cluster_without_bundle(cluster_id)
 
     def _cluster_without_bundle(self, cluster_id: str) -> OptionError:

@@ -123,6 +123,35 @@ def test_a_warm_look_up_is_three_requests_sent_together(bucket: S3Uri, client: A
     assert operations == {"GetObject": 1, "ListObjectsV2": 2}
 
 
+# when a bundle was used
+
+
+def test_a_use_is_noted(cache: Cache, client: Any) -> None:
+    _publish(cache, client)
+    hit = cache.look_up(SPEC)
+    assert hit is not None
+    assert (hit.bundle, hit.used) == (BUNDLE, None)
+    assert cache.note_use(SPEC.key, "ada")
+    hit = cache.look_up(SPEC)
+    assert hit is not None
+    uri = cache.root / "v1" / "venv" / SPEC.key / "used"
+    noted = client.get_object(Bucket=uri.bucket, Key=uri.key)
+    assert (hit.bundle, hit.used) == (BUNDLE, noted["LastModified"].timestamp())
+    assert noted["Body"].read() == b"ada\n"
+
+
+def test_a_use_that_may_not_be_noted_is_no_error(
+    refusing_s3: tuple[str, list[bytes]], aws_environment: dict[str, str]
+) -> None:
+    endpoint, answers = refusing_s3
+    answers.append(b"403 AccessDenied")
+    cache = Cache(S3Uri("team-bucket", "c"), Credentials("us-east-1", s3_endpoint=endpoint).s3_client())
+    assert cache.note_use(SPEC.key, "ada") is False
+    answers[0] = b"400 ExpiredToken"
+    with pytest.raises(CacheError, match="Your AWS credentials have expired"):
+        cache.note_use(SPEC.key, "ada")
+
+
 # claims
 
 MINE = Claim("build-1", "me", 1.0)
@@ -226,6 +255,10 @@ def refusing_s3() -> Iterator[tuple[str, list[bytes]]]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
 
         def log_message(self, *args: object) -> None:
             pass

@@ -45,17 +45,24 @@ class Node:
     machine: Machine
     store: Store
     values: dict[str, str]
+    #: where the two archives are
+    python_uri: str
+    venv_uri: str
 
     def script(self) -> Path:
         path = self.machine.directory / "bootstrap.sh"
         path.write_text(render("bootstrap.sh.tmpl", self.values), encoding="utf-8")
         return path
 
+    @property
+    def words(self) -> list[str]:
+        return ["bash", str(self.script()), self.python_uri, self.venv_uri]
+
     def command(self) -> list[str]:
-        return self.machine.command("bash", str(self.script()))
+        return self.machine.command(*self.words)
 
     def bootstrap(self) -> subprocess.CompletedProcess[str]:
-        return self.machine.run(["bash", str(self.script())], self.store.environment)
+        return self.machine.run(self.words, self.store.environment)
 
     def with_values(self, **values: str) -> Node:
         return replace(self, values={**self.values, **values})
@@ -114,10 +121,8 @@ def make_node(machine: Machine, store: Store, prefix: str = "cache") -> Node:
         store,
         {
             "BUNDLE_ID": ID,
-            "PYTHON_URI": store.put(f"{prefix}/python.tar.gz", PYTHON),
             "PYTHON_SHA256": sha256(PYTHON),
             "PYTHON_SIZE": str(len(PYTHON)),
-            "VENV_URI": store.put(f"{prefix}/venv.tar.gz", VENV),
             "VENV_SHA256": sha256(VENV),
             "VENV_SIZE": str(len(VENV)),
             "UNPACKED_SIZE": str(UNPACKED),
@@ -125,6 +130,8 @@ def make_node(machine: Machine, store: Store, prefix: str = "cache") -> Node:
             "JOBRUNNER": render("jobrunner.sh.tmpl", root),
             "VENV_EXEC": render("venv-exec.sh.tmpl", root),
         },
+        python_uri=store.put(f"{prefix}/python.tar.gz", PYTHON),
+        venv_uri=store.put(f"{prefix}/venv.tar.gz", VENV),
     )
 
 
@@ -213,7 +220,7 @@ def test_a_missing_archive_is_named_at_once(node: Node) -> None:
 
 def test_a_missing_bucket_is_named(node: Node) -> None:
     uri = "s3://bucket-that-nobody-made/python.tar.gz"
-    assert uri in reason(node.with_values(PYTHON_URI=uri).bootstrap())
+    assert uri in reason(replace(node, python_uri=uri).bootstrap())
     node.assert_nothing_installed()
 
 
@@ -232,6 +239,18 @@ def test_s3_may_have_a_bad_moment(node: Node) -> None:
     node.assert_ready()
 
 
+def test_arguments_that_name_something_else_are_refused(node: Node) -> None:
+    """They are no secret and no part of the script: the digests are."""
+    swapped = replace(node, venv_uri=node.store.put("elsewhere/venv.tar.gz", b"x" * len(VENV)))
+    assert "elsewhere/venv.tar.gz is damaged and was not unpacked: wanted sha256" in reason(swapped.bootstrap())
+    node.assert_nothing_installed()
+
+
+def test_without_arguments_it_says_what_it_takes(node: Node) -> None:
+    done = node.machine.run(["bash", str(node.script())], node.store.environment)
+    assert reason(done) == "the URIs of both archives must be given as arguments"
+
+
 def test_a_full_disk_is_noticed_first(node: Node) -> None:
     message = reason(node.with_values(UNPACKED_SIZE=str(1 << 60)).with_program("aws", "touch /mnt/fetched").bootstrap())
     assert message.startswith("not enough space on /mnt/pybundle: ")
@@ -242,7 +261,7 @@ def test_a_full_disk_is_noticed_first(node: Node) -> None:
 def test_a_python_that_does_not_start_is_not_installed(node: Node) -> None:
     broken = archive({"venv/bin/python": "#!/bin/sh\necho 'no glibc' >&2\nexit 1\n"})
     uri = node.store.put("cache/broken.tar.gz", broken)
-    node = node.with_values(VENV_URI=uri, VENV_SHA256=sha256(broken), VENV_SIZE=str(len(broken)))
+    node = replace(node.with_values(VENV_SHA256=sha256(broken), VENV_SIZE=str(len(broken))), venv_uri=uri)
     assert reason(node.bootstrap()) == "the bundle's Python does not start on this node: no glibc"
     node.assert_nothing_installed()
 
@@ -295,8 +314,8 @@ def test_a_run_that_is_asked_to_stop_clears_up(node: Node) -> None:
 
 def test_two_runs_at_once_do_not_disturb_each_other(node: Node) -> None:
     """In one mount namespace, as two processes of one node."""
-    script = str(node.script())
-    both = f'bash "{script}" & first=$!; bash "{script}"; status=$?; wait $first && exit $status'
+    run = shlex.join(node.words)
+    both = f"{run} & first=$!; {run}; status=$?; wait $first && exit $status"
     done = node.machine.run(["bash", "-c", both], node.store.environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("fetched") == 2
