@@ -12,6 +12,7 @@ import subprocess
 import zipfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -152,7 +153,7 @@ def test_tasks_run_on_the_bundle(line: Line, tmp_path: Path) -> None:
 def test_jobrunner_is_python_to_whoever_calls_it(line: Line) -> None:
     """On a node: modules, scripts, commands, stdin, exit status, signals."""
     emr, s3 = line.client("emr"), line.client("s3")
-    (bootstrap,) = _bootstrap_actions(line, "mr_where_am_i")
+    bootstrap = _bootstrap_action(line, "mr_where_am_i")
     script = (Path(__file__).parent / "jobrunner_on_node.sh").read_bytes()
     s3.put_object(Bucket="the-team", Key="jobrunner.sh", Body=script)
     command = (
@@ -163,7 +164,7 @@ def test_jobrunner_is_python_to_whoever_calls_it(line: Line) -> None:
         Name="jobrunner",
         ReleaseLabel="emr-7.14.0",
         LogUri="s3://the-team/logs/",
-        BootstrapActions=[{"Name": "bundle", "ScriptBootstrapAction": {"Path": bootstrap}}],
+        BootstrapActions=[{"Name": "bundle", "ScriptBootstrapAction": bootstrap}],
         Instances={"InstanceGroups": [{"InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount": 1}]},
         Steps=[
             {
@@ -191,14 +192,14 @@ def test_jobrunner_is_python_to_whoever_calls_it(line: Line) -> None:
     assert "line 1 line 2" in said["module"]
 
 
-def _bootstrap_actions(line: Line, job: str) -> set[str]:
-    """The bootstrap actions of the newest cluster of a job."""
+def _bootstrap_action(line: Line, job: str) -> dict[str, Any]:
+    """The bootstrap action of the newest cluster of a job, as RunJobFlow takes it."""
     emr = line.client("emr")
     pages = emr.get_paginator("list_clusters").paginate()
     clusters = [cluster for page in pages for cluster in page["Clusters"] if job in cluster["Name"]]
     newest = max(clusters, key=lambda cluster: cluster["Status"]["Timeline"]["CreationDateTime"])
-    actions = emr.list_bootstrap_actions(ClusterId=newest["Id"])["BootstrapActions"]
-    return {action["ScriptPath"] for action in actions}
+    (action,) = emr.list_bootstrap_actions(ClusterId=newest["Id"])["BootstrapActions"]
+    return {"Path": action["ScriptPath"], "Args": action["Args"]}
 
 
 def test_a_job_that_passes_its_runner_through(line: Line, tmp_path: Path) -> None:
