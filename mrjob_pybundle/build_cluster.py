@@ -33,7 +33,7 @@ _THROTTLED = ("ThrottlingException", "Throttling", "TooManyRequestsException")
 
 #: A cluster that was just launched need not be listed yet. When its launch was not confirmed, it is looked for
 #: after pauses of these many seconds.
-_LISTING_PAUSES = (0, 2, 4, 8, 16, 30)
+_LISTING_PAUSES = (0, 1, 2, 4, 8, 15)
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mrjob_pybundle.sandbox.faults import Faults
 from mrjob_pybundle.sandbox.requests import Request, describe
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +41,7 @@ class Line:
     directory: Path
     #: all that its AWS was asked for
     requests: list[Request]
+    faults: Faults
     #: clusters that tests have seen
     seen: set[str] = field(default_factory=set)
 
@@ -96,6 +99,12 @@ class Line:
         """Keys of the claims that there are."""
         return [key for key in self.objects() if "/v1/claims/" in key]
 
+    def make_older(self, key: str, seconds: float) -> None:
+        """Let an object of the team's have been written so much earlier, by S3's clock."""
+        from moto.s3.models import s3_backends
+
+        s3_backends["123456789012"]["aws"].buckets["the-team"].keys[key].last_modified -= timedelta(seconds=seconds)
+
     def client(self, service: str) -> Any:
         """A boto3 client for the sandbox."""
         import boto3
@@ -144,10 +153,11 @@ def line(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Li
     kept = os.environ.get("PYBUNDLE_LINE_DIR")
     directory = Path(kept).absolute() if kept else tmp_path_factory.mktemp("sandbox")
     requests: list[Request] = []
-    with Sandbox(directory / "sandbox", 2, [_recording(requests)]) as sandbox:
+    faults = Faults()
+    with Sandbox(directory / "sandbox", 2, [_recording(requests), faults]) as sandbox:
         conf = directory / "mrjob.conf"
         conf.write_text(CONF.format(sandbox_conf=sandbox.environment["MRJOB_CONF"], version=CPYTHON, tarball=tarball))
-        line = Line({**sandbox.environment, "MRJOB_CONF": str(conf)}, directory, requests)
+        line = Line({**sandbox.environment, "MRJOB_CONF": str(conf)}, directory, requests, faults)
         line.client("s3").create_bucket(Bucket="the-team")
         yield line
 
