@@ -21,6 +21,7 @@ from .conftest import Machine, Store, sha256, tool, wait_for_line
 
 ID = "0123456789abcdef0123"
 UNPACKED = 1 << 20
+REMEDY = "Run the job with --pybundle-rebuild to have it built anew."
 
 
 def archive(members: Mapping[str, str]) -> bytes:
@@ -195,7 +196,7 @@ def test_a_damaged_archive_is_refused(node: Node, which: str, damage: str) -> No
         numbers = f"wanted sha256 {sha256(good)}, found {sha256(bad)}"
     else:
         numbers = f"wanted {len(good)} bytes, found {len(bad)}"
-    assert message == f"{uri} is damaged and was not unpacked: {numbers}"
+    assert message == f"{uri} is damaged and was not unpacked: {numbers}. {REMEDY}"
     assert not (node.machine.mnt / "unpacked").exists()
     node.assert_nothing_installed()
 
