@@ -1,0 +1,35 @@
+"""What the documentation says of tests and files is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def _tests() -> set[str]:
+    sources = [path.read_text("utf-8") for path in (ROOT / "tests").rglob("*.py")]
+    return {name for source in sources for name in re.findall(r"^def (test_\w+)", source, flags=re.MULTILINE)}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_tests_that_documents_name_exist(document: Path) -> None:
+    named = set(re.findall(r"`(test_\w+)`", document.read_text("utf-8")))
+    assert named <= _tests()
+
+
+def test_every_row_of_what_can_go_wrong_names_its_test() -> None:
+    text = (ROOT / "docs" / "failures.md").read_text("utf-8")
+    rows = [row for row in text.splitlines() if row.startswith("| ")][1:]
+    assert len(rows) > 15
+    assert [row for row in rows if "`test_" not in row] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text("utf-8"))
+    assert [link for link in links if not (document.parent / link).exists()] == []
