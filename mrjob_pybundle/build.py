@@ -76,6 +76,43 @@ class Clients:
         """For RunJobFlow."""
         return self.credentials.emr_client(retries=False)
 
+    @property
+    def clusters(self) -> BuildClusters:
+        """Build clusters, for who comes later."""
+        return BuildClusters(self)
+
+
+@dataclass(frozen=True)
+class ClusterState:
+    """``STARTING``, ``RUNNING``, …, and EMR's reason for it."""
+
+    name: str
+    reason: str = ""
+
+    @property
+    def has_ended(self) -> bool:
+        return self.name in _ENDED
+
+
+@dataclass(frozen=True)
+class BuildClusters:
+    """EMR, as far as watching and stopping builds needs it."""
+
+    clients: Clients
+
+    def find(self, build_id: str) -> str | None:
+        """The id of the cluster that was launched for a build."""
+        return _find_cluster(build_id, self.clients)
+
+    def state(self, cluster_id: str) -> ClusterState:
+        """The state of a cluster."""
+        return ClusterState(*_cluster_state(cluster_id, self.clients))
+
+    def terminate(self, cluster_id: str) -> None:
+        """End a cluster."""
+        with explained(f"ending cluster {cluster_id} (TerminateJobFlows)"):
+            self.clients.emr.terminate_job_flows(JobFlowIds=[cluster_id])
+
 
 @dataclass(frozen=True)
 class _Gone:
@@ -387,3 +424,14 @@ def _fail(status: Status, claim: Claim, cache: Cache) -> NoReturn:
         f" (exit status {status.exit_status}). The end of its log:\n{shown}\n"
         f"The whole log: {cache.build_dir(claim.build_id) / 'log.txt'}"
     )
+
+
+def follow(claim: Claim, cache: Cache, clients: Clients) -> Status:
+    """Show what the master says until the build has ended, and return its last word."""
+    outcome = _follow(claim, cache, clients)
+    if isinstance(outcome, Status):
+        return outcome
+    now = time.time()
+    message = f"its cluster {claim.cluster_id} ended: {outcome.reason or 'EMR gives no reason'}"
+    last = cache.status(claim.build_id) or Status("FAILED", "start of the cluster", now, now, 0, {}, None, None)
+    return replace(last, state="FAILED", message=message)
