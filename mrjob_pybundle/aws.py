@@ -67,6 +67,10 @@ class Credentials:
         """A boto3 EMR client. Without *retries* it is fit for RunJobFlow, which has no idempotency token."""
         return self._client("emr", self.emr_endpoint, attempts=5 if retries else 1)
 
+    def client(self, service: str, endpoint: str | None = None) -> Any:
+        """A boto3 client for any other service."""
+        return self._client(service, endpoint, attempts=5)
+
     def _client(self, service: str, endpoint: str | None, attempts: int) -> Any:
         import boto3
         from botocore.config import Config

@@ -336,6 +336,13 @@ class Cache:
         with explained(f"writing {uri}"):
             self._put(uri, body)
 
+    def clock(self) -> float:
+        """What time it is for S3: seconds since the epoch. All ages are told by its clock, not by this machine's."""
+        owner = {"ExpectedBucketOwner": self.bucket_owner} if self.bucket_owner else {}
+        with explained(f"asking for s3://{self.root.bucket}"):
+            answer = self._s3.head_bucket(Bucket=self.root.bucket, **owner)
+        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
+
     def delete(self, name: str) -> None:
         """Delete an object. One that is gone already is no error."""
         uri = self._base / name

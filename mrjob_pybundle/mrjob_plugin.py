@@ -11,7 +11,6 @@ so that unmodified scripts know the runner ``pybundle-emr``:
 from __future__ import annotations
 
 import logging
-from argparse import ArgumentParser
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -39,8 +38,8 @@ def extend(module: ModuleType) -> None:
     }[module.__name__](module)
 
 
-def add_runner_switches(parser: ArgumentParser) -> None:
-    """Add mrjob's switches for our runner to *parser*, as mrjob's own tools do for theirs."""
+def add_runner_switches(parser: Any) -> None:
+    """Add mrjob's switches for our runner to *parser* (of argparse, or a group of one), as mrjob's own tools do."""
     from mrjob import options
 
     from mrjob_pybundle.runner import PyBundleEMRJobRunner

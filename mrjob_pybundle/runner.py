@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
@@ -41,6 +41,9 @@ from mrjob_pybundle.errors import OptionError
 from mrjob_pybundle.inputs import mrjob_package
 from mrjob_pybundle.mrjob_plugin import ALIAS
 from mrjob_pybundle.sources import find_source
+
+if TYPE_CHECKING:
+    from mrjob_pybundle.why import Explanation
 
 log = logging.getLogger("mrjob.pybundle")
 
@@ -225,9 +228,29 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         if self._pybundle.cache_uri is None:
             self.fs.mkdir(self._opts["cloud_tmp_dir"])  # mrjob makes its own bucket where there is none
         log.info("No bundle of these inputs in %s yet (key %s)", self.cache.root, self.bundle_spec.key[:12])
-        return build_bundle(self._order(), self.cache, self._aws())
+        return build_bundle(self._order(), self.cache, self.aws())
 
-    def _aws(self) -> Aws:
+    @property
+    def owner(self) -> str:
+        """Who runs this, for the others of the team."""
+        return str(self._owner())
+
+    @property
+    def emr_client(self) -> Any:
+        """A new boto3 EMR client for the job's region."""
+        return self._credentials.emr_client()
+
+    def why(self) -> Explanation | None:
+        """How this job's bundle differs from the cached one that is most like it; ``None`` if none is cached."""
+        from mrjob_pybundle.inventory import take_inventory
+        from mrjob_pybundle.why import explain_miss
+
+        return explain_miss(
+            self.bundle_spec, self._pybundle.venv_build, self._build_files, take_inventory(self.cache), self.cache
+        )
+
+    def aws(self) -> Aws:
+        """What builds ask, and how often."""
         return Aws(
             clusters=BuildClusters(self._credentials),
             s3=self._s3_client,

@@ -1,0 +1,152 @@
+"""A team's cache for tests: small bundles, published by the program that publishes on build masters."""
+
+from __future__ import annotations
+
+import calendar
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import tarfile
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mrjob_pybundle
+from mrjob_pybundle.aws import Credentials, S3Uri
+from mrjob_pybundle.bundle import BundleSpec
+from mrjob_pybundle.cache import Cache
+from mrjob_pybundle.cli import main
+from mrjob_pybundle.inputs import pack
+
+PUBLISH = Path(mrjob_pybundle.__file__).parent / "master" / "publish.py"
+DAY = 24 * 3600
+
+
+@dataclass
+class Output:
+    """What a command has printed, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+
+@dataclass
+class Team:
+    """A cache in a bucket of its own, and the ``mrjob-pybundle`` command of one of the team."""
+
+    bucket: str
+    directory: Path
+    capsys: pytest.CaptureFixture[str]
+
+    @property
+    def s3(self) -> Any:
+        return Credentials("us-east-1").s3_client()
+
+    @property
+    def emr(self) -> Any:
+        return Credentials("us-east-1").emr_client()
+
+    @property
+    def cache(self) -> Cache:
+        return Cache(S3Uri(self.bucket, "the cache"), self.s3)
+
+    @property
+    def switches(self) -> list[str]:
+        return [
+            *("--no-conf", "--cloud-tmp-dir", f"s3://{self.bucket}/tmp/", "--region", "us-east-1", "--owner", "ada"),
+            *("--pybundle-cache-uri", f"s3://{self.bucket}/the cache", "--pybundle-python-version", "3.13.5"),
+            *("--iam-service-role", "EMR_DefaultRole", "--iam-instance-profile", "EMR_EC2_DefaultRole"),
+        ]
+
+    def run(self, *args: str) -> Output:
+        """Run ``mrjob-pybundle ARGS`` with the team's options."""
+        self.capsys.readouterr()
+        status = main([args[0], *self.switches, *args[1:]])
+        return Output(status, *self.capsys.readouterr())
+
+    def spec(self, *args: str) -> BundleSpec:
+        """The specification that options lead to."""
+        from mrjob_pybundle.cli import _parser, _runner
+
+        spec: BundleSpec = _runner(_parser().parse_args(["key", *self.switches, *args])).bundle_spec
+        return spec
+
+    def publish(self, spec: BundleSpec, build_id: str, venv_build: Path | None = None, owner: str = "ada") -> None:
+        """Put a bundle of *spec* into the cache as a build does, with its inputs."""
+        self.cache.put_build_file(build_id, "inputs.tar.gz", pack(venv_build, {}))
+        if self.cache.find_python(spec.python) is None:
+            self._publish("python", spec.python.key, spec, build_id, owner)
+        self._publish("venv", spec.key, spec, build_id, owner)
+
+    def _publish(self, kind: str, key: str, spec: BundleSpec, build_id: str, owner: str) -> None:
+        python = _archive(spec.python.key)
+        content = python if kind == "python" else _archive(spec.key + build_id)
+        inputs = spec.python.inputs() if kind == "python" else spec.inputs()
+        files = {
+            "archive": content,
+            "description": json.dumps(_description(content)).encode(),
+            "python-description": json.dumps(_description(python)).encode(),
+            "inputs": json.dumps(inputs).encode(),
+            "freeze": b"mrjob==0.7.4\nregex==2024.11.6\n",
+            "seconds": b"compile 125\nvenv 7\n",
+        }
+        for name, body in files.items():
+            (self.directory / name).write_bytes(body)
+        values = {
+            **{name: str(self.directory / name) for name in files},
+            **{"kind": kind, "key": key, "cache-uri": str(self.cache.root), "python-key": spec.python.key},
+            **{"source-name": "Python-3.13.5.tar.xz", "source-sha256": "aa" * 32, "python-version": "3.13.5"},
+            **{"build-id": build_id, "owner": owner, "cluster-id": "j-1", "os": "Amazon Linux 2023", "arch": "x86_64"},
+            **{"pybundle-version": mrjob_pybundle.__version__, "rebuild": "no", "bucket-owner": ""},
+        }
+        arguments = [word for name, value in values.items() for word in (f"--{name}", value)]
+        subprocess.run([sys.executable, PUBLISH, *arguments], check=True, stdout=subprocess.PIPE)
+
+    def objects(self) -> set[str]:
+        """Names of what lies in the cache, below ``v1/``."""
+        return {found.name for found in self.cache.objects("")}
+
+    def let_pass(self, days: float) -> None:
+        """As if *days* had passed: all that S3 and manifests say of times lies further back."""
+        for name in self.objects():
+            content = self.cache.read(name) or b""
+            if name.endswith("manifest.json") and b"built_at" in content:
+                manifest = json.loads(content)
+                then = time.strptime(manifest["build"]["built_at"], "%Y-%m-%dT%H:%M:%SZ")
+                earlier = time.gmtime(calendar.timegm(then) - days * DAY)
+                manifest["build"]["built_at"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", earlier)
+                before = self._stored(name).last_modified
+                self.cache.write(name, json.dumps(manifest).encode())
+                self._stored(name).last_modified = before
+        for name in self.objects():
+            self._stored(name).last_modified -= timedelta(days=days)
+
+    def _stored(self, name: str) -> Any:
+        """moto's object: S3 takes nobody's word for when something was written."""
+        from moto.backends import get_backend
+
+        backend = get_backend("s3")["123456789012"]["aws"]
+        return backend.buckets[self.bucket].keys[f"the cache/v1/{name}"]
+
+
+def _archive(text: str) -> bytes:
+    """A small archive: a tar of one file."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        member = tarfile.TarInfo("content")
+        member.size = len(text)
+        tar.addfile(member, io.BytesIO(text.encode()))
+    content = bytearray(buffer.getvalue())
+    content[4:8] = bytes(4)  # gzip's time of day
+    return bytes(content)
+
+
+def _description(content: bytes) -> dict[str, Any]:
+    return {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "unpacked_size": 10240}

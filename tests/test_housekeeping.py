@@ -1,0 +1,377 @@
+"""Housekeeping through the command, against S3 and EMR over HTTP: what it shows, and what it never takes away."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mrjob_pybundle.aws import S3Uri
+from mrjob_pybundle.cache import Claim
+from tests.team import Team
+
+BUILD = "20261120-101112-0a1b2c3d"
+OTHER_BUILD = "20261121-101112-0a1b2c3d"
+
+
+@pytest.fixture
+def team(bucket: S3Uri, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Team:
+    from moto.backends import get_backend
+
+    get_backend("emr")["123456789012"]["us-east-1"].clusters.clear()  # none of them ends by itself
+    return Team(bucket.bucket, tmp_path, capsys)
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "venv-build.sh"
+    path.write_text("#!/bin/bash\nset -eu\npip install regex==2024.11.6\n")
+    return path
+
+
+def launch(team: Team, *args: str, name: str = "a job", steps: list[list[str]] | None = None) -> str:
+    """A cluster whose bootstrap action has *args*, and that lives."""
+    actions = [{"Name": "bundle", "ScriptBootstrapAction": {"Path": "s3://tmp/bootstrap.sh", "Args": list(args)}}]
+    cluster = team.emr.run_job_flow(
+        Name=name,
+        Instances={"MasterInstanceType": "m5.xlarge", "InstanceCount": 1, "KeepJobFlowAliveWhenNoSteps": True},
+        BootstrapActions=actions if args else [],
+        Steps=[{"Name": "s", "HadoopJarStep": {"Jar": "command-runner.jar", "Args": step}} for step in steps or ()],
+        JobFlowRole="x",
+        ServiceRole="x",
+    )
+    return str(cluster["JobFlowId"])
+
+
+# looking
+
+
+def test_an_empty_cache(team: Team) -> None:
+    listed = team.run("ls")
+    assert (listed.status, listed.out) == (0, f"s3://{team.bucket}/the cache: 0 bundles on 0 Pythons, 0.0 kB in all\n")
+
+
+def test_ls(team: Team) -> None:
+    spec = team.spec()
+    team.publish(spec, BUILD)
+    team.cache.claim("ab" * 32, Claim(OTHER_BUILD, "grace", 0.0))
+    lines = team.run("ls").out.splitlines()
+    assert lines[0].endswith(": 1 bundle on 1 Python, " + lines[0].rpartition(", ")[2])
+    bundle, python, building = (lines[number].split() for number in (3, 6, 9))
+    assert bundle[:4] == [spec.key[:12], "3.13.5", "amzn2023", "x86_64"]
+    assert bundle[-4:] == ["ada", "2:12", "not", "noted"]
+    assert python[:4] == [spec.python.key[:12], "3.13.5", "amzn2023", "x86_64"]
+    assert python[-3:] == ["ada", "2:12", "1"]
+    assert building == [OTHER_BUILD, "grace", "none", "yet", "ab" * 6]
+    team.cache.note_use(spec.key, "ada")
+    assert "not noted" not in team.run("ls").out
+
+
+def test_ls_for_scripts(team: Team) -> None:
+    spec = team.spec()
+    team.publish(spec, BUILD)
+    listed = json.loads(team.run("ls", "--json").out)
+    assert listed["cache"] == str(team.cache.root)
+    assert [bundle["key"] for bundle in listed["bundles"]] == [spec.key]
+    assert [python["bundles"] for python in listed["pythons"]] == [[spec.key]]
+    assert listed["bundles"][0]["manifest"]["build"]["owner"] == "ada"
+
+
+def test_show_takes_the_beginning_of_a_key(team: Team) -> None:
+    spec = team.spec()
+    team.publish(spec, BUILD)
+    shown = team.run("show", spec.key[:8]).out
+    for expected in (spec.key, spec.python.key, "regex==2024.11.6", BUILD, "compile 2:05", "Amazon Linux 2023"):
+        assert expected in shown
+    python = team.run("show", spec.python.key[:8]).out
+    assert f"bundles   {spec.key[:12]}" in python
+    assert json.loads(team.run("show", "--json", spec.key).out)["manifest"]["key"] == spec.key
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("0000", "no key in s3://.* begins with 0000. See mrjob-pybundle ls."),
+        ("xyz", "'xyz' is no key: 4 to 64 hexadecimal digits"),
+    ],
+)
+def test_a_key_that_is_none(team: Team, key: str, message: str) -> None:
+    shown = team.run("show", key)
+    assert (shown.status, shown.out) == (1, "")
+    assert shown.err.startswith("mrjob-pybundle: ")
+    assert re.search(message, shown.err)
+
+
+def test_an_ambiguous_key(team: Team) -> None:
+    for number in range(2):
+        team.cache.write(f"venv/abcd{number}{'0' * 59}/manifest.json", b"{}")
+    assert "abcd is the beginning of several keys: abcd0" in team.run("rm", "abcd").err
+
+
+def test_a_damaged_manifest_is_listed_and_can_be_removed(team: Team) -> None:
+    key = "ab" * 32
+    team.cache.write(f"venv/{key}/manifest.json", b"{")
+    assert f"venv/{key}/manifest.json is damaged" in team.run("ls").out
+    assert team.run("rm", key).status == 0
+    assert "damaged" not in team.run("ls").out
+
+
+# why
+
+
+def test_why_shows_the_line_that_changed(team: Team, script: Path) -> None:
+    team.publish(team.spec("--pybundle-venv-build", str(script)), BUILD, script)
+    cached = team.run("why", "--pybundle-venv-build", str(script))
+    assert cached.out.startswith("The bundle is cached")
+    script.write_text(script.read_text().replace("2024.11.6", "2025.7.34"))
+    said = team.run("why", "--pybundle-venv-build", str(script)).out.splitlines()
+    assert said[0].startswith("The bundle is not cached")
+    assert said[1].startswith("Its Python is")
+    assert "    -pip install regex==2024.11.6" in said
+    assert "    +pip install regex==2025.7.34" in said
+    assert sum(line.startswith("  ") and not line.startswith("    ") for line in said) == 1, "nothing else differs"
+
+
+def test_why_takes_the_most_like(team: Team, script: Path) -> None:
+    for number, arguments in enumerate((["--pybundle-python-version", "3.12.10"], ["--no-pybundle-optimize"])):
+        team.publish(team.spec(*arguments), f"2026112{number}-101112-0a1b2c3d")
+    said = team.run("why", "--pybundle-python-version", "3.12.11").out
+    assert "  Python: 3.12.10 → 3.12.11\n" in said
+    assert "optimized" not in said
+
+
+def test_why_when_the_old_inputs_are_gone(team: Team, script: Path) -> None:
+    team.publish(team.spec("--pybundle-venv-build", str(script)), BUILD, script)
+    team.cache.delete(f"builds/{BUILD}/inputs.tar.gz")
+    script.write_text("true\n")
+    said = team.run("why", "--pybundle-venv-build", str(script)).out
+    assert "  venv-build.sh: sha256 " in said
+    assert "The old texts are gone with that build's inputs: only their digests are known." in said
+
+
+def test_why_with_an_empty_cache(team: Team) -> None:
+    assert "No other bundle is in s3://" in team.run("why").out
+
+
+# rm and gc
+
+
+def test_rm_takes_the_manifest_and_leaves_the_archive(team: Team) -> None:
+    spec = team.spec()
+    team.publish(spec, BUILD)
+    before = team.objects()
+    assert team.run("rm", spec.key[:12]).status == 0
+    venv = f"venv/{spec.key}"
+    assert team.objects() == before - {f"{venv}/manifest.json"} | {f"{venv}/retired"}
+    assert team.cache.find(spec) is None
+    assert json.loads(team.cache.read(f"{venv}/retired") or b"")["by"] == "ada"
+    assert "removed   by ada at " in team.run("show", spec.key).out
+    again = team.run("rm", spec.key)
+    assert (again.status, "was removed already" in again.err) == (1, True)
+
+
+def test_a_python_with_bundles_on_it_is_not_removed(team: Team) -> None:
+    spec = team.spec()
+    team.publish(spec, BUILD)
+    refused = team.run("rm", spec.python.key)
+    assert refused.status == 1
+    assert f"mrjob-pybundle rm {spec.key[:12]}" in refused.err
+    assert team.run("rm", spec.key, spec.python.key).status == 0
+
+
+def test_what_was_removed_is_deleted_a_day_later(team: Team) -> None:
+    spec = team.spec()
+    team.publish(spec, BUILD)
+    team.run("rm", spec.key, spec.python.key)
+    assert team.run("gc").out == "Nothing to delete.\n"
+    team.let_pass(days=1.1)
+    planned = team.run("gc", "--dry-run").out
+    assert f"would delete venv archive of {spec.key[:12]}" in planned
+    before = team.objects()
+    assert team.run("gc").out == planned.replace("would delete", "deleted").replace("Would delete", "Deleted")
+    assert {name.split("/")[0] for name in team.objects()} == {"builds"}
+    assert before != team.objects()
+    team.let_pass(days=7)
+    assert f"deleted build {BUILD} " in team.run("gc").out
+    assert team.objects() == set()
+
+
+def test_what_was_published_again_stays(team: Team) -> None:
+    spec = team.spec()
+    team.publish(spec, BUILD)
+    team.run("rm", spec.key)
+    team.let_pass(days=2)
+    team.publish(spec, BUILD)
+    assert team.run("gc").out == "Nothing to delete.\n"
+    assert team.cache.find(spec) is not None
+
+
+@pytest.mark.parametrize("where", ["bootstrap action", "step"])
+def test_what_a_living_cluster_names_stays(team: Team, where: str) -> None:
+    spec = team.spec()
+    team.publish(spec, BUILD)
+    bundle = team.cache.find(spec)
+    assert bundle is not None
+    uri = str(team.cache.archive_uri("venv", bundle.venv))
+    named = launch(team, uri) if where == "bootstrap action" else launch(team, steps=[["-files", f"{uri}#venv"]])
+    team.run("rm", spec.key)
+    team.let_pass(days=30)
+    assert "archive" not in team.run("gc").out
+    assert f"venv/{spec.key}/{bundle.venv.name}" in team.objects()
+    team.emr.terminate_job_flows(JobFlowIds=[named])
+    assert f"deleted venv archive of {spec.key[:12]}" in team.run("gc").out
+
+
+def test_while_somebody_builds(team: Team) -> None:
+    """A build may want the Python, and may be about to publish this very bundle."""
+    spec = team.spec()
+    team.publish(spec, BUILD)
+    team.run("rm", spec.key, spec.python.key)
+    team.let_pass(days=30)
+    cluster_id = launch(team, name=f"mrjob-pybundle build {OTHER_BUILD}")
+    team.cache.claim(spec.key, Claim(OTHER_BUILD, "grace", 0.0, cluster_id))
+    team.let_pass(days=2)
+    assert "archive" not in team.run("gc").out
+    team.emr.terminate_job_flows(JobFlowIds=[cluster_id])
+    collected = team.run("gc").out
+    assert f"deleted the claim of build {OTHER_BUILD}, which has ended" in collected
+    assert collected.count(" archive of ") == 2
+    assert team.cache.read_claim(spec.key) is None
+
+
+def test_gc_by_age_and_use(team: Team) -> None:
+    old, used = team.spec(), team.spec("--no-pybundle-optimize")
+    team.publish(old, BUILD)
+    team.publish(used, OTHER_BUILD)
+    team.let_pass(days=40)
+    team.cache.note_use(used.key, "grace")
+    for arguments, expected in (
+        (["--older-than", "50"], set()),
+        (["--unused-for", "30"], {old.key}),
+        (["--older-than", "30"], {old.key, used.key}),
+        (["--older-than", "30", "--unused-for", "30"], {old.key}),
+    ):
+        planned = team.run("gc", "--dry-run", *arguments).out
+        assert {key for key in (old.key, used.key) if f"would remove bundle {key[:12]} of ada" in planned} == expected
+    team.run("gc", "--unused-for", "30")
+    assert team.cache.find(old) is None
+    assert team.cache.find(used) is not None
+    # its Python is no bundle's any more, and not before
+    assert f"would remove Python {old.python.key[:12]}" in team.run("gc", "--dry-run", "--unused-for", "30").out
+
+
+def test_a_damaged_manifest_might_name_anything(team: Team) -> None:
+    spec = team.spec()
+    team.publish(spec, BUILD)
+    team.run("rm", spec.key, spec.python.key)
+    team.cache.write(f"venv/{'ab' * 32}/manifest.json", b"{")
+    team.let_pass(days=30)
+    collected = team.run("gc").out
+    assert f"deleted venv archive of {spec.key[:12]}" in collected
+    assert "python" not in collected
+    assert "build" not in collected
+
+
+def test_if_emr_cannot_be_asked_nothing_is_deleted(team: Team) -> None:
+    spec = team.spec()
+    team.publish(spec, BUILD)
+    team.run("rm", spec.key)
+    team.let_pass(days=30)
+    before = team.objects()
+    refused = team.run("gc", "--emr-endpoint", "http://127.0.0.1:1")
+    assert refused.status == 1
+    assert refused.err.rstrip().endswith("Nothing was deleted.")
+    assert len(refused.err.strip().splitlines()) == 1
+    assert team.objects() == before
+
+
+def test_a_source_that_no_python_was_built_from(team: Team, tmp_path: Path) -> None:
+    tarball = tmp_path / "Python-3.13.5.tar.xz"
+    tarball.write_bytes(b"source")
+    for sha256 in ("aa" * 32, "bb" * 32):
+        team.cache.stage_source(tarball, sha256, tarball.name)
+    team.publish(team.spec(), BUILD)
+    team.let_pass(days=8)
+    assert "deleted source Python-3.13.5.tar.xz" in team.run("gc").out
+    assert {name for name in team.objects() if name.startswith("sources/")} == {f"sources/{'aa' * 32}/{tarball.name}"}
+
+
+# a team's jobs and builds
+
+
+def test_build_says_what_is_cached(team: Team) -> None:
+    spec = team.spec()
+    team.publish(spec, BUILD)
+    built = team.run("build")
+    assert built.status == 0
+    assert built.out.startswith(
+        f"bundle {spec.key}\npython {spec.python.key}\ncached already: nothing was built, s3://"
+    )
+    assert team.emr.list_clusters()["Clusters"] == []
+
+
+def _status(team: Team, build_id: str, state: str, **more: Any) -> None:
+    log = b"==> venv-build\nboom\n"
+    status = {"state": state, "stage": "venv-build", "started": 0, "stage_started": 0, "log_size": len(log)}
+    team.cache.put_build_file(build_id, "log.txt", log)
+    body = json.dumps({**status, "stages": {"prepare": 60}, "exit_status": None, "message": None, **more})
+    team.cache.put_build_file(build_id, "status.json", body.encode())
+
+
+def test_watch_a_build_that_has_ended(team: Team) -> None:
+    _status(team, BUILD, "FAILED", message="venv-build.sh ended with exit status 3", exit_status=3)
+    watched = team.run("watch", BUILD)
+    assert (watched.status, watched.out) == (1, "==> venv-build\nboom\n")
+    failed = "it failed in stage venv-build: venv-build.sh ended with exit status 3 (exit status 3)"
+    assert f"Build {BUILD}: {failed}\n" in watched.err
+    _status(team, BUILD, "SUCCEEDED")
+    watched = team.run("watch", BUILD)
+    assert watched.status == 0
+    assert f"Build {BUILD}: it succeeded, after 1 minutes.\n" in watched.err
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["watch"], "no build is running for s3://"),
+        (["watch", BUILD], f"knows of no build {BUILD}."),
+        (["stop", BUILD], f"knows of no build {BUILD}."),
+        (["stop", "x"], "'x' is no build id."),
+    ],
+)
+def test_builds_that_are_none(team: Team, args: list[str], message: str) -> None:
+    refused = team.run(*args)
+    assert refused.status == 1
+    assert message in refused.err
+
+
+def test_watch_of_several_asks_which(team: Team) -> None:
+    team.cache.claim("ab" * 32, Claim(BUILD, "ada", 1.0))
+    team.cache.claim("cd" * 32, Claim(OTHER_BUILD, "grace", 2.0))
+    assert f"several builds are running: {BUILD} of ada, {OTHER_BUILD} of grace. Say which." in team.run("watch").err
+
+
+@pytest.mark.parametrize("found_by", ["claim", "name"])
+def test_stop(team: Team, found_by: str) -> None:
+    _status(team, BUILD, "RUNNING")
+    cluster_id = launch(team, name=f"mrjob-pybundle build {BUILD}")
+    if found_by == "claim":
+        team.cache.claim("ab" * 32, Claim(BUILD, "ada", 1.0, cluster_id))
+    stopped = team.run("stop", BUILD)
+    assert stopped.status == 0, stopped.err
+    assert stopped.out.startswith(f"ending cluster {cluster_id} of build {BUILD}")
+    again = team.run("stop", BUILD)
+    assert (again.status, f"Build {BUILD} has ended already: its cluster {cluster_id} is TERMINATED" in again.err) == (
+        1,
+        True,
+    )
+    _status(team, BUILD, "SUCCEEDED")
+    assert "has ended already: it succeeded" in team.run("stop", BUILD).err
+
+
+def test_stop_without_a_cluster(team: Team) -> None:
+    team.cache.claim("ab" * 32, Claim(BUILD, "ada", 1.0))
+    assert f"Build {BUILD} has no cluster, or not yet" in team.run("stop", BUILD).err
