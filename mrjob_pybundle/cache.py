@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from mrjob_pybundle.aws import S3Uri, error_code, explained
+from mrjob_pybundle.aws import S3Uri, error_code, explained, read_object
 from mrjob_pybundle.bundle import Archive, Bundle, BundleSpec, PythonSpec, canonical_json
 from mrjob_pybundle.errors import CacheError
 
@@ -172,12 +172,12 @@ class Cache:
         uri = self.build_dir(build_id) / "log.txt"
         with explained(f"reading {uri}"):
             try:
-                response = self._s3.get_object(**self._at(uri), Range=f"bytes={start}-{end - 1}")
+                body, _ = read_object(self._s3, **self._at(uri), Range=f"bytes={start}-{end - 1}")
             except ClientError as error:
                 if error_code(error) in ("InvalidRange", "NoSuchKey"):
                     return b""
                 raise
-            return bytes(response["Body"].read())
+            return body
 
     # claims
 
@@ -202,12 +202,11 @@ class Cache:
         uri = self._claim_uri(key)
         with explained(f"reading {uri}"):
             try:
-                response = self._s3.get_object(**self._at(uri))
+                body, response = read_object(self._s3, **self._at(uri))
             except ClientError as error:
                 if error_code(error) in _ABSENT:
                     return None
                 raise
-            body = response["Body"].read()
         try:
             claim = json.loads(body)
             return Claim(
@@ -263,7 +262,7 @@ class Cache:
     def _read_json(self, uri: S3Uri) -> dict[str, Any] | None:
         with explained(f"reading {uri}"):
             try:
-                body = self._s3.get_object(**self._at(uri))["Body"].read()
+                body, _ = read_object(self._s3, **self._at(uri))
             except ClientError as error:
                 if error_code(error) in _NOTHING_THERE:
                     return None

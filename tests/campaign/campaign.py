@@ -25,8 +25,8 @@ from tests.campaign.plans import Damage, Kill, Plan, Trouble, rule
 JOB = Path(__file__).parents[1] / "jobs" / "mr_line_lengths.py"
 INPUT, OUTPUT = "one\nthree\nfive5\n", {"3\t1", "5\t2"}
 
-#: An author who takes longer hangs (seconds).
-_PATIENCE = {True: 240, False: 600}
+#: An author who takes longer hangs (seconds): with a bundle in the cache, with one to build, with a Python to compile.
+_PATIENCE_CACHED, _PATIENCE_BUILD, _PATIENCE_COMPILE = 240, 600, 3600
 #: A cluster that nobody looks after has ended by then (seconds after its run; one without steps waits for a minute).
 _CLUSTERS_END_WITHIN = 150
 
@@ -104,7 +104,7 @@ class Campaign:
         """
         conf = self._conf(bucket, f"s3://{bucket}/{root}", core_nodes=0)
         nothing = Plan(0, False, (0.0,), 0, ())
-        author = _Run(nothing, bucket, conf, self).author("nobody")
+        author = _Run(nothing, bucket, conf, self, _PATIENCE_COMPILE).author("nobody")
         assert author.outcome == "right", author.said
         key_command = [sys.executable, "-m", "mrjob_pybundle.cli", "key"]
         said = subprocess.run(key_command, env=self.environment(conf, "nobody"), stdout=subprocess.PIPE, check=True)
@@ -124,7 +124,8 @@ class Campaign:
         damaged = self._damage(bucket, plan)
         before = self._objects(bucket)
 
-        run = _Run(plan, bucket, self._conf(bucket, f"s3://{bucket}/cache", plan.core_nodes), self)
+        patience = _PATIENCE_CACHED if plan.is_cached else _PATIENCE_BUILD
+        run = _Run(plan, bucket, self._conf(bucket, f"s3://{bucket}/cache", plan.core_nodes), self, patience)
         rules = [run.rule_of(fault) for fault in plan.faults if not isinstance(fault, Damage)]
         with self._faults.injected(*rules, seed=plan.seed) as strikes:
             authors = run.authors()
@@ -240,11 +241,12 @@ class Campaign:
 class _Run:
     """The authors of one run, as processes."""
 
-    def __init__(self, plan: Plan, bucket: str, conf: Path, campaign: Campaign) -> None:
+    def __init__(self, plan: Plan, bucket: str, conf: Path, campaign: Campaign, patience: float) -> None:
         self._plan = plan
         self._bucket = bucket
         self._conf = conf
         self._campaign = campaign
+        self._patience = patience
         self._processes: dict[str, _Process] = {}
         self._lock = threading.Lock()
 
@@ -299,7 +301,7 @@ class _Run:
         process = self._processes[name]
         late = ""
         try:
-            output, _ = process.popen.communicate(timeout=_PATIENCE[self._plan.is_cached])
+            output, _ = process.popen.communicate(timeout=self._patience)
         except subprocess.TimeoutExpired:
             process.popen.kill()
             output, _ = process.popen.communicate()

@@ -37,8 +37,8 @@ class Point:
     operation: str
     who: str
     key: str = "*"
-    #: mrjob sends it, not we
-    mrjobs: bool = False
+    #: there are many of these: they ask for the state of something again and again
+    is_polled: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,16 +97,16 @@ WARM = (
     Point("find: manifest", "GetObject", AUTHORS, "*/v1/venv/*/manifest.json"),
     Point("find: listing", "ListObjectsV2", AUTHORS, ""),
     Point("bootstrap script", "PutObject", AUTHORS, "*/pybundle/bootstrap-*"),
-    Point("job's files", "PutObject", AUTHORS, "*/files/*", mrjobs=True),
-    Point("RunJobFlow", "RunJobFlow", AUTHORS, _EMR, mrjobs=True),
-    Point("AddJobFlowSteps", "AddJobFlowSteps", AUTHORS, _EMR, mrjobs=True),
-    Point("DescribeCluster", "DescribeCluster", AUTHORS, _EMR, mrjobs=True),
-    Point("DescribeStep", "DescribeStep", AUTHORS, _EMR, mrjobs=True),
-    Point("ListSteps", "ListSteps", AUTHORS, _EMR, mrjobs=True),
-    Point("logs", "*Object*", AUTHORS, "*/logs/*", mrjobs=True),
-    Point("output", "GetObject", AUTHORS, "*/output/*", mrjobs=True),
-    Point("cleaning up", "Delete*", AUTHORS, "*", mrjobs=True),
-    Point("TerminateJobFlows", "TerminateJobFlows", AUTHORS, _EMR, mrjobs=True),
+    Point("job's files", "PutObject", AUTHORS, "*/files/*"),
+    Point("RunJobFlow", "RunJobFlow", AUTHORS, _EMR),
+    Point("AddJobFlowSteps", "AddJobFlowSteps", AUTHORS, _EMR),
+    Point("DescribeCluster", "DescribeCluster", AUTHORS, _EMR, is_polled=True),
+    Point("DescribeStep", "DescribeStep", AUTHORS, _EMR, is_polled=True),
+    Point("ListSteps", "ListSteps", AUTHORS, _EMR),
+    Point("logs", "*Object*", AUTHORS, "*/logs/*"),
+    Point("output", "GetObject", AUTHORS, "*/output/*"),
+    Point("cleaning up", "Delete*", AUTHORS, "*"),
+    Point("TerminateJobFlows", "TerminateJobFlows", AUTHORS, _EMR),
     Point("node: script", "*Object", NODES, "*/pybundle/bootstrap-*"),
     Point("node: python archive", "*Object", NODES, "*/v1/python/*.tar.gz"),
     Point("node: venv archive", "*Object", NODES, "*/v1/venv/*.tar.gz"),
@@ -120,9 +120,9 @@ BUILD = (
     Point("build's inputs", "PutObject", AUTHORS, "*/v1/builds/*"),
     Point("RunJobFlow", "RunJobFlow", AUTHORS, _EMR),
     Point("ListClusters", "ListClusters", AUTHORS, _EMR),
-    Point("DescribeCluster", "DescribeCluster", AUTHORS, _EMR),
-    Point("watching: status", "GetObject", AUTHORS, "*/status.json"),
-    Point("watching: log", "GetObject", AUTHORS, "*/log.txt"),
+    Point("DescribeCluster", "DescribeCluster", AUTHORS, _EMR, is_polled=True),
+    Point("watching: status", "GetObject", AUTHORS, "*/status.json", is_polled=True),
+    Point("watching: log", "GetObject", AUTHORS, "*/log.txt", is_polled=True),
     Point("master: inputs", "*Object", NODES, "*/v1/builds/*/[ib]*"),
     Point("master: python archive", "*Object", NODES, "*/v1/python/*.tar.gz"),
     Point("master: report", "PutObject", NODES, "*/v1/builds/*"),
@@ -162,12 +162,17 @@ def _fault(dice: random.Random, points: tuple[Point, ...], is_cached: bool) -> T
         victims = [name for name, at in _VICTIMS.items() if set(at) & set(points)]
         victim = dice.choice(victims)
         at = [point for point in _VICTIMS[victim] if point in points]
-        return Kill(victim, dice.choice(at), dice.choice((0, 0, 0, 1, 2)), done=dice.random() < 0.5)
+        point = dice.choice(at)
+        return Kill(victim, point, _after(point, dice), done=dice.random() < 0.5)
     point = dice.choice(points)
     fault = dice.choice(_possible(point, dice))
     # mrjob tries again for a day when EMR throttles it: botocore's own attempts must be enough.
     brief = dice.random() < 0.7 or fault is THROTTLED
-    return Trouble(fault, point, dice.choice((0, 0, 0, 1, 2, 5)), dice.choice((1, 2, 3)) if brief else None)
+    return Trouble(fault, point, _after(point, dice), dice.choice((1, 2, 3)) if brief else None)
+
+
+def _after(point: Point, dice: random.Random) -> int:
+    return dice.randrange(6) if point.is_polled else dice.choice((0, 0, 0, 1))
 
 
 def _possible(point: Point, dice: random.Random) -> list[Fault]:
