@@ -34,6 +34,9 @@ class Line:
 
     environment: dict[str, str]
     directory: Path
+    sandbox: Any
+    #: what goes wrong in it: :class:`mrjob_pybundle.sandbox.faults.Faults`
+    faults: Any
     #: clusters that tests have seen
     seen: set[str] = field(default_factory=set)
 
@@ -93,12 +96,13 @@ def tarball() -> Path:
 def line(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     """The sandbox, with an mrjob.conf that all of a team's authors share."""
     from mrjob_pybundle.sandbox import Sandbox
+    from mrjob_pybundle.sandbox.faults import Faults
 
-    directory = tmp_path_factory.mktemp("sandbox")
-    with Sandbox(directory / "sandbox", 2) as sandbox:
+    directory, faults = tmp_path_factory.mktemp("sandbox"), Faults()
+    with Sandbox(directory / "sandbox", 2, middleware=[faults]) as sandbox:
         conf = directory / "mrjob.conf"
         conf.write_text(CONF.format(sandbox_conf=sandbox.environment["MRJOB_CONF"], version=CPYTHON, tarball=tarball))
-        line = Line({**sandbox.environment, "MRJOB_CONF": str(conf)}, directory)
+        line = Line({**sandbox.environment, "MRJOB_CONF": str(conf)}, directory, sandbox, faults)
         line.client("s3").create_bucket(Bucket="the-team")
         yield line
 
