@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import random
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,6 +94,31 @@ def _endpoint_url(host_or_url: str | None) -> str | None:
     return f"https://{host_or_url}"
 
 
+_BODY_ATTEMPTS = 5
+
+
+def read_object(s3_client: Any, **parameters: Any) -> dict[str, Any]:
+    """GetObject's answer about a small object, its ``Body`` as bytes. *parameters* are GetObject's.
+
+    botocore sends a request again that got no answer, but leaves a body that ends early, or arrives damaged, to us.
+
+    :raises ClientError: S3 said no.
+    :raises BotoCoreError: S3 could not be reached, or no attempt brought the whole body.
+    """
+    from botocore.exceptions import FlexibleChecksumError, HTTPClientError, IncompleteReadError
+
+    for attempt in range(1, _BODY_ATTEMPTS + 1):
+        response: dict[str, Any] = s3_client.get_object(**parameters)
+        try:
+            return {**response, "Body": bytes(response["Body"].read())}
+        except (FlexibleChecksumError, HTTPClientError, IncompleteReadError) as error:
+            if attempt == _BODY_ATTEMPTS:
+                raise
+            log.debug("reading %s again: %s", parameters["Key"], error)
+            time.sleep(random.uniform(0, 0.25 * 2**attempt))
+    raise AssertionError("unreachable")
+
+
 def error_code(error: Exception) -> str:
     """The code in a botocore ClientError's response (``NoSuchKey``, ``404``, ``PreconditionFailed``), or ``""``."""
     response = getattr(error, "response", None) or {}
@@ -143,6 +170,8 @@ def explain(error: Exception, doing: str) -> PyBundleError:
         )
     if code in ("SlowDown", "Throttling", "ThrottlingException", "TooManyRequestsException", "503"):
         return CacheError(f"AWS is throttling requests, even after retries ({doing}). Try again in a few minutes.")
+    if not code:
+        return CacheError(f"AWS gave no usable answer, even after retries ({doing}): {_message(error)}")
     return CacheError(f"AWS said no ({doing}): {_message(error)}")
 
 

@@ -39,8 +39,10 @@ class Line:
 
     environment: dict[str, str]
     directory: Path
+    sandbox: Any
     #: all that its AWS was asked for
     requests: list[Request]
+    #: what goes wrong in it
     faults: Faults
     #: clusters that tests have seen
     seen: set[str] = field(default_factory=set)
@@ -157,7 +159,7 @@ def line(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Li
     with Sandbox(directory / "sandbox", 2, [_recording(requests), faults]) as sandbox:
         conf = directory / "mrjob.conf"
         conf.write_text(CONF.format(sandbox_conf=sandbox.environment["MRJOB_CONF"], version=CPYTHON, tarball=tarball))
-        line = Line({**sandbox.environment, "MRJOB_CONF": str(conf)}, directory, requests, faults)
+        line = Line({**sandbox.environment, "MRJOB_CONF": str(conf)}, directory, sandbox, requests, faults)
         line.client("s3").create_bucket(Bucket="the-team")
         yield line
 
