@@ -180,9 +180,9 @@ def _gc(args: argparse.Namespace) -> int:
 
     runner = _runner(args)
     cache = runner.cache
-    now = cache.clock()
     wish = Wish(*(None if days is None else days * DAY for days in (args.older_than, args.unused_for)))
     inventory = take_inventory(cache, everything=True)
+    now = cache.clock()
     plan = make_plan(inventory, runner.emr_client, now, wish)
     if not args.dry_run:
         collect(cache, plan, runner.owner, now)

@@ -80,7 +80,7 @@ def _counted(inventory: Inventory) -> str:
     text = f"{_number(bundles, 'bundle')} on {_number(pythons, 'Python')}, {size} in all"
     removed = [shelf for shelf in inventory.shelves if not shelf.manifest and not shelf.damage and shelf.archives]
     if removed:
-        text += f", {megabytes(sum(shelf.size for shelf in removed))} of it of removed ones (mrjob-pybundle gc)"
+        text += f", {megabytes(sum(shelf.size for shelf in removed))} of that removed and left for gc"
     return text
 
 
@@ -158,7 +158,9 @@ def _value(value: object) -> str:
         return ", ".join(map(_value, value)) or "none"
     if isinstance(value, dict):
         return " ".join(f"{name}={_value(one)}" for name, one in value.items())
-    return {True: "yes", False: "no", None: "none"}[value] if value in (True, False, None) else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
 
 
 # why
