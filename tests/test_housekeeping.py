@@ -302,6 +302,33 @@ def test_a_source_that_no_python_was_built_from(team: Team, tmp_path: Path) -> N
 # a team's jobs and builds
 
 
+def test_a_jobs_cluster_names_what_it_needs(team: Team) -> None:
+    spec = team.spec()
+    team.publish(spec, BUILD)
+    cluster_id = team.runner().make_persistent_cluster()
+    (action,) = team.emr.list_bootstrap_actions(ClusterId=cluster_id)["BootstrapActions"][:1]
+    bundle = team.cache.find(spec)
+    assert bundle is not None
+    kinds = (("python", bundle.python), ("venv", bundle.venv))
+    assert action["Args"] == [str(team.cache.archive_uri(kind, archive)) for kind, archive in kinds]
+    team.run("rm", spec.key, spec.python.key)
+    team.let_pass(days=30)
+    assert " archive of " not in team.run("gc").out
+    team.emr.terminate_job_flows(JobFlowIds=[cluster_id])
+    assert team.run("gc").out.count(" archive of ") == 2
+
+
+def test_a_job_notes_its_use_once_a_day(team: Team) -> None:
+    spec = team.spec()
+    team.publish(spec, BUILD)
+    users = []
+    for owner, days in (("ada", 0), ("grace", 0.9), ("barbara", 0.2)):
+        team.let_pass(days)
+        team.runner("--owner", owner).make_persistent_cluster()
+        users.append(team.cache.read(f"venv/{spec.key}/used"))
+    assert users == [b"ada\n", b"ada\n", b"barbara\n"]
+
+
 def test_build_says_what_is_cached(team: Team) -> None:
     spec = team.spec()
     team.publish(spec, BUILD)
