@@ -208,12 +208,16 @@ def plan_text(plan: Plan, done: bool) -> str:
 
 
 def write(text: str, out: TextIO | None = None) -> None:
-    """Print *text*; on a terminal, lines of a diff in their colors."""
+    """Print *text*; on a terminal, lines of a diff in their colors.
+
+    Names and texts in the cache are others': what could steer a terminal is not passed on.
+    """
     from rich.console import Console
     from rich.text import Text
 
     console = Console(file=out or sys.stdout, soft_wrap=True, highlight=False)
-    for line in text.split("\n"):
+    for raw in text.split("\n"):
+        line = "".join(character if character.isprintable() or character == "\t" else "�" for character in raw)
         changed = line.strip()[:1] if line.startswith("    ") else ""
         console.print(Text(line, style=_COLORS.get(changed, "")), markup=False)
 

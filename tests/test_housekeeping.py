@@ -111,6 +111,13 @@ def test_an_ambiguous_key(team: Team) -> None:
     assert "abcd is the beginning of several keys: abcd0" in team.run("rm", "abcd").err
 
 
+def test_what_others_have_written_does_not_steer_the_terminal(team: Team) -> None:
+    team.publish(team.spec(), BUILD, owner="\x1b]0;pwned\x07ada")
+    listed = team.run("ls").out
+    assert "\x1b" not in listed
+    assert "pwned" in listed
+
+
 def test_a_damaged_manifest_is_listed_and_can_be_removed(team: Team) -> None:
     key = "ab" * 32
     team.cache.write(f"venv/{key}/manifest.json", b"{")
@@ -261,6 +268,13 @@ def test_gc_by_age_and_use(team: Team) -> None:
     assert team.cache.find(used) is not None
     # its Python is no bundle's any more, and not before
     assert f"would remove Python {old.python.key[:12]}" in team.run("gc", "--dry-run", "--unused-for", "30").out
+
+
+@pytest.mark.parametrize("days", ["nan", "-1", "inf", "soon"])
+def test_days_that_are_none(team: Team, days: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        team.run("gc", f"--unused-for={days}")
+    assert ended.value.code == 2
 
 
 def test_a_damaged_manifest_might_name_anything(team: Team) -> None:
