@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 RECIPES = (1, 1, 1)
 
 PARTS = {
-    "mrjob_pybundle/build-binaries.sh.tmpl": "92f90740c9c4ecfe5de55383c8daa5f19fa607e07b7e23a72bbbd75c61d5f900",
+    "mrjob_pybundle/build-binaries.sh.tmpl": "0c806c433e636147e31e1942db3c618297c4071cdd6b0f0cb1a8d76c0a2c4eb6",
     "mrjob_pybundle/master/archive.py": "0d77b6e71340659df8939138308f955b17de2b6d3ec3e69949740352ec98b0da",
     "mrjob_pybundle/master/check_modules.py": "c8f29335d39a393d3e3465052b808848f26ab67018e9f6f7d4703b850e8f8daa",
     "mrjob_pybundle/master/elf.py": "b8f42683b7fdaecb2cfff45dd64bb61e5cd813e28fa75bf40c0ab1903ec62a5b",
