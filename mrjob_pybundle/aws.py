@@ -67,7 +67,9 @@ class Credentials:
 
     def emr_client(self, *, retries: bool = True) -> Any:
         """A boto3 EMR client. Without *retries* it is fit for RunJobFlow, which has no idempotency token."""
-        return self._client("emr", self.emr_endpoint, attempts=5 if retries else 1)
+        client = self._client("emr", self.emr_endpoint, attempts=5 if retries else 1)
+        refuse_incomplete_answers(client)
+        return client
 
     def client(self, service: str, endpoint: str | None = None) -> Any:
         """A boto3 client for any other service."""
@@ -92,6 +94,27 @@ def _endpoint_url(host_or_url: str | None) -> str | None:
     if not host_or_url or "://" in host_or_url:
         return host_or_url or None
     return f"https://{host_or_url}"
+
+
+def refuse_incomplete_answers(emr_client: Any) -> None:
+    """Have *emr_client* take an answer that ends early for an error 500.
+
+    Otherwise botocore takes half a JSON document for an answer without content: no cluster id, no clusters.
+    """
+    emr_client.meta.events.register("before-parse.emr", _refuse_incomplete_answer)
+    emr_client.meta.events.register_first("needs-retry.emr", _count_as_failed)
+
+
+def _refuse_incomplete_answer(response_dict: dict[str, Any], **_: Any) -> None:
+    if len(response_dict["body"]) < int(response_dict["headers"].get("content-length", 0)):
+        response_dict["status_code"] = 500
+        response_dict["body"] = b'{"__type": "IncompleteAnswer", "message": "The answer ended early."}'
+
+
+def _count_as_failed(response: tuple[Any, dict[str, Any]] | None, **_: Any) -> None:
+    """Whether to try again, and to raise an error, goes by the status in the answer's own object."""
+    if response is not None and response[1].get("Error", {}).get("Code") == "IncompleteAnswer":
+        response[0].status_code = 500
 
 
 _BODY_ATTEMPTS = 5

@@ -23,7 +23,7 @@ from mrjob.emr import EMRJobRunner
 
 import mrjob_pybundle_hook
 from mrjob_pybundle import emr_releases, options
-from mrjob_pybundle.aws import Credentials, S3Uri, explain
+from mrjob_pybundle.aws import Credentials, S3Uri, explain, refuse_incomplete_answers
 from mrjob_pybundle.bootstrap import NodePaths, bootstrap_arguments, bootstrap_script, upload_bootstrap_script
 from mrjob_pybundle.build import Aws, Order, build_bundle
 from mrjob_pybundle.build_cluster import BuildClusters
@@ -402,6 +402,11 @@ class PyBundleEMRJobRunner(EMRJobRunner):
     def cat_output(self) -> Iterator[bytes]:
         with _explained("reading the job's output"):
             yield from super().cat_output()
+
+    def make_emr_client(self) -> Any:
+        client = super().make_emr_client()
+        refuse_incomplete_answers(client)
+        return client
 
     def make_persistent_cluster(self) -> str:
         with _explained("creating a cluster"):

@@ -54,9 +54,13 @@ class Author:
 
     @property
     def last_line(self) -> str:
-        lines = self.said.strip().splitlines()
-        return lines[-1].strip() if lines else ""
+        """The last line that is not about cleaning up."""
+        lines = [text.strip() for text in self.said.splitlines() if text.strip()]
+        told = [text for text in lines if not text.startswith(_CLEANING_UP)]
+        return told[-1] if told else ""
 
+
+_CLEANING_UP = ("Removing ", "Terminating cluster", "Attempting to terminate cluster", "Killing our SSH tunnel")
 
 GOOD = ("right", "error", "killed")
 

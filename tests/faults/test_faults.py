@@ -106,6 +106,17 @@ def test_a_body_that_ends_early(aws: Aws) -> None:
         aws.get("cut")
 
 
+def test_an_answer_of_emr_that_ends_early(aws: Aws) -> None:
+    """botocore alone takes half a JSON document for an answer without content."""
+    with aws.faults.injected(Rule("ListClusters", CutShort(), times=2)) as strikes:
+        assert "Clusters" in aws.emr.list_clusters()
+    assert len(strikes) == 2
+    with aws.faults.injected(Rule("RunJobFlow", CutShort())) as strikes, pytest.raises(ClientError) as caught:
+        aws.emr_without_retries.run_job_flow(Name="cut short", ReleaseLabel="emr-7.14.0", **CLUSTER)
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+    assert len(strikes) == 1
+
+
 def test_a_body_that_is_not_what_was_stored(aws: Aws) -> None:
     aws.put("flipped", b"x" * 100_000)
     with aws.faults.injected(Rule("GetObject", FlipBits(), key="*/flipped")), pytest.raises(FlexibleChecksumError):
