@@ -26,7 +26,11 @@ from mrjob_pybundle.errors import PyBundleError
 BUCKET = "sandbox"
 """The bucket that every sandbox has."""
 
+SUBMITTER = "submitter"
+"""The access key id of :attr:`Sandbox.environment`. Nodes have one that names their role: see ``emr.py``."""
+
 _ACCOUNT = "123456789012"
+_AWS_ITSELF = "sandbox"
 _REGION = "us-east-1"
 
 
@@ -64,12 +68,12 @@ class Sandbox:
             "MRJOB_CONF": str(self._directory / "mrjob.conf"),
             "PATH": os.pathsep.join([str(self._directory / "command-bin"), os.environ.get("PATH", os.defpath)]),
         }
-        return {**kept, **self._aws_environment(), **own}
+        return {**kept, **self._aws_environment(SUBMITTER), **own}
 
-    def _aws_environment(self) -> dict[str, str]:
+    def _aws_environment(self, key_id: str) -> dict[str, str]:
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "sandbox",
+            "AWS_ACCESS_KEY_ID": key_id,
             "AWS_SECRET_ACCESS_KEY": "sandbox",
             "AWS_DEFAULT_REGION": _REGION,
             "AWS_REGION": _REGION,
@@ -100,10 +104,9 @@ class Sandbox:
         # What moto reads when it is imported, which takes a second that nobody else should wait for.
         os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
         try:
-            import boto3
             from moto.backends import get_backend
 
-            from mrjob_pybundle.sandbox import emr, nodes, s3, server
+            from mrjob_pybundle.sandbox import access, emr, nodes, s3, server
         except ImportError as error:
             raise SandboxError(f"{error}; to have a sandbox: pip install 'mrjob-pybundle[sandbox]'") from None
 
@@ -123,23 +126,32 @@ class Sandbox:
 
         self._s3 = s3.DurableS3(self._directory / "s3", _ACCOUNT)
         self._s3.install()
-        self._server = server.Server(self._s3.flush, self._after_emr_request, self._middleware)
+        middleware = [*self._middleware, access.bucket_owner(_ACCOUNT)]
+        self._server = server.Server(self._s3.flush, self._after_emr_request, middleware)
         self.endpoint = self._server.endpoint
-        client = boto3.client(
-            "s3",
-            endpoint_url=self.endpoint,
-            region_name=_REGION,
-            aws_access_key_id="sandbox",
-            aws_secret_access_key="sandbox",
+        machine = emr.Machine(
+            clusters,
+            lambda directory, key_id: node_class(directory, tools, self._aws_environment(key_id)),
+            self._s3_client,
         )
-        machine = emr.Machine(clusters, lambda directory: node_class(directory, tools, self._aws_environment()), client)
         self._emr = emr.LivingEmr(_ACCOUNT, machine)
         self._emr.install()
         self._server.start()
         if BUCKET not in self._s3.buckets:
-            client.create_bucket(Bucket=BUCKET)
+            self._s3_client(_AWS_ITSELF).create_bucket(Bucket=BUCKET)
         (self._directory / "mrjob.conf").write_text(_mrjob_conf(self._nodes), encoding="utf-8")
         emr.notice(f"EMR and S3 are at {self.endpoint}; S3's content is kept in {self._directory}")
+
+    def _s3_client(self, key_id: str) -> Any:
+        import boto3
+
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name=_REGION,
+            aws_access_key_id=key_id,
+            aws_secret_access_key="sandbox",
+        )
 
     def nodes(self, cluster_id: str, role: str) -> list[Any]:
         """The nodes (:class:`mrjob_pybundle.sandbox.nodes.Node`) of that role that a cluster has at the moment."""

@@ -44,11 +44,23 @@ def notice(text: str) -> None:
 
 @dataclass(frozen=True)
 class Machine:
-    """What clusters are made of: *make_node(directory)* and a client for S3."""
+    """What clusters are made of: *make_node(directory, key_id)*, and *s3_client(key_id)* for what Hadoop does on nodes.
+
+    They sign their requests with an access key id: see :func:`key_id_of_nodes`.
+    """
 
     directory: Path
-    make_node: Callable[[Path], Node]
-    s3_client: Any
+    make_node: Callable[[Path, str], Node]
+    s3_client: Callable[[str], Any]
+
+
+def key_id_of_nodes(instance_profile: str) -> str:
+    """The access key id of nodes that have that instance profile (a name or an ARN): ``role-EMR_EC2_DefaultRole``.
+
+    A profile's role has the profile's name here, as it has where the IAM console or ``aws emr create-default-roles``
+    made both.
+    """
+    return f"role-{instance_profile.rpartition('/')[2]}"
 
 
 class LivingCluster(Cluster):
@@ -211,6 +223,7 @@ class _Life:
         self.cluster = cluster
         self.thread = threading.Thread(target=self._live, name=cluster.id)
         self._machine = machine
+        self._key_id = key_id_of_nodes(cluster.job_flow_role)
         self._directory = machine.directory / cluster.id
         self._logs = self._directory / "logs"
         self._nodes: dict[str, Node] = {}
@@ -219,7 +232,7 @@ class _Life:
         self._failed = False
         self._stop_lock = threading.Lock()
         self._hdfs = HdfsStorage(self._directory / "hdfs")
-        self._s3 = S3Storage(machine.s3_client)
+        self._s3 = S3Storage(machine.s3_client(self._key_id))
         self._uploader: LogUploader | None = None
         if cluster.log_uri:
             destination = Uri.parse(cluster.log_uri.rstrip("/") + "/" + cluster.id)
@@ -252,7 +265,7 @@ class _Life:
     def _start_nodes(self) -> None:
         cluster = self.cluster
         for instance in cluster.ec2_instances:
-            node = self._machine.make_node(self._directory / instance.ec2_instance_id)
+            node = self._machine.make_node(self._directory / instance.ec2_instance_id, self._key_id)
             node.start()
             with cluster.changed:
                 self._nodes[instance.ec2_instance_id] = node

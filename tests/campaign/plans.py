@@ -25,8 +25,8 @@ from mrjob_pybundle.sandbox.faults import (
     Rule,
 )
 
-#: access key ids of authors begin with this, and nodes have the sandbox's own
-AUTHORS, NODES = "author-*", "sandbox"
+#: access key ids of authors and of nodes begin with these
+AUTHORS, NODES = "author-*", "role-*"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from mrjob_pybundle.sandbox.access import Access
 from mrjob_pybundle.sandbox.faults import Faults
 from mrjob_pybundle.sandbox.requests import Request, describe
 
@@ -28,6 +29,7 @@ runners:
     pybundle_python_source: {tarball}
     # A plain build takes minutes, an optimized one a quarter of an hour: benchmarks/ measures that one.
     pybundle_optimize: false
+    pybundle_build_iam_instance_profile: BundleBuilder
     pybundle_cache_uri: s3://the-team/it's a cache/$(id)/é
     cleanup: NONE
 """
@@ -44,6 +46,7 @@ class Line:
     requests: list[Request]
     #: what goes wrong in it
     faults: Faults
+    access: Access
     #: clusters that tests have seen
     seen: set[str] = field(default_factory=set)
 
@@ -107,7 +110,7 @@ class Line:
 
         s3_backends["123456789012"]["aws"].buckets["the-team"].keys[key].last_modified -= timedelta(seconds=seconds)
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, key_id: str = "test") -> Any:
         """A boto3 client for the sandbox."""
         import boto3
 
@@ -115,7 +118,7 @@ class Line:
             service,
             endpoint_url=self.environment["AWS_ENDPOINT_URL"],
             region_name="us-east-1",
-            aws_access_key_id="test",
+            aws_access_key_id=key_id,
             aws_secret_access_key="test",
         )
 
@@ -155,11 +158,11 @@ def line(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Li
     kept = os.environ.get("PYBUNDLE_LINE_DIR")
     directory = Path(kept).absolute() if kept else tmp_path_factory.mktemp("sandbox")
     requests: list[Request] = []
-    faults = Faults()
-    with Sandbox(directory / "sandbox", 2, [_recording(requests), faults]) as sandbox:
+    faults, access = Faults(), Access()
+    with Sandbox(directory / "sandbox", 2, [_recording(requests), faults, access]) as sandbox:
         conf = directory / "mrjob.conf"
         conf.write_text(CONF.format(sandbox_conf=sandbox.environment["MRJOB_CONF"], version=CPYTHON, tarball=tarball))
-        line = Line({**sandbox.environment, "MRJOB_CONF": str(conf)}, directory, sandbox, requests, faults)
+        line = Line({**sandbox.environment, "MRJOB_CONF": str(conf)}, directory, sandbox, requests, faults, access)
         line.client("s3").create_bucket(Bucket="the-team")
         yield line
 

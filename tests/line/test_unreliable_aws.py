@@ -29,7 +29,7 @@ from tests.line.conftest import ROOT, Line
 
 JOB = ROOT / "tests" / "jobs" / "mr_line_lengths.py"
 OUR_ATTEMPTS = 5
-NODE = "sandbox"
+NODE = "role-*"
 
 
 def _job(line: Line, *switches: object) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,234 @@
+"""The policies in docs/security.md: jobs and builds run under exactly these, and have a use for all that is in them.
+
+Tests run in this order; the last ones judge what the others have done.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from moto.iam.access_control import PermissionResult
+
+from mrjob_pybundle.sandbox.access import Call, Policy, is_allowed
+from tests.line.conftest import CPYTHON, ROOT, Line
+
+JOB = ROOT / "tests" / "jobs" / "mr_line_lengths.py"
+AWS_JOB = ROOT / "tests" / "jobs" / "mr_aws.py"
+
+PLACEHOLDERS = {
+    "REGION": "us-east-1",
+    "ACCOUNT": "123456789012",
+    "CACHE-BUCKET": "bundles",
+    "TMP-BUCKET": "scratch",
+    "DATA-BUCKET": "facts",
+    "EMR-SERVICE-ROLE": "EmrService",
+    "JOB-NODE-ROLE": "JobNode",
+    "BUILD-MASTER-ROLE": "BundleBuilder",
+}
+
+CONF = """\
+include: {sandbox_conf}
+runners:
+  pybundle-emr:
+    pybundle_python_version: {version}
+    pybundle_python_source: {tarball}
+    pybundle_optimize: false
+    pybundle_cache_uri: s3://bundles/pybundle/
+    pybundle_build_iam_instance_profile: BundleBuilder
+    iam_instance_profile: JobNode
+    iam_service_role: EmrService
+    cloud_tmp_dir: s3://scratch/tmp/
+    num_core_instances: 1
+"""
+
+
+def _documents() -> dict[str, str]:
+    """Heading → policy, of docs/security.md."""
+    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    return dict(re.findall(r"^### ([^\n]+)\n(?:(?!^#).)*?^```json\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
+
+
+def _filled_in(text: str) -> str:
+    for placeholder, value in PLACEHOLDERS.items():
+        text = text.replace(placeholder, value)
+    return text
+
+
+USE, BUILD = "Submitter who may only use the cache", "Submitter who may build"
+MASTER, NODE = "Build master", "Job node"
+
+#: principal → the policies that it has
+GRANTED = {
+    "may-use": (USE,),
+    "may-build": (USE, BUILD),
+    "role-BundleBuilder": (MASTER,),
+    "role-JobNode": (NODE,),
+}
+
+
+class Team:
+    """People and nodes that may do what the policies say, and nothing else."""
+
+    def __init__(self, line: Line, conf: Path, directory: Path) -> None:
+        self.line = line
+        self.conf = conf
+        self.venv_build = directory / "venv-build.sh"
+        self.venv_build.write_text("echo under policies\n")
+
+    def job(self, who: str, script: Path, *args: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        switches = ("-r", "pybundle-emr", "--pybundle-venv-build", self.venv_build)
+        environment = {"MRJOB_CONF": str(self.conf), "AWS_ACCESS_KEY_ID": who}
+        return self.line.run(script, *switches, *args, stdin=stdin, **environment)
+
+    def refused(self, who: str) -> set[Call]:
+        return {call for call in self.line.access.refused if call.principal == who}
+
+
+@pytest.fixture(scope="module")
+def team(line: Line, tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    """A team with a cache of its own, in which there is a Python already."""
+    directory = tmp_path_factory.mktemp("policies")
+    s3 = line.client("s3")
+    for bucket in ("bundles", "scratch", "facts"):
+        _empty_bucket(line, bucket)
+    s3.put_object(Bucket="facts", Key="in/lines.txt", Body=b"abc\nabcd\nxyz\n")
+    if not any("/v1/python/" in key for key in line.objects()):
+        run = line.job(JOB, stdin="abc\n")
+        assert run.returncode == 0, run.stderr[-6000:]
+    for key in line.objects():
+        if "/v1/python/" in key:
+            name = key.split("/v1/")[1]
+            s3.put_object(Bucket="bundles", Key=f"pybundle/v1/{name}", Body=line.read(key))
+    conf = directory / "mrjob.conf"
+    sandbox_conf = line.directory / "sandbox" / "mrjob.conf"
+    conf.write_text(CONF.format(sandbox_conf=sandbox_conf, version=CPYTHON, tarball=tarball))
+    documents = _documents()
+    policies = {who: [_filled_in(documents[name]) for name in names] for who, names in GRANTED.items()}
+    with line.access.restricted(policies):
+        yield Team(line, conf, directory)
+
+
+def _empty_bucket(line: Line, bucket: str) -> None:
+    s3 = line.client("s3")
+    s3.create_bucket(Bucket=bucket)
+    for key in line.objects(bucket):
+        s3.delete_object(Bucket=bucket, Key=key)
+
+
+def test_who_may_only_use_the_cache_builds_nothing(team: Team) -> None:
+    team.line.new_clusters()
+    run = team.job("may-use", JOB, stdin="abc\n")
+    assert run.returncode == 1
+    assert re.search(r"No permission \(writing s3://bundles/pybundle/v1/claims/", run.stderr.splitlines()[-1])
+    assert "Traceback" not in run.stderr
+    assert {call.action for call in team.refused("may-use")} == {"s3:PutObject"}
+    assert team.line.new_clusters() == []
+
+
+def test_a_build_that_fails(team: Team, tmp_path: Path) -> None:
+    """With a tarball that is not what it says: it is staged, fetched, and found out before anything is compiled."""
+    tarball = tmp_path / "Python-3.13.5.tgz"
+    with tarfile.open(tarball, "w:gz") as archive:
+        header = tarfile.TarInfo("Python-3.13.4/Include/patchlevel.h")
+        text = b'#define PY_VERSION "3.13.4"\n'
+        header.size = len(text)
+        archive.addfile(header, io.BytesIO(text))
+    run = team.job("may-build", JOB, "--pybundle-python-source", tarball, stdin="abc\n")
+    assert run.returncode == 1
+    assert "failed in stage source" in run.stderr
+    assert not any("/claims/" in key for key in team.line.objects("bundles"))
+    assert team.refused("may-build") | team.refused("role-BundleBuilder") == set()
+
+
+def test_who_may_build_does(team: Team) -> None:
+    run = team.job("may-build", JOB, "s3://facts/in/", "--output-dir", "s3://facts/out/", "--cat-output")
+    assert run.returncode == 0, run.stderr[-6000:]
+    assert sorted(run.stdout.splitlines()) == ["3\t2", "4\t1"]
+    assert "Build" in run.stderr
+    assert not any("/claims/" in key for key in team.line.objects("bundles"))
+    for who in ("may-build", "role-BundleBuilder", "role-JobNode"):
+        assert team.refused(who) == set()
+
+
+def test_who_may_only_use_the_cache_uses_it(team: Team) -> None:
+    team.line.access.refused.clear()
+    run = team.job("may-use", JOB, "s3://facts/in/")
+    assert run.returncode == 0, run.stderr[-6000:]
+    assert sorted(run.stdout.splitlines()) == ["3\t2", "4\t1"]
+    assert "may not note" not in run.stderr
+    assert team.line.access.refused == set()
+
+
+def test_no_mapper_writes_into_the_cache(team: Team) -> None:
+    """Nor to where bootstrap scripts lie. It really tries, with what its node may."""
+    cached = [f"s3://bundles/{key}" for key in team.line.objects("bundles")]
+    scripts = [f"s3://scratch/{key}" for key in team.line.objects("scratch") if key.startswith("tmp/pybundle/")]
+    archive = next(uri for uri in cached if "/venv/" in uri and uri.endswith(".tar.gz"))
+    manifest = next(uri for uri in cached if "/venv/" in uri and uri.endswith("manifest.json"))
+    build = next(uri for uri in cached if uri.endswith("/build-binaries.sh"))
+    before = team.line.objects("bundles"), team.line.objects("scratch")
+    tries = [f"cp /etc/hostname {uri}" for uri in (archive, manifest, build, scripts[0], "s3://bundles/new")]
+    tries += [f"rm {uri}" for uri in (archive, manifest, scripts[0])]
+    run = team.job("may-use", AWS_JOB, stdin="\n".join([*tries, "cp /etc/hostname s3://facts/mine", ""]))
+    assert run.returncode == 0, run.stderr[-6000:]
+    answers = dict(map(json.loads, text.split("\t")) for text in run.stdout.splitlines())
+    for command in tries:
+        status, said = answers[command]
+        assert status == 1
+        assert "AccessDenied" in said
+    assert answers["cp /etc/hostname s3://facts/mine"] == [0, ""]
+    after = team.line.objects("bundles"), team.line.objects("scratch")
+    assert after[0] == before[0]
+    assert set(scripts) <= {f"s3://scratch/{key}" for key in after[1]}
+
+
+def test_a_role_that_may_not_be_passed(team: Team) -> None:
+    """Who may only use the cache gets no cluster that could write to it."""
+    emr = team.line.client("emr", "may-use")
+    request: dict[str, Any] = {"Name": "x", "ReleaseLabel": "emr-7.0.0", "ServiceRole": "EmrService"}
+    instances = {"MasterInstanceType": "m5.xlarge", "InstanceCount": 1}
+    with pytest.raises(ClientError) as refusal:
+        emr.run_job_flow(**request, JobFlowRole="BundleBuilder", Instances=instances)
+    assert refusal.value.response["Error"]["Code"] == "AccessDeniedException"
+
+
+#: What the runs above don't need of the policies, and why it is in there.
+NOT_SEEN: dict[tuple[str, str, str], str] = {}
+
+
+def _list(value: str | list[str]) -> list[str]:
+    return value if isinstance(value, list) else [value]
+
+
+def _pairs(document: str) -> Iterator[tuple[dict[str, Any], str, str]]:
+    for statement in json.loads(document)["Statement"]:
+        for action in _list(statement["Action"]):
+            for resource in _list(statement["Resource"]):
+                yield statement, action, resource
+
+
+def _is_seen(statement: dict[str, Any], action: str, resource: str, calls: Iterable[Call]) -> bool:
+    alone = {**statement, "Effect": "Allow", "Action": action, "Resource": resource}
+    policy = Policy(_filled_in(json.dumps({"Version": "2012-10-17", "Statement": [alone]})))
+    return any(policy.verdict(call) is PermissionResult.PERMITTED for call in calls)
+
+
+@pytest.mark.parametrize("name", [USE, BUILD, MASTER, NODE])
+def test_nothing_is_allowed_beyond_what_is_needed(team: Team, name: str) -> None:
+    who = {principal for principal, names in GRANTED.items() if name in names}
+    calls = [call for call in team.line.access.calls | team.line.access.refused if call.principal in who]
+    unseen = {
+        (name, action, resource)
+        for statement, action, resource in _pairs(_documents()[name])
+        if not _is_seen(statement, action, resource, calls)
+    }
+    assert unseen == {unneeded for unneeded in NOT_SEEN if unneeded[0] == name}
