@@ -18,7 +18,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.iam.access_control import PermissionResult
 
-from mrjob_pybundle.sandbox.access import Call, Policy, is_allowed
+from mrjob_pybundle.sandbox.access import Call, Policy
 from tests.line.conftest import CPYTHON, ROOT, Line
 
 JOB = ROOT / "tests" / "jobs" / "mr_line_lengths.py"
