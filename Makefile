@@ -15,8 +15,9 @@ demo: $(VENV)/.installed
 	@tarball=$$(scripts/fetch-cpython-source.sh $(CPYTHON) "$(CACHE)/sources") && \
 	$(BIN)/mrjob-pybundle sandbox --dir .sandbox --nodes 2 -- examples/demo.sh $(CPYTHON) "$$tarball"
 
+# In two processes: those of tests/line share a sandbox, and mostly wait for it.
 test: $(VENV)/.installed
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

@@ -137,6 +137,13 @@ class Line:
         return {found["Key"]: found["Size"] for page in pages for found in page.get("Contents", ())}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of these in one process, where they share a sandbox and what was compiled in it."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("line"))
+
+
 @pytest.fixture(scope="package")
 def tarball() -> Path:
     """CPython's source, from python.org or by way of this machine's package manager."""
