@@ -371,7 +371,7 @@ def test_watch_a_build_that_has_ended(team: Team) -> None:
     _status(team, BUILD, "SUCCEEDED")
     watched = team.run("watch", BUILD)
     assert watched.status == 0
-    assert f"Build {BUILD}: it succeeded, after 1 minutes.\n" in watched.err
+    assert f"Build {BUILD}: it succeeded, after 1:00.\n" in watched.err
 
 
 @pytest.mark.parametrize(
