@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import math
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,13 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command. Returns its exit status: 0, 1 after an error that a person can act on, 2 for bad usage."""
     args = _parser().parse_args(argv)
     try:
-        return int(args.run(args))
+        status = int(args.run(args))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Who read our output has seen enough. Python would complain when it flushes it once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except PyBundleError as error:
         log.debug("the error in full:", exc_info=error)
         print(f"mrjob-pybundle: {error}", file=sys.stderr)

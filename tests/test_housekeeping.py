@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +81,15 @@ def test_ls_for_scripts(team: Team) -> None:
     assert [bundle["key"] for bundle in listed["bundles"]] == [spec.key]
     assert [python["bundles"] for python in listed["pythons"]] == [[spec.key]]
     assert listed["bundles"][0]["manifest"]["build"]["owner"] == "ada"
+
+
+def test_who_reads_may_stop_reading(team: Team) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "mrjob_pybundle.cli", "ls", "--json", *team.switches]
+    listed = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (listed.returncode, listed.stderr) == (1, "")
 
 
 def test_show_takes_the_beginning_of_a_key(team: Team) -> None:
@@ -371,7 +383,7 @@ def test_watch_a_build_that_has_ended(team: Team) -> None:
     _status(team, BUILD, "SUCCEEDED")
     watched = team.run("watch", BUILD)
     assert watched.status == 0
-    assert f"Build {BUILD}: it succeeded, after 1 minutes.\n" in watched.err
+    assert f"Build {BUILD}: it succeeded, after 1:00.\n" in watched.err
 
 
 @pytest.mark.parametrize(

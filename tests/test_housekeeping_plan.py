@@ -120,7 +120,7 @@ def _is_building(inventory: Inventory, in_use: InUse) -> bool:
     return False
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(inventory=inventories(), in_use=in_uses, wish=wishes)
 def test_nothing_that_is_wanted_goes(inventory: Inventory, in_use: InUse, wish: Wish) -> None:
     found = plan(inventory, in_use, NOW, wish)
