@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -87,13 +88,11 @@ class Line:
         return [c["Id"] for c in self.new_clusters() if c["Name"].startswith("mrjob-pybundle build")]
 
     def building(self) -> list[str]:
-        """Ids of builds that are just running venv-build.sh."""
-        found = []
-        for key in self.objects():
-            match = re.search(r"/v1/builds/([^/]+)/status\.json$", key)
-            if match and b'"state":"RUNNING","stage":"venv-build"' in self.read(key):
-                found.append(match[1])
-        return found
+        """Ids of builds that are just running venv-build.sh. (What a master that died has said last goes for nothing.)"""
+        running = b'"state":"RUNNING","stage":"venv-build"'
+        claimed = {json.loads(self.read(claim))["build_id"] for claim in self.claims()}
+        said = [(re.search(r"/v1/builds/([^/]+)/status\.json$", key), key) for key in self.objects()]
+        return [match[1] for match, key in said if match and match[1] in claimed and running in self.read(key)]
 
     def read(self, key: str) -> bytes:
         """The content of an object of the team's."""
