@@ -88,7 +88,7 @@ class Line:
         return [c["Id"] for c in self.new_clusters() if c["Name"].startswith("mrjob-pybundle build")]
 
     def building(self) -> list[str]:
-        """Ids of builds that are just running venv-build.sh. (What a master that died has said last goes for nothing.)"""
+        """Ids of builds that are just running venv-build.sh. (The last words of a master that died don't count.)"""
         running = b'"state":"RUNNING","stage":"venv-build"'
         claimed = {json.loads(self.read(claim))["build_id"] for claim in self.claims()}
         said = [(re.search(r"/v1/builds/([^/]+)/status\.json$", key), key) for key in self.objects()]
