@@ -22,6 +22,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -141,7 +142,7 @@ class Cache:
     def note_use(self, key: str, owner: str) -> bool:
         """Note that *owner*'s job uses the bundle of a venv key, now. ``False`` if we are not allowed to."""
         uri = self._dir("venv", key) / "used"
-        with explained(f"writing {uri}"):
+        with self._explained(f"writing {uri}"):
             try:
                 self._put(uri, f"{owner}\n".encode())
             except ClientError as error:
@@ -169,7 +170,7 @@ class Cache:
         """Put a source tarball into the cache unless it is there."""
         uri = self._base / "sources" / sha256 / name
         if not self._exists(uri):
-            with explained(f"writing {uri}"), path.open("rb") as body:
+            with self._explained(f"writing {uri}"), path.open("rb") as body:
                 self._put_if_absent(uri, body)
         return uri
 
@@ -187,7 +188,7 @@ class Cache:
     def put_build_file(self, build_id: str, name: str, body: bytes) -> S3Uri:
         """Write one of a build's inputs."""
         uri = self.build_dir(build_id) / name
-        with explained(f"writing {uri}"):
+        with self._explained(f"writing {uri}"):
             self._s3.put_object(**self._at(uri), Body=body)
         return uri
 
@@ -223,7 +224,7 @@ class Cache:
         if end <= start:
             return b""
         uri = self.build_dir(build_id) / "log.txt"
-        with explained(f"reading {uri}"):
+        with self._explained(f"reading {uri}"):
             try:
                 body: bytes = read_object(self._s3, **self._at(uri), Range=f"bytes={start}-{end - 1}")["Body"]
             except ClientError as error:
@@ -237,7 +238,7 @@ class Cache:
     def claim(self, key: str, mine: Claim) -> Claim:
         """Claim *key* for a build of mine. The result is mine, or that of who was first."""
         uri = self._claim_uri(key)
-        with explained(f"writing {uri}"):
+        with self._explained(f"writing {uri}"):
 
             def attempt() -> Claim | None:
                 try:
@@ -273,7 +274,7 @@ class Cache:
     def replace_claim(self, key: str, old: Claim, new: Claim) -> Claim | None:
         """Put *new* where *old* is: to take it over, or to add the cluster's id. ``None`` if it has changed."""
         uri = self._claim_uri(key)
-        with explained(f"writing {uri}"):
+        with self._explained(f"writing {uri}"):
 
             def attempt() -> Claim | None:
                 try:
@@ -292,7 +293,7 @@ class Cache:
     def release_claim(self, key: str, build_id: str) -> None:
         """Remove the claim on *key* if it is that build's."""
         uri = self._claim_uri(key)
-        with explained(f"deleting {uri}"):
+        with self._explained(f"deleting {uri}"):
 
             def attempt() -> bool | None:
                 claim = self.read_claim(key)
@@ -314,7 +315,7 @@ class Cache:
         """All objects whose names begin with *prefix*."""
         base = f"{self._base.key}/"
         owner = {"ExpectedBucketOwner": self.bucket_owner} if self.bucket_owner else {}
-        with explained(f"listing {self._base}/{prefix}"):
+        with self._explained(f"listing {self._base}/{prefix}"):
             pages = self._s3.get_paginator("list_objects_v2").paginate(
                 Bucket=self.root.bucket, Prefix=base + prefix, **owner
             )
@@ -331,23 +332,57 @@ class Cache:
     def write(self, name: str, body: bytes) -> None:
         """Write an object, or what is to take its place."""
         uri = self._base / name
-        with explained(f"writing {uri}"):
+        with self._explained(f"writing {uri}"):
             self._put(uri, body)
 
     def clock(self) -> float:
         """What time it is for S3: seconds since the epoch. All ages are told by its clock, not by this machine's."""
         owner = {"ExpectedBucketOwner": self.bucket_owner} if self.bucket_owner else {}
-        with explained(f"asking for s3://{self.root.bucket}"):
+        with self._explained(f"asking for s3://{self.root.bucket}"):
             answer = self._s3.head_bucket(Bucket=self.root.bucket, **owner)
         return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
 
     def delete(self, name: str) -> None:
         """Delete an object. One that is gone already is no error."""
         uri = self._base / name
-        with explained(f"deleting {uri}"):
+        with self._explained(f"deleting {uri}"):
             self._s3.delete_object(**self._at(uri))
 
     # how
+
+    @contextmanager
+    def _explained(self, doing: str) -> Iterator[None]:
+        """Like :func:`explained`, but a refusal is looked into where a bucket's owner was expected."""
+        with explained(doing):
+            try:
+                yield
+            except ClientError as error:
+                if self.bucket_owner and error_code(error) in DENIED:
+                    self._check_owner(doing)
+                raise
+
+    def _check_owner(self, doing: str) -> None:
+        """S3 says the same to who may not and to who expects another owner; asked without an owner, it tells.
+
+        :raises CacheError: it is the owner, or it may be.
+        """
+        bucket, owner = self.root.bucket, self.bucket_owner
+        try:
+            self._s3.head_bucket(Bucket=bucket)
+        except ClientError as error:
+            raise CacheError(
+                f"No permission, or the bucket {bucket} does not belong to account {owner}, as pybundle_bucket_owner"
+                f" says ({doing}): S3 does not say which. docs/security.md lists what each role must be allowed."
+            ) from error
+        try:
+            self._s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=owner)
+        except ClientError as error:
+            if error_code(error) not in DENIED:
+                raise
+            raise CacheError(
+                f"The bucket {bucket} does not belong to account {owner} ({doing}). Nothing was read from it or written"
+                " to it. Correct pybundle_bucket_owner, or set pybundle_cache_uri to a bucket of that account."
+            ) from error
 
     def _dir(self, kind: str, key: str) -> S3Uri:
         return self._base / kind / key
@@ -361,7 +396,7 @@ class Cache:
 
     def _get(self, uri: S3Uri) -> Any:
         """GetObject's answer with its body as bytes; ``None`` where there is no such object."""
-        with explained(f"reading {uri}"):
+        with self._explained(f"reading {uri}"):
             try:
                 return read_object(self._s3, **self._at(uri))
             except ClientError as error:
@@ -379,7 +414,7 @@ class Cache:
         return {found.name.removeprefix(prefix): found for found in self.objects(prefix)}
 
     def _exists(self, uri: S3Uri) -> bool:
-        with explained(f"reading {uri}"):
+        with self._explained(f"reading {uri}"):
             try:
                 self._s3.head_object(**self._at(uri))
             except ClientError as error:
