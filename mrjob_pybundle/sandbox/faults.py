@@ -81,6 +81,8 @@ class Exchange:
     def hang_up(self) -> NoReturn:
         """Close the connection."""
         self.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+        # What has come and was not read would be taken for another request.
+        self.environ["wsgi.input"].read(int(self.environ.get("CONTENT_LENGTH") or 0))
         raise ConnectionAbortedError("a fault")  # which the server takes for a client that has gone
 
 

@@ -1,6 +1,6 @@
 """The fault campaign: many runs of the whole line, each with damage of its own, drawn from a seed.
 
-usage: python -m tests.campaign.run TARBALL [--seed S] [--runs N] [--builds SHARE] | --replay S     (make campaign)
+usage: python -m tests.campaign.run TARBALL [--seed S] [--runs N] [--builds SHARE] | --replay S…     (make campaign)
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the first run")
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--builds", type=float, default=0.15, help="share of the runs in which a bundle is built")
-    parser.add_argument("--replay", type=int, metavar="SEED", help="one run, with all that its authors said")
+    parser.add_argument("--replay", type=int, nargs="+", metavar="SEED", help="these runs, with all that was said")
     args = parser.parse_args()
-    seeds = range(args.seed, args.seed + args.runs) if args.replay is None else [args.replay]
+    seeds = range(args.seed, args.seed + args.runs) if args.replay is None else args.replay
     directory = args.dir.absolute()
     _offer_wheels(directory / "wheels")
     faults = Faults()
