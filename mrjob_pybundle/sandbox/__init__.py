@@ -32,6 +32,8 @@ SUBMITTER = "submitter"
 _ACCOUNT = "123456789012"
 _AWS_ITSELF = "sandbox"
 _REGION = "us-east-1"
+_SERVICE_ROLE = "EMR_DefaultRole"
+_INSTANCE_PROFILE = "EMR_EC2_DefaultRole"
 
 
 class SandboxError(PyBundleError):
@@ -110,8 +112,8 @@ class Sandbox:
         except ImportError as error:
             raise SandboxError(f"{error}; to have a sandbox: pip install 'mrjob-pybundle[sandbox]'") from None
 
-        get_backend("s3").reset()
-        get_backend("emr").reset()
+        for service in ("s3", "emr", "iam"):
+            get_backend(service).reset()
         clusters = self._directory / "clusters"
         shutil.rmtree(clusters, ignore_errors=True)
         tools = self._directory / "bin"
@@ -132,21 +134,36 @@ class Sandbox:
         machine = emr.Machine(
             clusters,
             lambda directory, key_id: node_class(directory, tools, self._aws_environment(key_id)),
-            self._s3_client,
+            lambda key_id: self._client("s3", key_id),
         )
         self._emr = emr.LivingEmr(_ACCOUNT, machine)
         self._emr.install()
         self._server.start()
         if BUCKET not in self._s3.buckets:
-            self._s3_client(_AWS_ITSELF).create_bucket(Bucket=BUCKET)
+            self._client("s3", _AWS_ITSELF).create_bucket(Bucket=BUCKET)
+        self._create_roles()
         (self._directory / "mrjob.conf").write_text(_mrjob_conf(self._nodes), encoding="utf-8")
         emr.notice(f"EMR and S3 are at {self.endpoint}; S3's content is kept in {self._directory}")
 
-    def _s3_client(self, key_id: str) -> Any:
+    def _create_roles(self) -> None:
+        """The roles that mrjob.conf names, as ``aws emr create-default-roles`` would."""
+        iam = self._client("iam", _AWS_ITSELF)
+        for role, service in ((_SERVICE_ROLE, "elasticmapreduce"), (_INSTANCE_PROFILE, "ec2")):
+            trust = {
+                "Effect": "Allow",
+                "Principal": {"Service": f"{service}.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
+            document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+            iam.create_role(RoleName=role, AssumeRolePolicyDocument=document)
+        iam.create_instance_profile(InstanceProfileName=_INSTANCE_PROFILE)
+        iam.add_role_to_instance_profile(InstanceProfileName=_INSTANCE_PROFILE, RoleName=_INSTANCE_PROFILE)
+
+    def _client(self, service: str, key_id: str) -> Any:
         import boto3
 
         return boto3.client(
-            "s3",
+            service,
             endpoint_url=self.endpoint,
             region_name=_REGION,
             aws_access_key_id=key_id,
@@ -231,8 +248,8 @@ def _mrjob_conf(nodes: int) -> str:
         "region": _REGION,
         "check_cluster_every": 1,
         "num_core_instances": nodes,
-        "iam_instance_profile": "EMR_EC2_DefaultRole",
-        "iam_service_role": "EMR_DefaultRole",
+        "iam_instance_profile": _INSTANCE_PROFILE,
+        "iam_service_role": _SERVICE_ROLE,
         "image_id": _image_id(),
     }
     return json.dumps({"runners": {"emr": emr}}, indent=2) + "\n"  # which is YAML, too
