@@ -8,15 +8,16 @@ BENCH_SANDBOX := .sandbox-bench
 BENCH_JSON := $(BENCH_SANDBOX)/benchmarks.json
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mrjob-pybundle
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench campaign clean
 
 # Runs a job twice in the sandbox: the first compiles CPython (a few minutes), the second finds all in the cache.
 demo: $(VENV)/.installed
 	@tarball=$$(scripts/fetch-cpython-source.sh $(CPYTHON) "$(CACHE)/sources") && \
 	$(BIN)/mrjob-pybundle sandbox --dir .sandbox --nodes 2 -- examples/demo.sh $(CPYTHON) "$$tarball"
 
+# In two processes: those of tests/line share a sandbox, and mostly wait for it.
 test: $(VENV)/.installed
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
@@ -30,6 +31,12 @@ bench: $(VENV)/.installed
 	$(BIN)/mrjob-pybundle sandbox --dir $(BENCH_SANDBOX) --nodes 1 -- \
 	  $(BIN)/python benchmarks/run.py "$$tarball" --json $(BENCH_JSON)
 
+# Hundreds of runs of the whole line, each with damage of its own: CAMPAIGN='--seed 1 --runs 200' or '--replay 17'.
+CAMPAIGN ?=
+campaign: $(VENV)/.installed
+	@tarball=$$(scripts/fetch-cpython-source.sh $(CPYTHON) "$(CACHE)/sources") && \
+	$(BIN)/python -m tests.campaign.run "$$tarball" --dir .sandbox-campaign $(CAMPAIGN)
+
 $(VENV)/.installed: setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
@@ -41,4 +48,4 @@ $(VENV)/.installed-lint: $(VENV)/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) .sandbox .sandbox-bench
+	rm -rf $(VENV) .sandbox .sandbox-bench .sandbox-campaign

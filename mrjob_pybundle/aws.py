@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import random
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,7 +67,9 @@ class Credentials:
 
     def emr_client(self, *, retries: bool = True) -> Any:
         """A boto3 EMR client. Without *retries* it is fit for RunJobFlow, which has no idempotency token."""
-        return self._client("emr", self.emr_endpoint, attempts=5 if retries else 1)
+        client = self._client("emr", self.emr_endpoint, attempts=5 if retries else 1)
+        refuse_incomplete_answers(client)
+        return client
 
     def client(self, service: str, endpoint: str | None = None) -> Any:
         """A boto3 client for any other service."""
@@ -90,6 +94,52 @@ def _endpoint_url(host_or_url: str | None) -> str | None:
     if not host_or_url or "://" in host_or_url:
         return host_or_url or None
     return f"https://{host_or_url}"
+
+
+def refuse_incomplete_answers(emr_client: Any) -> None:
+    """Have *emr_client* take an answer that ends early for an error 500.
+
+    Otherwise botocore takes half a JSON document for an answer without content: no cluster id, no clusters.
+    """
+    emr_client.meta.events.register("before-parse.emr", _refuse_incomplete_answer)
+    emr_client.meta.events.register_first("needs-retry.emr", _count_as_failed)
+
+
+def _refuse_incomplete_answer(response_dict: dict[str, Any], **_: Any) -> None:
+    if len(response_dict["body"]) < int(response_dict["headers"].get("content-length", 0)):
+        response_dict["status_code"] = 500
+        response_dict["body"] = b'{"__type": "IncompleteAnswer", "message": "The answer ended early."}'
+
+
+def _count_as_failed(response: tuple[Any, dict[str, Any]] | None, **_: Any) -> None:
+    """Whether to try again, and to raise an error, goes by the status in the answer's own object."""
+    if response is not None and response[1].get("Error", {}).get("Code") == "IncompleteAnswer":
+        response[0].status_code = 500
+
+
+_BODY_ATTEMPTS = 5
+
+
+def read_object(s3_client: Any, **parameters: Any) -> dict[str, Any]:
+    """GetObject's answer about a small object, its ``Body`` as bytes. *parameters* are GetObject's.
+
+    botocore sends a request again that got no answer, but leaves a body that ends early, or arrives damaged, to us.
+
+    :raises ClientError: S3 said no.
+    :raises BotoCoreError: S3 could not be reached, or no attempt brought the whole body.
+    """
+    from botocore.exceptions import FlexibleChecksumError, HTTPClientError, IncompleteReadError
+
+    for attempt in range(1, _BODY_ATTEMPTS + 1):
+        response: dict[str, Any] = s3_client.get_object(**parameters)
+        try:
+            return {**response, "Body": bytes(response["Body"].read())}
+        except (FlexibleChecksumError, HTTPClientError, IncompleteReadError) as error:
+            if attempt == _BODY_ATTEMPTS:
+                raise
+            log.debug("reading %s again: %s", parameters["Key"], error)
+            time.sleep(random.uniform(0, 0.25 * 2**attempt))
+    raise AssertionError("unreachable")
 
 
 def error_code(error: Exception) -> str:
@@ -143,6 +193,8 @@ def explain(error: Exception, doing: str) -> PyBundleError:
         )
     if code in ("SlowDown", "Throttling", "ThrottlingException", "TooManyRequestsException", "503"):
         return CacheError(f"AWS is throttling requests, even after retries ({doing}). Try again in a few minutes.")
+    if not code:
+        return CacheError(f"AWS gave no usable answer, even after retries ({doing}): {_message(error)}")
     return CacheError(f"AWS said no ({doing}): {_message(error)}")
 
 

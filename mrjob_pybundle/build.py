@@ -335,9 +335,10 @@ def _gone(last: Status | None, cluster_id: str, reason: str) -> Status:
 
 
 def _bundle_of(status: Status, claim: Claim, order: Order, cache: Cache) -> Bundle:
-    if status.state != "SUCCEEDED":
-        _fail(status, claim, cache)
     bundle = cache.find(order.spec)
+    # A master that died after publishing has not failed, though nobody heard it say so.
+    if status.state != "SUCCEEDED" and (bundle is None or order.rebuild):
+        _fail(status, claim, cache)
     if bundle is None:
         raise BuildError(f"Build {claim.build_id} succeeded, but its bundle is not in {cache.root}. Was it deleted?")
     return bundle

@@ -28,9 +28,9 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+from botocore.exceptions import ClientError
 
-from mrjob_pybundle.aws import DENIED, S3Uri, error_code, explained
+from mrjob_pybundle.aws import DENIED, S3Uri, error_code, explained, read_object
 from mrjob_pybundle.bundle import Archive, Bundle, BundleSpec, PythonSpec, canonical_json
 from mrjob_pybundle.errors import CacheError
 
@@ -41,8 +41,6 @@ _Result = TypeVar("_Result")
 #: S3 answers 409 to concurrent conditional writes of one key, and asks to try again.
 _CONFLICT_TRIES = 10
 _CONFLICT_PAUSE_SECONDS = 0.2
-
-_READ_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -228,7 +226,7 @@ class Cache:
         uri = self.build_dir(build_id) / "log.txt"
         with self._explained(f"reading {uri}"):
             try:
-                body: bytes = self._get_object(**self._at(uri), Range=f"bytes={start}-{end - 1}")["Body"]
+                body: bytes = read_object(self._s3, **self._at(uri), Range=f"bytes={start}-{end - 1}")["Body"]
             except ClientError as error:
                 if error_code(error) in ("InvalidRange", "NoSuchKey"):
                     return b""
@@ -398,22 +396,11 @@ class Cache:
         """GetObject's answer with its body as bytes; ``None`` where there is no such object."""
         with self._explained(f"reading {uri}"):
             try:
-                return self._get_object(**self._at(uri))
+                return read_object(self._s3, **self._at(uri))
             except ClientError as error:
                 if error_code(error) in _NOTHING_THERE:
                     return None
                 raise
-
-    def _get_object(self, **request: str) -> dict[str, Any]:
-        """GetObject, body and all. boto3 tries again what fails before the body comes, and leaves the rest to us."""
-        for attempt in range(1, _READ_TRIES + 1):
-            response = self._s3.get_object(**request)
-            try:
-                return {**response, "Body": response["Body"].read()}
-            except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError):
-                if attempt == _READ_TRIES:
-                    raise
-        raise AssertionError("unreachable")
 
     def _read_json(self, uri: S3Uri) -> dict[str, Any] | None:
         response = self._get(uri)

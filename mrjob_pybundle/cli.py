@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,13 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command. Returns its exit status: 0, 1 after an error that a person can act on, 2 for bad usage."""
     args = _parser().parse_args(argv)
     try:
-        return int(args.run(args))
+        status = int(args.run(args))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Who read our output has seen enough. Python would complain when it flushes it once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except PyBundleError as error:
         log.debug("the error in full:", exc_info=error)
         print(f"mrjob-pybundle: {error}", file=sys.stderr)
@@ -62,12 +70,19 @@ def _parser() -> argparse.ArgumentParser:
     remove.add_argument("keys", metavar="KEY", nargs="+", help="the key, or as much of it as is unique")
     for command in (listing, show):
         command.add_argument("--json", action="store_true", help="as JSON; times in seconds since 1970, sizes in bytes")
-    gc.add_argument("--older-than", type=float, metavar="DAYS", help="remove bundles that were built longer ago")
-    gc.add_argument("--unused-for", type=float, metavar="DAYS", help="remove bundles that no job used for so long")
+    gc.add_argument("--older-than", type=_days, metavar="DAYS", help="remove bundles that were built longer ago")
+    gc.add_argument("--unused-for", type=_days, metavar="DAYS", help="remove bundles that no job used for so long")
     gc.add_argument("--dry-run", action="store_true", help="only say what would be done")
     watch.add_argument("build", metavar="BUILD", nargs="?", help="its id; may be left out if only one is running")
     stop.add_argument("build", metavar="BUILD", help="its id")
     return parser
+
+
+def _days(text: str) -> float:
+    days = float(text)
+    if not 0 <= days < math.inf:
+        raise ValueError(f"{days} days")
+    return days
 
 
 class _Commands:
@@ -180,9 +195,9 @@ def _gc(args: argparse.Namespace) -> int:
 
     runner = _runner(args)
     cache = runner.cache
-    now = cache.clock()
     wish = Wish(*(None if days is None else days * DAY for days in (args.older_than, args.unused_for)))
     inventory = take_inventory(cache, everything=True)
+    now = cache.clock()
     plan = make_plan(inventory, runner.emr_client, now, wish)
     if not args.dry_run:
         collect(cache, plan, runner.owner, now)

@@ -51,13 +51,31 @@ def examine(make_runner: Callable[[type[Patient]], Patient]) -> Iterator[Finding
         yield Finding("configuration", Verdict.FAILED, f"{error} Nothing else was checked.")
         return
     yield Finding("configuration", Verdict.OK, f"cache {patient.cache.root}")
+    unknown: set[str] = set()
     for name, check in patient.checks().items():
+        without = [needed for needed in _NEEDS.get(name, ()) if needed in unknown]
         try:
-            verdict, text = check()
+            verdict, text = (Verdict.NOT_CHECKED, f"without {' and '.join(without)}") if without else check()
         except PyBundleError as error:
             verdict, text = Verdict.FAILED, str(error)
+        if verdict in (Verdict.FAILED, Verdict.NOT_CHECKED):
+            unknown.add(name)
         yield Finding(name, verdict, text)
 
+
+#: What could only fail in the same way if something else has failed.
+_NEEDS = {
+    "bucket": ("credentials",),
+    "bucket owner": ("bucket",),
+    "encryption": ("bucket",),
+    "list the cache": ("bucket",),
+    "write to the cache": ("bucket",),
+    "service role": ("credentials",),
+    "instance profile": ("credentials",),
+    "build's profile": ("credentials",),
+    "bundle": ("bucket", "EMR release", "architecture"),
+    "Python's source": ("bundle",),
+}
 
 _Answer = tuple[Verdict, str]
 
@@ -114,7 +132,7 @@ class Patient(PyBundleEMRJobRunner):
                 answer = _head_bucket(self._s3_client, bucket)
         except _MissingError as missing:
             if self._pybundle.cache_uri is None:
-                return Verdict.NOTE, f"there is no {bucket} yet: the first build makes it"
+                return Verdict.NOT_CHECKED, f"there is no {bucket} yet: the first build makes it"
             return Verdict.FAILED, f"{missing}. Create it, or set pybundle_cache_uri to one that exists."
         region, ours = answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region"), self._opts["region"]
         if region and region != ours:
@@ -154,14 +172,15 @@ class Patient(PyBundleEMRJobRunner):
         probe = self.cache.root / "v1" / "doctor" / uuid.uuid4().hex
         with _not_denied(f"writing {probe}") as denied, explained(f"writing {probe}"):
             etag = self._put(probe, b"1", IfNoneMatch="*")
+            answer = self._check_conditions(probe, str(etag))
             try:
-                return self._check_conditions(probe, str(etag))
-            finally:
                 self._s3_client.delete_object(**self._probe(probe))
-        return (
-            Verdict.NOTE,
-            f"{denied.answer[1]}: enough to use what others have built, without the notes of use that gc goes by",
-        )
+            except ClientError as error:
+                if error_code(error) not in DENIED:
+                    raise
+                return Verdict.NOTE, f"works, but {probe} may not be deleted (s3:DeleteObject); gc does that"
+            return answer
+        return Verdict.NOTE, f"{denied.answer[1]}: enough for who only uses what others have built"
 
     def _check_conditions(self, probe: S3Uri, etag: str) -> _Answer:
         works = {

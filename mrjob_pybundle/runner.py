@@ -23,7 +23,7 @@ from mrjob.emr import EMRJobRunner
 
 import mrjob_pybundle_hook
 from mrjob_pybundle import emr_releases, options
-from mrjob_pybundle.aws import Credentials, S3Uri, explain
+from mrjob_pybundle.aws import Credentials, S3Uri, explain, refuse_incomplete_answers
 from mrjob_pybundle.bootstrap import NodePaths, bootstrap_arguments, bootstrap_script, upload_bootstrap_script
 from mrjob_pybundle.build import Aws, Order, build_bundle
 from mrjob_pybundle.build_cluster import BuildClusters
@@ -37,7 +37,7 @@ from mrjob_pybundle.bundle import (
     package_sha256,
 )
 from mrjob_pybundle.cache import Cache, Hit
-from mrjob_pybundle.errors import OptionError
+from mrjob_pybundle.errors import OptionError, PyBundleError
 from mrjob_pybundle.inputs import mrjob_package
 from mrjob_pybundle.mrjob_plugin import ALIAS
 from mrjob_pybundle.sources import find_source
@@ -76,6 +76,7 @@ class PyBundleEMRJobRunner(EMRJobRunner):
     def __init__(self, **kwargs: Any) -> None:
         self._bootstrap_action: dict[str, Any] | None = None
         self._paths: NodePaths | None = None
+        logging.getLogger("mrjob.emr").addFilter(_explain_logged)
         with _explained("preparing the job"):
             super().__init__(**kwargs)
         self._extra_args: list[Any] = _with_runner_that_nodes_know(self._extra_args)
@@ -398,9 +399,21 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         with _explained("running the job"):
             super().run()
 
+    def cat_output(self) -> Iterator[bytes]:
+        with _explained("reading the job's output"):
+            yield from super().cat_output()
+
+    def make_emr_client(self) -> Any:
+        client = super().make_emr_client()
+        refuse_incomplete_answers(client)
+        return client
+
     def make_persistent_cluster(self) -> str:
         with _explained("creating a cluster"):
             return str(super().make_persistent_cluster())
+
+
+_AWS_ERRORS = (BotoCoreError, ClientError, Boto3Error)
 
 
 @contextmanager
@@ -408,9 +421,23 @@ def _explained(doing: str) -> Iterator[None]:
     """What AWS says to mrjob's own requests, as one clear line, too."""
     try:
         yield
-    except (BotoCoreError, ClientError, Boto3Error) as error:
-        operation = getattr(error, "operation_name", None)
-        raise explain(error, f"{doing}: {operation}" if operation else doing) from error
+    except _AWS_ERRORS as error:
+        raise _explain(error, doing) from error
+
+
+def _explain(error: Exception, doing: str) -> PyBundleError:
+    operation = getattr(error, "operation_name", None)
+    return explain(error, f"{doing}: {operation}" if operation else doing)
+
+
+def _explain_logged(record: logging.LogRecord) -> bool:
+    """A filter: mrjob goes on when AWS says no to its cleaning up, but logs that as a traceback."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, _AWS_ERRORS):
+        record.msg, record.args = str(_explain(error, "cleaning up")), ()
+        if not log.isEnabledFor(logging.DEBUG):
+            record.exc_info = None
+    return True
 
 
 def _with_runner_that_nodes_know(args: list[Any]) -> list[Any]:

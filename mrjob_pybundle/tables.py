@@ -80,7 +80,7 @@ def _counted(inventory: Inventory) -> str:
     text = f"{_number(bundles, 'bundle')} on {_number(pythons, 'Python')}, {size} in all"
     removed = [shelf for shelf in inventory.shelves if not shelf.manifest and not shelf.damage and shelf.archives]
     if removed:
-        text += f", {megabytes(sum(shelf.size for shelf in removed))} of it of removed ones (mrjob-pybundle gc)"
+        text += f", {megabytes(sum(shelf.size for shelf in removed))} of that removed and left for gc"
     return text
 
 
@@ -158,7 +158,9 @@ def _value(value: object) -> str:
         return ", ".join(map(_value, value)) or "none"
     if isinstance(value, dict):
         return " ".join(f"{name}={_value(one)}" for name, one in value.items())
-    return {True: "yes", False: "no", None: "none"}[value] if value in (True, False, None) else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
 
 
 # why
@@ -206,12 +208,16 @@ def plan_text(plan: Plan, done: bool) -> str:
 
 
 def write(text: str, out: TextIO | None = None) -> None:
-    """Print *text*; on a terminal, lines of a diff in their colors."""
+    """Print *text*; on a terminal, lines of a diff in their colors.
+
+    Names and texts in the cache are others': what could steer a terminal is not passed on.
+    """
     from rich.console import Console
     from rich.text import Text
 
     console = Console(file=out or sys.stdout, soft_wrap=True, highlight=False)
-    for line in text.split("\n"):
+    for raw in text.split("\n"):
+        line = "".join(character if character.isprintable() or character == "\t" else "�" for character in raw)
         changed = line.strip()[:1] if line.startswith("    ") else ""
         console.print(Text(line, style=_COLORS.get(changed, "")), markup=False)
 

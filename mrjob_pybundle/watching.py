@@ -10,6 +10,7 @@ from mrjob_pybundle.build import follow
 from mrjob_pybundle.cache import Cache, Claim, Status
 from mrjob_pybundle.errors import BuildError, OptionError
 from mrjob_pybundle.inventory import find_claim, running_builds
+from mrjob_pybundle.tables import clock
 
 if TYPE_CHECKING:
     from mrjob_pybundle.build import Aws
@@ -71,7 +72,7 @@ def stop(build_id: str, cache: Cache, aws: Aws) -> str:
 def outcome(status: Status) -> str:
     """How a build ended, in words."""
     if status.state == "SUCCEEDED":
-        return f"it succeeded, after {sum(status.stages.values()) / 60:.0f} minutes."
+        return f"it succeeded, after {clock(sum(status.stages.values()))}."
     exit_status = "" if status.exit_status is None else f" (exit status {status.exit_status})"
     return f"it failed in stage {status.stage}: {status.message or 'no message'}{exit_status}"
 

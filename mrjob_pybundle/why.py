@@ -128,8 +128,9 @@ def _file(name: str) -> str:
     return f"build file {name}"
 
 
-def _in_common(before: Mapping[str, str], after: Mapping[str, str]) -> int:
-    return len(before.items() & after.items())
+def _in_common(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[int, int]:
+    """How many inputs are the same; then, how many are there on both sides: an edited file is more alike than none."""
+    return len(before.items() & after.items()), len(before.keys() & after.keys())
 
 
 def _inputs_of(shelf: Shelf, cache: Cache) -> dict[str, bytes]:

@@ -71,11 +71,15 @@ class Team:
         status = main([args[0], *self.switches, *args[1:]])
         return Output(status, *self.capsys.readouterr())
 
-    def spec(self, *args: str) -> BundleSpec:
-        """The specification that options lead to."""
+    def runner(self, *args: str) -> Any:
+        """A runner with the team's options."""
         from mrjob_pybundle.cli import _parser, _runner
 
-        spec: BundleSpec = _runner(_parser().parse_args(["key", *self.switches, *args])).bundle_spec
+        return _runner(_parser().parse_args(["key", *self.switches, *args]))
+
+    def spec(self, *args: str) -> BundleSpec:
+        """The specification that options lead to."""
+        spec: BundleSpec = self.runner(*args).bundle_spec
         return spec
 
     def publish(self, spec: BundleSpec, build_id: str, venv_build: Path | None = None, owner: str = "ada") -> None:

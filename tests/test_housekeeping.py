@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +83,15 @@ def test_ls_for_scripts(team: Team) -> None:
     assert listed["bundles"][0]["manifest"]["build"]["owner"] == "ada"
 
 
+def test_who_reads_may_stop_reading(team: Team) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "mrjob_pybundle.cli", "ls", "--json", *team.switches]
+    listed = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (listed.returncode, listed.stderr) == (1, "")
+
+
 def test_show_takes_the_beginning_of_a_key(team: Team) -> None:
     spec = team.spec()
     team.publish(spec, BUILD)
@@ -109,6 +121,13 @@ def test_an_ambiguous_key(team: Team) -> None:
     for number in range(2):
         team.cache.write(f"venv/abcd{number}{'0' * 59}/manifest.json", b"{}")
     assert "abcd is the beginning of several keys: abcd0" in team.run("rm", "abcd").err
+
+
+def test_what_others_have_written_does_not_steer_the_terminal(team: Team) -> None:
+    team.publish(team.spec(), BUILD, owner="\x1b]0;pwned\x07ada")
+    listed = team.run("ls").out
+    assert "\x1b" not in listed
+    assert "pwned" in listed
 
 
 def test_a_damaged_manifest_is_listed_and_can_be_removed(team: Team) -> None:
@@ -263,6 +282,13 @@ def test_gc_by_age_and_use(team: Team) -> None:
     assert f"would remove Python {old.python.key[:12]}" in team.run("gc", "--dry-run", "--unused-for", "30").out
 
 
+@pytest.mark.parametrize("days", ["nan", "-1", "inf", "soon"])
+def test_days_that_are_none(team: Team, days: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        team.run("gc", f"--unused-for={days}")
+    assert ended.value.code == 2
+
+
 def test_a_damaged_manifest_might_name_anything(team: Team) -> None:
     spec = team.spec()
     team.publish(spec, BUILD)
@@ -302,6 +328,33 @@ def test_a_source_that_no_python_was_built_from(team: Team, tmp_path: Path) -> N
 # a team's jobs and builds
 
 
+def test_a_jobs_cluster_names_what_it_needs(team: Team) -> None:
+    spec = team.spec()
+    team.publish(spec, BUILD)
+    cluster_id = team.runner().make_persistent_cluster()
+    (action,) = team.emr.list_bootstrap_actions(ClusterId=cluster_id)["BootstrapActions"][:1]
+    bundle = team.cache.find(spec)
+    assert bundle is not None
+    kinds = (("python", bundle.python), ("venv", bundle.venv))
+    assert action["Args"] == [str(team.cache.archive_uri(kind, archive)) for kind, archive in kinds]
+    team.run("rm", spec.key, spec.python.key)
+    team.let_pass(days=30)
+    assert " archive of " not in team.run("gc").out
+    team.emr.terminate_job_flows(JobFlowIds=[cluster_id])
+    assert team.run("gc").out.count(" archive of ") == 2
+
+
+def test_a_job_notes_its_use_once_a_day(team: Team) -> None:
+    spec = team.spec()
+    team.publish(spec, BUILD)
+    users = []
+    for owner, days in (("ada", 0), ("grace", 0.9), ("barbara", 0.2)):
+        team.let_pass(days)
+        team.runner("--owner", owner).make_persistent_cluster()
+        users.append(team.cache.read(f"venv/{spec.key}/used"))
+    assert users == [b"ada\n", b"ada\n", b"barbara\n"]
+
+
 def test_build_says_what_is_cached(team: Team) -> None:
     spec = team.spec()
     team.publish(spec, BUILD)
@@ -330,7 +383,7 @@ def test_watch_a_build_that_has_ended(team: Team) -> None:
     _status(team, BUILD, "SUCCEEDED")
     watched = team.run("watch", BUILD)
     assert watched.status == 0
-    assert f"Build {BUILD}: it succeeded, after 1 minutes.\n" in watched.err
+    assert f"Build {BUILD}: it succeeded, after 1:00.\n" in watched.err
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,10 @@ class Line:
 
     environment: dict[str, str]
     directory: Path
+    sandbox: Any
     #: all that its AWS was asked for
     requests: list[Request]
+    #: what goes wrong in it
     faults: Faults
     access: Access
     #: clusters that tests have seen
@@ -135,6 +137,13 @@ class Line:
         return {found["Key"]: found["Size"] for page in pages for found in page.get("Contents", ())}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of these in one process, where they share a sandbox and what was compiled in it."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("line"))
+
+
 @pytest.fixture(scope="package")
 def tarball() -> Path:
     """CPython's source, from python.org or by way of this machine's package manager."""
@@ -160,7 +169,7 @@ def line(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Li
     with Sandbox(directory / "sandbox", 2, [_recording(requests), faults, access]) as sandbox:
         conf = directory / "mrjob.conf"
         conf.write_text(CONF.format(sandbox_conf=sandbox.environment["MRJOB_CONF"], version=CPYTHON, tarball=tarball))
-        line = Line({**sandbox.environment, "MRJOB_CONF": str(conf)}, directory, requests, faults, access)
+        line = Line({**sandbox.environment, "MRJOB_CONF": str(conf)}, directory, sandbox, requests, faults, access)
         line.client("s3").create_bucket(Bucket="the-team")
         yield line
 

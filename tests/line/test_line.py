@@ -92,6 +92,11 @@ def test_the_next_run_builds_nothing(line: Line, texts: list[Path]) -> None:
     assert not cluster["Name"].startswith("mrjob-pybundle build")
     assert "Using bundle" in run.stderr
     assert len(_builds(line)) == 1
+    (action,) = line.client("emr").list_bootstrap_actions(ClusterId=cluster["Id"])["BootstrapActions"]
+    assert {uri.removeprefix("s3://the-team/") for uri in action["Args"]} == {
+        key for key in line.objects() if key.endswith(".tar.gz") and "/builds/" not in key
+    }
+    assert sum(key.endswith("/used") for key in line.objects()) == 1
 
 
 def test_editing_venv_build_does_not_compile(line: Line, texts: list[Path], tmp_path: Path) -> None:
