@@ -116,6 +116,19 @@ def test_patterns_are_no_regular_expressions() -> None:
     assert not is_allowed(Call("x", "s3:PutObject", "arn:aws:s3:::a.b/$(x)/y"), [policy])
 
 
+def test_conditions_that_are_not_met_leave_it_to_other_statements() -> None:
+    only_to = [{"StringEquals": {"iam:PassedToService": service}} for service in ("ec2", "emr")]
+    both = Policy(
+        _policy(*(_allow("iam:PassRole", f"{role}/*", Condition=c) for role, c in zip("ab", only_to, strict=True)))
+    )
+    to_ec2, to_emr = ((("iam:PassedToService", service),) for service in ("ec2", "emr"))
+    assert is_allowed(Call("x", "iam:PassRole", "a/x", to_ec2), [both])
+    assert is_allowed(Call("x", "iam:PassRole", "b/x", to_emr), [both])
+    assert not is_allowed(Call("x", "iam:PassRole", "b/x", to_ec2), [both])
+    with pytest.raises(ValueError, match="a denial with conditions"):
+        Policy(_policy({**_allow("s3:*", "*", Condition=only_to[0]), "Effect": "Deny"}))
+
+
 def test_a_denial_outweighs_what_another_policy_allows() -> None:
     policies = [Policy(_policy(_allow("s3:*", "*"))), Policy(_policy({**_allow("s3:*", f"{MINE}*"), "Effect": "Deny"}))]
     assert is_allowed(Call("x", "s3:PutObject", "arn:aws:s3:::sandbox/yours"), policies)
