@@ -103,11 +103,11 @@ class Line:
         """Keys of the claims that there are."""
         return [key for key in self.objects() if "/v1/claims/" in key]
 
-    def make_older(self, key: str, seconds: float) -> None:
-        """Let an object of the team's have been written so much earlier, by S3's clock."""
+    def make_older(self, key: str, seconds: float, bucket: str = "the-team") -> None:
+        """Let an object have been written so much earlier, by S3's clock."""
         from moto.s3.models import s3_backends
 
-        s3_backends["123456789012"]["aws"].buckets["the-team"].keys[key].last_modified -= timedelta(seconds=seconds)
+        s3_backends["123456789012"]["aws"].buckets[bucket].keys[key].last_modified -= timedelta(seconds=seconds)
 
     def client(self, service: str, key_id: str = "test") -> Any:
         """A boto3 client for the sandbox."""
