@@ -26,6 +26,9 @@ from mrjob_pybundle.errors import PyBundleError
 BUCKET = "sandbox"
 """The bucket that every sandbox has."""
 
+ENGINES = ("builtin", "hadoop")
+"""What can run a cluster's steps: a small stand-in for Hadoop Streaming, or Hadoop. The first is the default."""
+
 _ACCOUNT = "123456789012"
 _REGION = "us-east-1"
 
@@ -40,12 +43,17 @@ class Sandbox:
     *directory* keeps S3's content for the next sandbox, and what the last one's clusters left; only one
     sandbox can use it at a time. *nodes* is the number of core nodes that mrjob jobs ask for by default.
     *middleware* (WSGI, outermost first) sees every request to its services, and may answer in their place.
+    *engine*, one of :data:`ENGINES`, is what runs the steps.
     One process can have one sandbox at a time, because moto's state is global.
 
-    :raises SandboxError: on entering, when the directory is in use or the extra is not installed.
+    :raises SandboxError: on entering, when the directory is in use, or the extra or what the engine needs is not
+        installed.
     """
 
-    def __init__(self, directory: Path, nodes: int = 2, middleware: Sequence[Any] = ()) -> None:
+    def __init__(
+        self, directory: Path, nodes: int = 2, middleware: Sequence[Any] = (), engine: str = ENGINES[0]
+    ) -> None:
+        self._engine = engine
         self._middleware = middleware
         self._directory = directory.absolute()
         self._nodes = nodes
@@ -103,10 +111,11 @@ class Sandbox:
             import boto3
             from moto.backends import get_backend
 
-            from mrjob_pybundle.sandbox import emr, nodes, s3, server
+            from mrjob_pybundle.sandbox import builtin, emr, hadoop, nodes, s3, server
         except ImportError as error:
             raise SandboxError(f"{error}; to have a sandbox: pip install 'mrjob-pybundle[sandbox]'") from None
 
+        engine = hadoop.kind() if self._engine == "hadoop" else builtin.BUILTIN
         get_backend("s3").reset()
         get_backend("emr").reset()
         clusters = self._directory / "clusters"
@@ -132,7 +141,10 @@ class Sandbox:
             aws_access_key_id="sandbox",
             aws_secret_access_key="sandbox",
         )
-        machine = emr.Machine(clusters, lambda directory: node_class(directory, tools, self._aws_environment()), client)
+        environment = {**self._aws_environment(), **engine.node_environment}
+        machine = emr.Machine(
+            clusters, lambda directory: node_class(directory, tools, environment), engine.make, client
+        )
         self._emr = emr.LivingEmr(_ACCOUNT, machine)
         self._emr.install()
         self._server.start()
@@ -160,7 +172,7 @@ class Sandbox:
             self._lock_file.close()
 
 
-def run(directory: Path, nodes: int, command: list[str]) -> int:
+def run(directory: Path, nodes: int, command: list[str], engine: str = ENGINES[0]) -> int:
     """Run *command* in a sandbox; returns its exit status (128 + n if signal n ended it).
 
     Ctrl-C reaches the command by itself, being in our process group; SIGTERM is passed on to it. Either way
@@ -168,7 +180,7 @@ def run(directory: Path, nodes: int, command: list[str]) -> int:
 
     :raises SandboxError: the sandbox cannot start, or there is no such command.
     """
-    with _Signals() as signals, Sandbox(directory, nodes) as sandbox:
+    with _Signals() as signals, Sandbox(directory, nodes, engine=engine) as sandbox:
         try:
             signals.process = subprocess.Popen(command, env=sandbox.environment)
         except OSError as error:

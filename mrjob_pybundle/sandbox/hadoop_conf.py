@@ -1,0 +1,206 @@
+"""The configuration of a cluster's Hadoop: small, quick to answer, and all of it on this machine's loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+LOOPBACK = "127.0.0.1"
+
+# Short lives: what a JVM spends on compiling well, or on parallel garbage collection, never comes back.
+# Hadoop's web applications look into classes that Java 17 keeps closed.
+JAVA_OPTIONS = (
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:-UsePerfData",
+    "-Xshare:auto",
+    "--add-opens=java.base/java.lang=ALL-UNNAMED",
+    "-Djava.net.preferIPv4Stack=true",
+)
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Ports of a cluster that others must know before their daemon runs. The other daemons take free ones."""
+
+    namenode: int
+    namenode_http: int
+    scheduler: int
+    tracker: int
+    resourcemanager: int
+    resourcemanager_admin: int
+    resourcemanager_http: int
+    historyserver: int
+    historyserver_http: int
+
+
+@dataclass(frozen=True)
+class Directories:
+    """Where a node keeps what is Hadoop's, as its own processes call it."""
+
+    yarn: str
+    """Of the containers: their working directories and what is localized."""
+    own: str
+    """Of the daemons."""
+
+    @property
+    def conf(self) -> str:
+        return f"{self.own}/conf"
+
+    @property
+    def container_logs(self) -> str:
+        return f"{self.own}/containers"
+
+
+def write(directory: Path, ports: Ports, places: Directories, jars: Path, environment: Mapping[str, str]) -> None:
+    """Write the configuration of one node, whose processes have *environment*, into *directory*."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, settings in (
+        ("core-site.xml", _core(ports, places, environment["AWS_ENDPOINT_URL"])),
+        ("hdfs-site.xml", _hdfs(ports, places)),
+        ("yarn-site.xml", _yarn(ports, places, jars, environment)),
+        ("mapred-site.xml", _mapred(ports, jars)),
+        ("capacity-scheduler.xml", _SCHEDULER),
+    ):
+        (directory / name).write_bytes(_xml(settings))
+    # Web pages, which the jars don't have; their servers insist on a place for them.
+    for name in ("hdfs", "datanode"):
+        (directory / "webapps" / name).mkdir(parents=True, exist_ok=True)
+    (directory / "log4j.properties").write_text(_LOG4J, encoding="utf-8")
+
+
+def _xml(settings: Mapping[str, object]) -> bytes:
+    root = ElementTree.Element("configuration")
+    for name, value in settings.items():
+        entry = ElementTree.SubElement(root, "property")
+        ElementTree.SubElement(entry, "name").text = name
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        ElementTree.SubElement(entry, "value").text = text
+    ElementTree.indent(root)
+    return bytes(ElementTree.tostring(root, encoding="utf-8"))
+
+
+def _core(ports: Ports, places: Directories, s3_endpoint: str) -> dict[str, object]:
+    return {
+        "fs.defaultFS": f"hdfs://{LOOPBACK}:{ports.namenode}",
+        "hadoop.tmp.dir": f"{places.own}/tmp",
+        "hadoop.http.staticuser.user": "hadoop",
+        # s3:// is S3A, as on EMR from 7.10 on.
+        "fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
+        "fs.AbstractFileSystem.s3.impl": "org.apache.hadoop.fs.s3a.S3A",
+        "fs.s3a.endpoint": s3_endpoint,
+        "fs.s3a.endpoint.region": "us-east-1",
+        "fs.s3a.path.style.access": True,
+        "fs.s3a.connection.ssl.enabled": False,
+        # Of the environment: every node signs as itself.
+        "fs.s3a.aws.credentials.provider": _FROM_ENVIRONMENT,
+        "fs.s3a.threads.max": 8,
+        "fs.s3a.multipart.size": "8M",
+        "fs.s3a.fast.upload.buffer": "disk",
+    }
+
+
+def _hdfs(ports: Ports, places: Directories) -> dict[str, object]:
+    return {
+        "dfs.namenode.name.dir": f"file://{places.own}/namenode",
+        "dfs.datanode.data.dir": f"file://{places.own}/datanode",
+        "dfs.namenode.rpc-address": f"{LOOPBACK}:{ports.namenode}",
+        "dfs.namenode.http-address": f"{LOOPBACK}:{ports.namenode_http}",
+        "dfs.datanode.address": f"{LOOPBACK}:0",
+        "dfs.datanode.ipc.address": f"{LOOPBACK}:0",
+        "dfs.datanode.http.address": f"{LOOPBACK}:0",
+        "dfs.datanode.hostname": LOOPBACK,
+        "dfs.namenode.datanode.registration.ip-hostname-check": False,
+        "dfs.replication": 1,
+        "dfs.permissions.enabled": False,
+        "dfs.heartbeat.interval": 1,
+        "dfs.namenode.safemode.extension": 0,
+        "dfs.namenode.safemode.min.datanodes": 0,
+        "dfs.namenode.fs-limits.min-block-size": 0,
+    }
+
+
+def _yarn(ports: Ports, places: Directories, jars: Path, environment: Mapping[str, str]) -> dict[str, object]:
+    return {
+        "yarn.resourcemanager.hostname": LOOPBACK,
+        "yarn.resourcemanager.address": f"{LOOPBACK}:{ports.resourcemanager}",
+        "yarn.resourcemanager.scheduler.address": f"{LOOPBACK}:{ports.scheduler}",
+        "yarn.resourcemanager.resource-tracker.address": f"{LOOPBACK}:{ports.tracker}",
+        "yarn.resourcemanager.admin.address": f"{LOOPBACK}:{ports.resourcemanager_admin}",
+        "yarn.resourcemanager.webapp.address": f"{LOOPBACK}:{ports.resourcemanager_http}",
+        "yarn.nodemanager.hostname": LOOPBACK,
+        "yarn.nodemanager.address": f"{LOOPBACK}:0",
+        "yarn.nodemanager.localizer.address": f"{LOOPBACK}:0",
+        "yarn.nodemanager.collector-service.address": f"{LOOPBACK}:0",
+        "yarn.nodemanager.webapp.address": f"{LOOPBACK}:0",
+        "yarn.nodemanager.aux-services": "mapreduce_shuffle",
+        "yarn.nodemanager.local-dirs": places.yarn,
+        "yarn.nodemanager.log-dirs": places.container_logs,
+        # What makes this machine a node of EMR, and lets its package clients reach the network.
+        "yarn.nodemanager.env-whitelist": ",".join(sorted({*environment} - {"HOME", "USER", "LOGNAME", "SHELL"})),
+        "yarn.nodemanager.vmem-check-enabled": False,
+        # Of one machine's disk that others fill, too.
+        "yarn.nodemanager.disk-health-checker.enable": False,
+        # Three containers at a time on a node.
+        "yarn.nodemanager.resource.memory-mb": 3072,
+        "yarn.nodemanager.resource.cpu-vcores": 8,
+        "yarn.scheduler.minimum-allocation-mb": 256,
+        "yarn.scheduler.maximum-allocation-mb": 3072,
+        "yarn.application.classpath": f"{places.conf},{jars}/*",
+        "yarn.resourcemanager.nodemanagers.heartbeat-interval-ms": 200,
+        "yarn.client.application-client-protocol.poll-interval-ms": 100,
+    }
+
+
+def _mapred(ports: Ports, jars: Path) -> dict[str, object]:
+    java = " ".join(JAVA_OPTIONS)
+    return {
+        "mapreduce.framework.name": "yarn",
+        "mapreduce.application.classpath": f"{jars}/*",
+        "mapreduce.shuffle.port": 0,
+        "mapreduce.jobhistory.address": f"{LOOPBACK}:{ports.historyserver}",
+        "mapreduce.jobhistory.webapp.address": f"{LOOPBACK}:{ports.historyserver_http}",
+        "mapreduce.jobhistory.admin.address": f"{LOOPBACK}:0",
+        "mapreduce.jobhistory.intermediate-done-dir": INTERMEDIATE_HISTORY,
+        "mapreduce.jobhistory.done-dir": DONE_HISTORY,
+        "yarn.app.mapreduce.am.resource.mb": 1024,
+        "yarn.app.mapreduce.am.command-opts": f"-Xmx384m {java}",
+        "mapreduce.map.memory.mb": 1024,
+        "mapreduce.reduce.memory.mb": 1024,
+        "mapreduce.map.java.opts": f"-Xmx384m {java}",
+        "mapreduce.reduce.java.opts": f"-Xmx384m {java}",
+        "mapreduce.task.io.sort.mb": 64,
+        "mapreduce.fileoutputcommitter.algorithm.version": 2,
+        # How long one waits for news: made for jobs of hours.
+        "mapreduce.client.completion.pollinterval": 200,
+        "mapreduce.client.progressmonitor.pollinterval": 200,
+        "yarn.app.mapreduce.am.scheduler.heartbeat.interval-ms": 200,
+    }
+
+
+_FROM_ENVIRONMENT = "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider"
+INTERMEDIATE_HISTORY = "/mr-history/intermediate"
+DONE_HISTORY = "/mr-history/done"
+
+_SCHEDULER: dict[str, object] = {
+    "yarn.scheduler.capacity.root.queues": "default",
+    "yarn.scheduler.capacity.root.default.capacity": 100,
+    "yarn.scheduler.capacity.maximum-am-resource-percent": 1,
+    # All nodes are this machine: none is nearer to the data than another.
+    "yarn.scheduler.capacity.node-locality-delay": -1,
+}
+
+_LOG4J = """\
+hadoop.root.logger=INFO,console
+log4j.rootLogger=${hadoop.root.logger}
+log4j.appender.console=org.apache.log4j.ConsoleAppender
+log4j.appender.console.target=System.err
+log4j.appender.console.layout=org.apache.log4j.PatternLayout
+log4j.appender.console.layout.ConversionPattern=%d{ISO8601} %p %c (%t): %m%n
+log4j.appender.file=org.apache.log4j.FileAppender
+log4j.appender.file.File=${hadoop.log.file}
+log4j.appender.file.layout=org.apache.log4j.PatternLayout
+log4j.appender.file.layout.ConversionPattern=%d{ISO8601} %p %c (%t): %m%n
+"""
