@@ -24,7 +24,7 @@ main() {
     version=$(sed -n 's|.*<hadoop.version>\(.*\)</hadoop.version>.*|\1|p' "$HERE/hadoop/pom.xml")
     directory=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/mrjob-pybundle/hadoop-$version}
 
-    if [[ $pin == no ]] && is_complete "$directory"; then
+    if [[ $pin == no ]] && is_complete "$directory/jars"; then
         printf '%s\n' "$directory"
         return
     fi
@@ -43,7 +43,8 @@ main() {
     # The directory may be on another file system: only a rename within it is atomic.
     mkdir -p "${directory%/*}"
     rm -rf "$directory.$$"
-    cp -R "$WORK/jars" "$directory.$$"
+    mkdir "$directory.$$"
+    cp -R "$WORK/jars" "$directory.$$/"
     rm -rf "$directory"
     mv -T "$directory.$$" "$directory"
     printf '%s\n' "$directory"

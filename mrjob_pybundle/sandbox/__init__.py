@@ -111,7 +111,7 @@ class Sandbox:
             import boto3
             from moto.backends import get_backend
 
-            from mrjob_pybundle.sandbox import builtin, emr, hadoop, nodes, s3, server
+            from mrjob_pybundle.sandbox import builtin, emr, hadoop, logs, nodes, s3, server
         except ImportError as error:
             raise SandboxError(f"{error}; to have a sandbox: pip install 'mrjob-pybundle[sandbox]'") from None
 
@@ -124,8 +124,12 @@ class Sandbox:
         nodes.install_tools(tools)
         _link(self._directory / "command-bin" / "aws", tools / "aws")
         node_class, why_not = nodes.node_class(self._directory / "probe", tools)
+        if why_not and engine.needs_namespaces:
+            raise SandboxError(
+                f"--engine {self._engine} needs namespaces, which this machine does not allow ({why_not})"
+            )
         if why_not:
-            emr.notice(
+            logs.notice(
                 f"this machine allows no namespaces ({why_not}). Nodes share its files, /opt and /mnt"
                 " included, and its processes; only their environment and home are their own."
             )
@@ -150,8 +154,9 @@ class Sandbox:
         self._server.start()
         if BUCKET not in self._s3.buckets:
             client.create_bucket(Bucket=BUCKET)
+        engine.prepare(client, self._aws_environment())
         (self._directory / "mrjob.conf").write_text(_mrjob_conf(self._nodes), encoding="utf-8")
-        emr.notice(f"EMR and S3 are at {self.endpoint}; S3's content is kept in {self._directory}")
+        logs.notice(f"EMR and S3 are at {self.endpoint}; S3's content is kept in {self._directory}")
 
     def _after_emr_request(self, action: str) -> None:
         if action == "RunJobFlow":

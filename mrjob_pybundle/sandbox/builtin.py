@@ -51,4 +51,4 @@ class BuiltinEngine:
         )
 
 
-BUILTIN = EngineKind(BuiltinEngine, {})
+BUILTIN = EngineKind(BuiltinEngine, {}, lambda *_: None, needs_namespaces=False)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +24,7 @@ from moto.emr.models import Cluster, ElasticMapReduceBackend, Step, emr_backends
 
 from mrjob_pybundle.sandbox import steps
 from mrjob_pybundle.sandbox.engines import Engine, EngineError, Ground, StepError
-from mrjob_pybundle.sandbox.logs import LogUploader, timestamp
+from mrjob_pybundle.sandbox.logs import LogUploader, notice, timestamp
 from mrjob_pybundle.sandbox.nodes import Node, NodeError
 from mrjob_pybundle.sandbox.storage import S3Storage, Uri
 
@@ -35,11 +34,6 @@ _FIRST_STEP_WITHIN_SECONDS = 60.0
 
 _ENDED = ("TERMINATING", "TERMINATED", "TERMINATED_WITH_ERRORS")
 _HADOOP_VERSIONS = {"5": "2.10.1", "6": "3.3.6", "7": "3.4.1"}
-
-
-def notice(text: str) -> None:
-    """Tell the person at the terminal."""
-    print(f"sandbox: {text}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from mrjob_pybundle.sandbox.nodes import Node
 from mrjob_pybundle.sandbox.storage import S3Storage
@@ -61,7 +61,13 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class EngineKind:
-    """A kind of engine: how to make one, and what nodes need in their environment for it."""
+    """A kind of engine: how to make one, and what nodes need in their environment for it.
+
+    *prepare(s3_client, aws_environment)* is called once S3 is there. *needs_namespaces*: its nodes must have files of
+    their own.
+    """
 
     make: Callable[[Ground], Engine]
     node_environment: Mapping[str, str]
+    prepare: Callable[[Any, Mapping[str, str]], None]
+    needs_namespaces: bool

@@ -13,11 +13,12 @@ import random
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
@@ -25,15 +26,18 @@ from typing import Any
 
 from mrjob_pybundle.sandbox import SandboxError, hadoop_conf
 from mrjob_pybundle.sandbox.engines import EngineError, EngineKind, Ground
+from mrjob_pybundle.sandbox.logs import notice
 from mrjob_pybundle.sandbox.nodes import Node
 from mrjob_pybundle.sandbox.steps import run_command
 from mrjob_pybundle.templates import render_text
 
-VERSION = "3.4.2"
-
 _READY_WITHIN_SECONDS = 180.0
 _ASK_EVERY_SECONDS = 0.1
 _HEAP_MB = {"namenode": 160, "datanode": 128, "resourcemanager": 256, "nodemanager": 192, "historyserver": 160}
+_COMMAND = "/mnt/hadoop/bin/hadoop"
+_STEPS = "/mnt/hadoop/steps"
+# Where EMR has Hadoop's own jars, under names without a version.
+_EMR_JARS = "/usr/lib/hadoop-mapreduce/"
 _APPLICATION = {"namenode": "hdfs", "datanode": "hdfs", "historyserver": "mapreduce"}
 
 
@@ -46,23 +50,60 @@ def kind() -> EngineKind:
     if java is None:
         raise SandboxError("--engine hadoop needs Java 11 or 17: apt-get install openjdk-17-jre-headless")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    jars = cache / "mrjob-pybundle" / f"hadoop-{VERSION}"
-    if not jars.is_dir():
-        raise SandboxError(f"--engine hadoop needs Hadoop {VERSION} in {jars}: scripts/fetch-hadoop.sh")
-    java_home = Path(java).resolve().parents[1]
+    home = cache / "mrjob-pybundle" / f"hadoop-{hadoop_conf.VERSION}"
+    if not (home / "jars").is_dir():
+        raise SandboxError(f"--engine hadoop needs Hadoop in {home}: run scripts/fetch-hadoop.sh")
+    distribution = hadoop_conf.Distribution(Path(java).resolve().parents[1], home)
     # Paths in a node's environment are what it sees of the machine.
-    environment = {"JAVA_HOME": str(java_home), "HADOOP_HOME": str(jars)}
-    return EngineKind(lambda ground: HadoopEngine(ground, java_home, jars), environment)
+    environment = {"JAVA_HOME": str(distribution.java_home), "HADOOP_HOME": str(home)}
+    return EngineKind(
+        lambda ground: HadoopEngine(ground, distribution),
+        environment,
+        lambda s3, aws_environment: _archive_classes(distribution, s3, aws_environment),
+        needs_namespaces=True,
+    )
+
+
+def _archive_classes(distribution: hadoop_conf.Distribution, s3: Any, aws_environment: Mapping[str, str]) -> None:
+    """Have Java archive the classes that a small job on S3 loads, once: JVMs then start in half the time."""
+    if distribution.class_archive.exists():
+        return
+    notice("preparing Hadoop: once, for this Java")
+    bucket = "sandbox-warm-up"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="input", Body=b"a b\n")
+    with tempfile.TemporaryDirectory() as scratch:
+        archive = Path(scratch) / "classes.jsa"
+        settings = {**hadoop_conf.s3a(aws_environment["AWS_ENDPOINT_URL"]), "hadoop.tmp.dir": f"{scratch}/tmp"}
+        with (distribution.home / "preparing.log").open("wb") as log:
+            job = subprocess.run(
+                [str(distribution.java), f"-XX:ArchiveClassesAtExit={archive}", "-cp", distribution.jars]
+                + ["org.apache.hadoop.streaming.HadoopStreaming"]
+                + [f"-D{name}={hadoop_conf.text(value)}" for name, value in settings.items()]
+                + ["-input", f"s3://{bucket}/input", "-output", f"s3://{bucket}/output"]
+                + ["-mapper", "cat", "-reducer", "cat"],
+                cwd=scratch,
+                env={**os.environ, **aws_environment},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        if job.returncode or not archive.exists():
+            raise SandboxError(f"Hadoop does not run with {distribution.java}; it says why in {log.name}")
+        staged = distribution.class_archive.with_suffix(f".{os.getpid()}")
+        shutil.move(archive, staged)
+        staged.rename(distribution.class_archive)
+    for item in s3.list_objects_v2(Bucket=bucket)["Contents"]:
+        s3.delete_object(Bucket=bucket, Key=item["Key"])
+    s3.delete_bucket(Bucket=bucket)
 
 
 class HadoopEngine:
     """HDFS, YARN and the job history of one cluster."""
 
-    def __init__(self, ground: Ground, java_home: Path, jars: Path) -> None:
+    def __init__(self, ground: Ground, distribution: hadoop_conf.Distribution) -> None:
         self._ground = ground
         self._master_id, self._master = ground.master
-        self._java_home = java_home
-        self._jars = jars
+        self._distribution = distribution
         self._ports = hadoop_conf.Ports(*itertools.islice(_free_ports(), 9))
 
     # Daemons
@@ -83,23 +124,21 @@ class HadoopEngine:
         return {self._master_id: self._master, **self._ground.workers}
 
     def _configure(self, node: Node) -> None:
-        places = _places(node)
-        conf = node.host_path("/mnt/hadoop/conf")
-        hadoop_conf.write(conf, self._ports, places, self._jars, node.environment)
-        for path in ("/mnt/hadoop/tmp", "/mnt/hadoop/containers", "/mnt/hadoop/steps", "/mnt/yarn"):
+        conf = node.host_path(hadoop_conf.CONF)
+        hadoop_conf.write(conf, self._distribution, self._ports, node.environment)
+        for path in (hadoop_conf.TMP, hadoop_conf.CONTAINER_LOGS, hadoop_conf.LOCAL):
             node.host_path(path).mkdir(parents=True, exist_ok=True)
         template = resources.files(__package__).joinpath("bin/hadoop.sh.tmpl").read_text(encoding="utf-8")
         values = {
-            "HADOOP": str(self._jars),
-            "CONF": places.conf,
-            "JAVA": str(self._java_home / "bin" / "java"),
-            "JAVA_OPTIONS": hadoop_conf.JAVA_OPTIONS,
+            "JAVA": str(self._distribution.java),
+            "JAVA_OPTIONS": self._distribution.java_options,
+            "CLASSPATH": f"{self._distribution.jars}:{hadoop_conf.CONF}",
         }
-        command = node.host_path("/mnt/hadoop/bin/hadoop")
+        command = node.host_path(_COMMAND)
         command.parent.mkdir(parents=True, exist_ok=True)
         command.write_text(render_text(template, values), encoding="utf-8")
         command.chmod(0o755)
-        node.environment["PATH"] = f"{node.path('/mnt/hadoop/bin')}:{node.environment['PATH']}"
+        node.environment["PATH"] = f"{_COMMAND.rpartition('/')[0]}:{node.environment['PATH']}"
         # Without Kerberos, Hadoop believes who one says to be.
         node.environment["HADOOP_USER_NAME"] = "hadoop"
 
@@ -139,8 +178,8 @@ class HadoopEngine:
     def _start_daemon(self, name: str, instance_id: str, node: Node, *args: str) -> subprocess.Popen[bytes]:
         with self._daemon_log(name, instance_id).open("ab") as log:
             return node.popen(
-                [node.path("/mnt/hadoop/bin/hadoop"), name, *args],
-                cwd="/mnt/hadoop/tmp",
+                [_COMMAND, name, *args],
+                cwd=hadoop_conf.TMP,
                 environment={"HADOOP_OPTS": f"-Xmx{_HEAP_MB[name]}m"},
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -172,33 +211,34 @@ class HadoopEngine:
     # Steps
 
     def run_streaming(self, args: list[str], logs: Path) -> None:
-        self._run_jar(str(self._jars / f"hadoop-streaming-{VERSION}.jar"), args, logs)
+        self._run_jar(str(self._distribution.jar("hadoop-streaming")), args, logs)
 
     def run_jar(self, jar: str, args: list[str], logs: Path) -> None:
-        if "://" in jar:
-            directory = f"/mnt/hadoop/steps/{logs.name}"
-            self._master.host_path(directory).mkdir(parents=True, exist_ok=True)
-            path = f"{self._master.path(directory)}/{jar.rpartition('/')[2]}"
+        if jar.startswith("s3"):
+            path = f"{_STEPS}/{logs.name}/{jar.rpartition('/')[2]}"
+            self._master.host_path(path).parent.mkdir(parents=True, exist_ok=True)
             run_command(self._master, ["aws", "s3", "cp", "--only-show-errors", jar, path], logs)
             jar = path
+        elif jar.startswith(_EMR_JARS):
+            jar = str(self._distribution.jar(jar.removeprefix(_EMR_JARS).removesuffix(".jar")))
         self._run_jar(jar, args, logs)
 
     def _run_jar(self, jar: str, args: list[str], logs: Path) -> None:
-        syslog = f"/mnt/hadoop/steps/{logs.name}/syslog"
-        self._master.host_path(syslog).parent.mkdir(parents=True, exist_ok=True)
-        options = f"-Xmx256m -Dhadoop.root.logger=INFO,file -Dhadoop.log.file={self._master.path(syslog)}"
+        syslog = f"{_STEPS}/{logs.name}/syslog"
+        written = self._master.host_path(syslog)
+        written.parent.mkdir(parents=True, exist_ok=True)
+        options = f"-Xmx256m -Dhadoop.root.logger=INFO,file -Dhadoop.log.file={syslog}"
         try:
-            command = ["env", f"HADOOP_OPTS={options}", self._master.path("/mnt/hadoop/bin/hadoop"), "jar", jar, *args]
-            run_command(self._master, command, logs)
+            run_command(self._master, ["env", f"HADOOP_OPTS={options}", _COMMAND, "jar", jar, *args], logs)
         finally:
-            if self._master.host_path(syslog).exists():
-                shutil.copy(self._master.host_path(syslog), logs / "syslog")
+            if written.exists():
+                shutil.copy(written, logs / "syslog")
             self._collect_logs()
 
     def _collect_logs(self) -> None:
         """Copy what containers and jobs have left to where EMR has it."""
         for node in self._ground.workers.values():
-            containers = node.host_path("/mnt/hadoop/containers")
+            containers = node.host_path(hadoop_conf.CONTAINER_LOGS)
             shutil.copytree(containers, self._ground.logs / "containers", dirs_exist_ok=True)
         history = self._ground.logs / "hadoop-mapreduce" / "history"
         # The history server moves files from the first to the second at any time.
@@ -216,10 +256,6 @@ class HadoopEngine:
             elif not copy.exists() and (content := _get(f"{base}{path}?op=OPEN&user.name=hadoop")) is not None:
                 target.mkdir(parents=True, exist_ok=True)
                 copy.write_bytes(content)
-
-
-def _places(node: Node) -> hadoop_conf.Directories:
-    return hadoop_conf.Directories(yarn=node.path("/mnt/yarn"), own=node.path("/mnt/hadoop"))
 
 
 def _ask(url: str) -> Any:

@@ -185,7 +185,7 @@ class PlainNode(Node):
         self._keeper: subprocess.Popen[bytes] | None = None
 
     def path(self, path: str) -> str:
-        is_own = path.startswith(("/home/hadoop", "/mnt/yarn", "/mnt/hadoop"))
+        is_own = path.startswith(("/home/hadoop", "/mnt/yarn"))
         return str(self.host_path(path)) if is_own else path
 
     def start(self) -> None:
