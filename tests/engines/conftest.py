@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,18 +14,14 @@ from tests.line.conftest import CONF, CPYTHON, ROOT, Line, tarball, texts
 
 __all__ = ["tarball", "texts"]
 
-# Jobs share a cluster, unless they say otherwise, and have few tasks: starting a JVM is what takes time.
+# Few tasks: starting a JVM is what takes time.
 MORE_CONF = f"""\
     pybundle_venv_build: {ROOT}/examples/venv-build.sh
-    pool_clusters: true
-    read_logs: false
     jobconf:
       mapreduce.job.maps: 1
 """
 
-OWN_CLUSTER = ("--no-pool-clusters", "--read-logs")
-"""Logs are in S3 when a cluster has ended."""
-
+Job = Callable[..., "subprocess.CompletedProcess[str]"]
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mrjob-pybundle"
 
@@ -50,3 +48,16 @@ def line(engine: str, tarball: Path, tmp_path_factory: pytest.TempPathFactory) -
         for key in line.objects(BUCKET):  # what the last run's jobs have left
             line.client("s3").delete_object(Bucket=BUCKET, Key=key)
         yield line
+
+
+@pytest.fixture(scope="package")
+def job(line: Line) -> Job:
+    """``line.job``, on one cluster for all. Its logs are not read: they are in S3 when it has ended."""
+    first = line.job(ROOT / "tests" / "jobs" / "mr_line_lengths.py", "--pool-clusters", "--no-read-logs", stdin="x\n")
+    assert first.returncode == 0, first.stderr[-6000:]
+    (cluster,) = [found["Id"] for found in line.new_clusters() if not found["Name"].startswith("mrjob-pybundle build")]
+
+    def run(script: Path, *args: object, **kwargs: Any) -> subprocess.CompletedProcess[str]:
+        return line.job(script, "--cluster-id", cluster, "--no-read-logs", *args, **kwargs)
+
+    return run
