@@ -220,6 +220,9 @@ def _mapred(hadoop: Distribution, ports: Ports) -> dict[str, object]:
         "mapreduce.reduce.java.opts": "-Xmx384m",
         "mapreduce.task.io.sort.mb": 64,
         "mapreduce.fileoutputcommitter.algorithm.version": 2,
+        # All nodes are this machine: a second attempt at a slow task makes it slower.
+        "mapreduce.map.speculative": False,
+        "mapreduce.reduce.speculative": False,
         # How long one waits for news: Hadoop's own values are for jobs of hours.
         "mapreduce.task.timeout.check-interval-ms": 1000,
         "mapreduce.client.completion.pollinterval": 200,

@@ -53,6 +53,7 @@ def line(engine: str, tarball: Path, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="package")
 def job(line: Line) -> Job:
     """``line.job``, on one cluster for all. Its logs are not read: they are in S3 when it has ended."""
+    line.new_clusters()
     first = line.job(ROOT / "tests" / "jobs" / "mr_line_lengths.py", "--pool-clusters", "--no-read-logs", stdin="x\n")
     assert first.returncode == 0, first.stderr[-6000:]
     (cluster,) = [found["Id"] for found in line.new_clusters() if not found["Name"].startswith("mrjob-pybundle build")]
