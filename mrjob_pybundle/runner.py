@@ -388,6 +388,16 @@ class PyBundleEMRJobRunner(EMRJobRunner):
             return [self._node_paths().venv_exec, *args]
         return args
 
+    def _jobconf_for_step(self, step_num: int) -> dict[str, Any]:
+        """Hadoop 3 writes its job history in a binary format, unless told otherwise.
+
+        mrjob reads it as JSON, to learn which container's logs have the cause of a failure.
+        """
+        jobconf: dict[str, Any] = super()._jobconf_for_step(step_num)
+        if self._get_step(step_num)["type"] == "streaming":
+            jobconf.setdefault("mapreduce.jobhistory.jhist.format", "json")
+        return jobconf
+
     def _setup_cmd_content(self, setup: list[Any]) -> list[str]:
         """Setup commands run in the bundle's environment, as the task after them does."""
         lines: list[str] = super()._setup_cmd_content(setup)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 import threading
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -16,6 +17,11 @@ from typing import Any
 from mrjob_pybundle.sandbox.storage import S3Storage, Uri
 
 Counters = Mapping[str, Mapping[str, int]]
+
+
+def notice(text: str) -> None:
+    """Tell the person at the terminal."""
+    print(f"sandbox: {text}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def timestamp() -> str:

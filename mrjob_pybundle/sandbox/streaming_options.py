@@ -43,6 +43,7 @@ _OLD_NAMES = {
 _HARMLESS = re.compile(
     r"""mapreduce\.job\.(name|queuename|priority|maps|running\.(map|reduce)\.limit|jvm\.numtasks|tags
             |reduce\.slowstart\.completedmaps|ubertask\..*|acl-.*|counters\..*)
+        |mapreduce\.jobhistory\..*
         |mapreduce\.(map|reduce)\.(memory\.mb|java\.opts|cpu\.vcores|speculative|log\.level)
         |mapreduce\.(map\.(output\.compress(\.codec)?|sort\.spill\.percent))
         |mapreduce\.reduce\.(shuffle\..*|merge\..*|input\.buffer\.percent)

@@ -44,10 +44,10 @@ class Line:
     directory: Path
     sandbox: Any
     #: all that its AWS was asked for
-    requests: list[Request]
+    requests: list[Request] = field(default_factory=list)
     #: what goes wrong in it
-    faults: Faults
-    access: Access
+    faults: Faults = field(default_factory=Faults)
+    access: Access = field(default_factory=Access)
     #: clusters that tests have seen
     seen: set[str] = field(default_factory=set)
 
