@@ -17,7 +17,7 @@ demo: $(VENV)/.installed
 
 # In two processes: those of tests/line share a sandbox, and mostly wait for it.
 test: $(VENV)/.installed
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2
 
 # On Hadoop itself: needs Java, and Maven to fetch it. The first run compiles CPython, too.
 test-engines: $(VENV)/.installed

@@ -137,10 +137,8 @@ class Line:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of these in one process, where they share a sandbox and what was compiled in it."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("line"))
+    """The first job comes first: it compiles what all others use."""
+    items.sort(key=lambda item: item.path != Path(__file__).with_name("test_line.py"))
 
 
 @pytest.fixture(scope="package")
