@@ -28,7 +28,7 @@ class BuiltinEngine:
     def run_streaming(self, args: list[str], logs: Path) -> None:
         syslog = LogFile(logs / "syslog")
         try:
-            streaming.run(parse(args), self._next_place(), syslog)
+            streaming.run(parse(args), self._next_place(), syslog, LogFile(logs / "stderr"))
         except StreamingOptionError as error:
             syslog.client("org.apache.hadoop.streaming.StreamJob", str(error), "ERROR")
             raise StepError(f"{error}\nStreaming Command Failed!") from None

@@ -39,13 +39,14 @@ class LogFile:
 
     def client(self, logger: str, message: str, level: str = "INFO") -> None:
         """A line as Hadoop's client writes it (step logs)."""
-        self._append(f"{timestamp()} {level} {logger} (main): {message}\n")
+        self.write(f"{timestamp()} {level} {logger} (main): {message}\n")
 
     def task(self, logger: str, message: str, level: str = "INFO") -> None:
         """A line as a task writes it (container logs)."""
-        self._append(f"{timestamp()} {level} [main] {logger}: {message}\n")
+        self.write(f"{timestamp()} {level} [main] {logger}: {message}\n")
 
-    def _append(self, text: str) -> None:
+    def write(self, text: str) -> None:
+        """*text* as it is."""
         with self._lock, self._path.open("a", encoding="utf-8") as file:
             file.write(text)
 

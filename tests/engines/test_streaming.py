@@ -179,6 +179,15 @@ def test_a_container_that_is_killed_is_tried_again(job: Job) -> None:
     assert _succeeded(job(JOBS / "mr_first_attempts_die.py", stdin="x\ny\n")) == ['"x"\t1', '"y"\t1']
 
 
+def test_a_task_that_says_nothing(line: Line) -> None:
+    run = line.job(
+        JOBS / "mr_never_ends.py", "--num-core-instances", "1",
+        "-D", "mapreduce.task.timeout=4000", "-D", "mapreduce.map.maxattempts=1", stdin="x\n",
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert "Timed out after 4 secs" in run.stderr
+
+
 # What only Hadoop does
 
 
@@ -209,15 +218,6 @@ def test_a_streaming_jar_of_ones_own(hadoop: None, line: Line, job: Job, texts: 
     script = _example("mr_word_freq_count")
     run = job(script, "--hadoop-streaming-jar", jar, texts[0])
     assert _succeeded(run) == _succeeded(line.run(script, "-r", "inline", texts[0]))
-
-
-def test_a_task_that_says_nothing(hadoop: None, line: Line) -> None:
-    run = line.job(
-        JOBS / "mr_never_ends.py", "--num-core-instances", "1",
-        "-D", "mapreduce.task.timeout=4000", "-D", "mapreduce.map.maxattempts=1", stdin="x\n",
-    )  # fmt: skip
-    assert run.returncode == 1
-    assert "Timed out after 4 secs" in run.stderr
 
 
 def test_a_container_with_too_much_memory(hadoop: None, line: Line) -> None:
