@@ -417,10 +417,9 @@ def test_stop(team: Team, found_by: str) -> None:
     assert stopped.status == 0, stopped.err
     assert stopped.out.startswith(f"ending cluster {cluster_id} of build {BUILD}")
     again = team.run("stop", BUILD)
-    assert (again.status, f"Build {BUILD} has ended already: its cluster {cluster_id} is TERMINATED" in again.err) == (
-        1,
-        True,
-    )
+    assert again.status == 1
+    # as moto has it, or a sandbox of other tests in this process
+    assert re.search(rf"Build {BUILD} has ended already: its cluster {cluster_id} is TERMINAT(ED|ING)\.", again.err)
     _status(team, BUILD, "SUCCEEDED")
     assert "has ended already: it succeeded" in team.run("stop", BUILD).err
 
