@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -52,9 +53,11 @@ class Sandbox:
     *engine*, one of :data:`ENGINES`, is what runs the steps.
     One process can have one sandbox at a time, because moto's state is global.
 
-    :raises SandboxError: on entering, when the directory is in use, or the extra or what the engine needs is not
-        installed.
+    :raises SandboxError: on entering, when the directory is in use, this process already has a sandbox, or the extra
+        or what the engine needs is not installed.
     """
+
+    _one_at_a_time = threading.Lock()
 
     def __init__(
         self, directory: Path, nodes: int = 2, middleware: Sequence[Any] = (), engine: str = ENGINES[0]
@@ -103,9 +106,13 @@ class Sandbox:
             raise SandboxError(
                 f"another sandbox uses {self._directory}: wait for it, or choose another --dir"
             ) from None
+        if not self._one_at_a_time.acquire(blocking=False):
+            self._lock_file.close()
+            raise SandboxError("this process already has a sandbox, and can have one only: start another process")
         try:
             self._start()
         except BaseException:
+            self._one_at_a_time.release()
             self._lock_file.close()
             raise
         return self
@@ -210,6 +217,7 @@ class Sandbox:
             self._s3.uninstall()
         finally:
             assert self._lock_file is not None
+            self._one_at_a_time.release()
             self._lock_file.close()
 
 

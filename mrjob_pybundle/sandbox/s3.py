@@ -67,8 +67,10 @@ class DurableS3(S3Backend):
             self._load_bucket(bucket_directory)
 
     def uninstall(self) -> None:
-        """Leave moto's S3 to whoever uses it next in this process."""
+        """Leave moto's S3, and the names of our buckets, to whoever uses it next in this process."""
         s3_backends[self.account_id].pop("aws", None)
+        for bucket in self.buckets:
+            s3_backends.bucket_accounts.pop(bucket, None)
 
     # What changes content notes it; flush() writes it.
 

@@ -14,6 +14,7 @@ pytest.importorskip("moto", reason="the sandbox extra is not installed")
 
 from mrjob_pybundle.sandbox import Sandbox
 from mrjob_pybundle.sandbox.access import Access
+from mrjob_pybundle.sandbox.requests import Request, describe
 
 RunJob = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -25,8 +26,21 @@ def access() -> Access:
 
 
 @pytest.fixture(scope="package")
-def sandbox(access: Access, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with Sandbox(tmp_path_factory.mktemp("sandbox"), nodes=2, middleware=[access]) as running:
+def requests() -> list[Request]:
+    """All that is sent to the sandbox."""
+    return []
+
+
+@pytest.fixture(scope="package")
+def sandbox(access: Access, requests: list[Request], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    def record(application: Any) -> Any:
+        def recording(environ: dict[str, Any], start_response: Any) -> Any:
+            requests.append(describe(environ))
+            return application(environ, start_response)
+
+        return recording
+
+    with Sandbox(tmp_path_factory.mktemp("sandbox"), nodes=2, middleware=[record, access]) as running:
         yield running
 
 

@@ -11,6 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from mrjob_pybundle.sandbox import Sandbox, SandboxError
+
 _KEYS = ["plain", "a", "a/b", "a/b/", "ümläut ?#%&", "x" * 900, "..", "/lead"]
 
 _WRITE = """
@@ -94,3 +98,8 @@ def test_a_directory_serves_one_sandbox_at_a_time(sandbox: Any) -> None:
     second = _sandbox(directory, "")
     assert second.returncode == 1
     assert "another sandbox uses" in second.stderr
+
+
+def test_a_process_has_one_sandbox(sandbox: Sandbox, tmp_path: Path) -> None:
+    with pytest.raises(SandboxError, match="this process already has a sandbox"), Sandbox(tmp_path / "second"):
+        pass
