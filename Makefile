@@ -19,9 +19,12 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/pytest -n 2
 
-# On Hadoop itself: needs Java, and Maven to fetch it. The first run compiles CPython, too.
+# On Hadoop and Spark themselves: needs Java, and Maven to fetch Hadoop. The first run compiles CPython, too.
+# Before the tests, an empty sandbox says it if this machine lacks something.
 test-engines: $(VENV)/.installed
 	@scripts/fetch-hadoop.sh >/dev/null
+	@scripts/fetch-spark.sh >/dev/null
+	@$(BIN)/mrjob-pybundle sandbox --dir "$(CACHE)/engines" --engine hadoop -- true
 	$(BIN)/pytest -m engines tests/engines
 
 lint: $(VENV)/.installed-lint

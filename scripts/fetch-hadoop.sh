@@ -28,13 +28,13 @@ main() {
         printf '%s\n' "$directory"
         return
     fi
-    command -v mvn >/dev/null || die 'needs Maven: apt-get install maven'
+    command -v mvn >/dev/null || die 'needs Maven: apt-get install maven openjdk-17-jre-headless'
     WORK=$(mktemp -d "${TMPDIR:-/tmp}/hadoop-jars.XXXXXXXX")
     trap 'rm -rf "$WORK"' EXIT
-    mvn --batch-mode --quiet --file "$HERE/hadoop/pom.xml" -Dmaven.repo.local="$WORK/repository" \
+    mvn --batch-mode --quiet -Dstyle.color=never --file "$HERE/hadoop/pom.xml" -Dmaven.repo.local="$WORK/repository" \
         -DoutputDirectory="$WORK/jars" -DincludeScope=runtime \
-        org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies >&2 \
-        || die 'Maven could not fetch them'
+        org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies >"$WORK/log" 2>&1 \
+        || die "Maven could not fetch Hadoop $version: $(grep --max-count=1 ERROR "$WORK/log" || tail -n 1 "$WORK/log")"
     if [[ $pin == yes ]]; then
         (cd "$WORK/jars" && sha256sum -- *.jar) >"$HERE/hadoop/sha256sums"
     fi

@@ -27,10 +27,10 @@ main() {
     mkdir -p "$directory.$$"
     WORK=$directory.$$
     trap 'rm -rf "$WORK"' EXIT
-    python3 -m venv "$WORK/venv" >&2 || die 'needs Python with venv: apt-get install python3-venv'
-    "$WORK/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --no-compile --require-hashes \
-        --requirement "$HERE/spark/requirements.txt" --target "$WORK/site" >&2 \
-        || die "pip could not fetch Spark $version"
+    python3 -m venv "$WORK/venv" >"$WORK/log" 2>&1 || die 'needs Python with venv: apt-get install python3-venv'
+    "$WORK/venv/bin/pip" install --quiet --no-deps --no-compile --require-hashes \
+        --requirement "$HERE/spark/requirements.txt" --target "$WORK/site" >"$WORK/log" 2>&1 \
+        || die "pip could not fetch Spark $version; is its package index in reach? $(grep ERROR "$WORK/log" | tail -n 1)"
     rm "$WORK"/site/pyspark/jars/hadoop-*.jar
     mv -T "$WORK/site/pyspark" "$directory"
     printf '%s\n' "$directory"
