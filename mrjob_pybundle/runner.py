@@ -11,6 +11,7 @@ import logging
 import re
 import shlex
 import time
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -364,6 +365,15 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         except KeyboardInterrupt:
             log.info("not waiting for it")
 
+    def _log_counters(self, log_interpretation: Any, step_num: int) -> None:
+        with _damaged_logs_told("counters"):
+            super()._log_counters(log_interpretation, step_num)
+
+    def _pick_error(self, log_interpretation: Any, step_type: str) -> Any:
+        with _damaged_logs_told("cause of the failure"):
+            return super()._pick_error(log_interpretation, step_type)
+        return None
+
     def _step_state(self, step_id: str) -> str:
         step = self.make_emr_client().describe_step(ClusterId=self._cluster_id, StepId=step_id)["Step"]
         return str(step["Status"]["State"])
@@ -421,6 +431,15 @@ class PyBundleEMRJobRunner(EMRJobRunner):
     def make_persistent_cluster(self) -> str:
         with _explained("creating a cluster"):
             return str(super().make_persistent_cluster())
+
+
+@contextmanager
+def _damaged_logs_told(what: str) -> Iterator[None]:
+    """A log in S3 that cannot be unpacked costs what mrjob looks for in it, and not the job."""
+    try:
+        yield
+    except (zlib.error, EOFError) as error:
+        log.warning("could not read the %s: a log in S3 is damaged (%s)", what, error)
 
 
 _AWS_ERRORS = (BotoCoreError, ClientError, Boto3Error)

@@ -206,6 +206,8 @@ class Sandbox:
             self._emr.stop()
             self._server.stop()
             self._s3.flush()
+            self._emr.uninstall()
+            self._s3.uninstall()
         finally:
             assert self._lock_file is not None
             self._lock_file.close()

@@ -159,6 +159,10 @@ class LivingEmr(ElasticMapReduceBackend):
         """Make this the backend that moto's EMR answers from."""
         emr_backends[self.account_id][self.region_name] = self
 
+    def uninstall(self) -> None:
+        """Leave moto's EMR to whoever uses it next in this process."""
+        emr_backends[self.account_id].pop(self.region_name, None)
+
     def run_job_flow(self, **kwargs: Any) -> Cluster:
         if kwargs.get("step_concurrency_level", 1) > 1:
             raise ValidationException("The sandbox's clusters run one step at a time (StepConcurrencyLevel 1)")

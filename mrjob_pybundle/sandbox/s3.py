@@ -66,6 +66,10 @@ class DurableS3(S3Backend):
         for bucket_directory in sorted(self._directory.iterdir()):
             self._load_bucket(bucket_directory)
 
+    def uninstall(self) -> None:
+        """Leave moto's S3 to whoever uses it next in this process."""
+        s3_backends[self.account_id].pop("aws", None)
+
     # What changes content notes it; flush() writes it.
 
     def create_bucket(self, bucket_name: str, *args: Any, **kwargs: Any) -> FakeBucket:

@@ -45,8 +45,9 @@ def line(engine: str, tarball: Path, tmp_path_factory: pytest.TempPathFactory) -
         buckets = line.client("s3").list_buckets()["Buckets"]
         if not any(bucket["Name"] == "the-team" for bucket in buckets):
             line.client("s3").create_bucket(Bucket="the-team")
-        for key in line.objects(BUCKET):  # what the last run's jobs have left
-            line.client("s3").delete_object(Bucket=BUCKET, Key=key)
+        left = [{"Key": key} for key in line.objects(BUCKET)]  # by the last run's jobs
+        for start in range(0, len(left), 1000):
+            line.client("s3").delete_objects(Bucket=BUCKET, Delete={"Objects": left[start : start + 1000]})
         yield line
 
 

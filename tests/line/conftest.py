@@ -90,9 +90,13 @@ class Line:
     def building(self) -> list[str]:
         """Ids of builds that are just running venv-build.sh. (The last words of a master that died don't count.)"""
         running = b'"state":"RUNNING","stage":"venv-build"'
-        claimed = {json.loads(self.read(claim))["build_id"] for claim in self.claims()}
-        said = [(re.search(r"/v1/builds/([^/]+)/status\.json$", key), key) for key in self.objects()]
-        return [match[1] for match, key in said if match and match[1] in claimed and running in self.read(key)]
+        objects, found = self.objects(), []
+        for claim in (key for key in objects if "/v1/claims/" in key):
+            build_id = json.loads(self.read(claim))["build_id"]
+            status = f"{claim.partition('/v1/')[0]}/v1/builds/{build_id}/status.json"
+            if status in objects and running in self.read(status):
+                found.append(build_id)
+        return found
 
     def read(self, key: str) -> bytes:
         """The content of an object of the team's."""

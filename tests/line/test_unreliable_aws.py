@@ -133,6 +133,15 @@ def test_output_that_cannot_be_read(line: Line) -> None:
     assert said.startswith("AWS is throttling requests, even after retries (reading the job's output: GetObject)")
 
 
+def test_a_log_that_is_damaged(line: Line) -> None:
+    """It costs the counters that mrjob would have read there, and not the job."""
+    with line.faults.injected(Rule("GetObject", FlipBits(64), key="*/steps/*/syslog.gz", who="author")) as strikes:
+        run = _job(line)
+    assert strikes
+    _succeeded(run)
+    assert "could not read the counters: a log in S3 is damaged" in run.stderr
+
+
 def test_cleaning_up_that_is_not_allowed(line: Line) -> None:
     """The job has succeeded: what mrjob cannot remove is told, and is not the end of the world."""
     with line.faults.injected(Rule("Delete*", ACCESS_DENIED, who="author")) as strikes:
