@@ -61,8 +61,8 @@ class Spark:
     newest_python: MinorVersion
 
 
-#: Newest Python: 3.8 came with Spark 3.0 (SPARK-29536), 3.9 with 3.1 (koalas #2167), 3.10 with 3.3 (SPARK-37257), 3.11 with
-#: 3.4 (SPARK-41454), 3.12 with 4.0 (SPARK-44120, SPARK-45390: Spark 3 imports distutils).
+#: Newest Python: 3.8 came with Spark 3.0 (SPARK-29536), 3.9 with 3.1 (koalas #2167), 3.10 with 3.3 (SPARK-37257), 3.11
+#: with 3.4 (SPARK-41454), 3.12 with 4.0 (SPARK-44120, SPARK-45390: Spark 3 imports distutils).
 #: Oldest Python: 2.7 to 3.5 went with 3.1 (SPARK-32138), 3.6 with 3.3 (its "Overview" says 3.7+), 3.7 with 3.5
 #: (SPARK-43347).
 _SPARK_2_4 = Spark("2.4", (2, 7), (3, 7))
