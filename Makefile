@@ -8,7 +8,7 @@ BENCH_SANDBOX := .sandbox-bench
 BENCH_JSON := $(BENCH_SANDBOX)/benchmarks.json
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mrjob-pybundle
 
-.PHONY: demo test lint bench campaign clean
+.PHONY: demo test test-engines lint bench campaign clean
 
 # Runs a job twice in the sandbox: the first compiles CPython (a few minutes), the second finds all in the cache.
 demo: $(VENV)/.installed
@@ -17,7 +17,12 @@ demo: $(VENV)/.installed
 
 # In two processes: those of tests/line share a sandbox, and mostly wait for it.
 test: $(VENV)/.installed
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2
+
+# On Hadoop itself: needs Java, and Maven to fetch it. The first run compiles CPython, too.
+test-engines: $(VENV)/.installed
+	@scripts/fetch-hadoop.sh >/dev/null
+	$(BIN)/pytest -m engines tests/engines
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

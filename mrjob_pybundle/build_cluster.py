@@ -115,16 +115,26 @@ class BuildClusters:
 
     def state(self, cluster_id: str) -> ClusterState:
         """The state of a cluster. One that EMR does not know has ended long ago."""
-        doing = f"asking for the state of cluster {cluster_id} (DescribeCluster)"
-        try:
-            status = self._emr.describe_cluster(ClusterId=cluster_id)["Cluster"]["Status"]
-        except ClientError as error:
-            if error_code(error) == "InvalidRequestException":
-                return ClusterState("TERMINATED", "EMR does not know it")
-            raise explain(error, doing) from error
-        except BotoCoreError as error:
-            raise explain(error, doing) from error
+        cluster = self._describe(cluster_id)
+        if cluster is None:
+            return ClusterState("TERMINATED", "EMR does not know it")
+        status = cluster["Status"]
         return ClusterState(status["State"], status.get("StateChangeReason", {}).get("Message") or "")
+
+    def is_of(self, cluster_id: str, build_id: str) -> bool:
+        """Was the cluster launched for that build? (Or EMR does not know it any more.)"""
+        cluster = self._describe(cluster_id)
+        return cluster is None or str(cluster["Name"]).endswith(build_id)
+
+    def _describe(self, cluster_id: str) -> Any:
+        doing = f"asking for the state of cluster {cluster_id} (DescribeCluster)"
+        with explained(doing):
+            try:
+                return self._emr.describe_cluster(ClusterId=cluster_id)["Cluster"]
+            except ClientError as error:
+                if error_code(error) == "InvalidRequestException":
+                    return None
+                raise
 
     def terminate(self, cluster_id: str) -> None:
         """End a cluster."""

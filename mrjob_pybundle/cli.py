@@ -279,6 +279,8 @@ def _doctor(args: argparse.Namespace) -> int:
 
 
 def _add_sandbox(commands: Any) -> None:
+    from mrjob_pybundle.sandbox import ENGINES
+
     command = commands.add_parser(
         "sandbox",
         help="run a command with an EMR and an S3 of its own, on this machine",
@@ -294,6 +296,13 @@ def _add_sandbox(commands: Any) -> None:
         default=2,
         help="core nodes of a cluster that says nothing else (default: %(default)s)",
     )
+    command.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default=ENGINES[0],
+        help="what runs the steps: a stand-in for Hadoop Streaming, or Hadoop, which needs Java and"
+        " scripts/fetch-hadoop.sh (default: %(default)s)",
+    )
     command.add_argument("command", nargs="+", metavar="COMMAND", help="the command and its arguments, after --")
     command.set_defaults(run=_sandbox)
 
@@ -301,7 +310,7 @@ def _add_sandbox(commands: Any) -> None:
 def _sandbox(args: argparse.Namespace) -> int:
     from mrjob_pybundle import sandbox
 
-    return sandbox.run(args.dir, args.nodes, args.command)
+    return sandbox.run(args.dir, args.nodes, args.command, args.engine)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import logging
 import re
 import shlex
 import time
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -407,6 +408,15 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         except KeyboardInterrupt:
             log.info("not waiting for it")
 
+    def _log_counters(self, log_interpretation: Any, step_num: int) -> None:
+        with _damaged_logs_told("counters"):
+            super()._log_counters(log_interpretation, step_num)
+
+    def _pick_error(self, log_interpretation: Any, step_type: str) -> Any:
+        with _damaged_logs_told("cause of the failure"):
+            return super()._pick_error(log_interpretation, step_type)
+        return None
+
     def _step_state(self, step_id: str) -> str:
         step = self.make_emr_client().describe_step(ClusterId=self._cluster_id, StepId=step_id)["Step"]
         return str(step["Status"]["State"])
@@ -430,6 +440,16 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         if "pre_filter" in substep or (substep["type"] == "command" and not is_streaming_built_in):
             return [self._programs_of_bundle().venv_exec, *args]
         return args
+
+    def _jobconf_for_step(self, step_num: int) -> dict[str, Any]:
+        """Hadoop 3 writes its job history in a binary format, unless told otherwise.
+
+        mrjob reads it as JSON, to learn which container's logs have the cause of a failure.
+        """
+        jobconf: dict[str, Any] = super()._jobconf_for_step(step_num)
+        if self._get_step(step_num)["type"] == "streaming":
+            jobconf.setdefault("mapreduce.jobhistory.jhist.format", "json")
+        return jobconf
 
     def _setup_cmd_content(self, setup: list[Any]) -> list[str]:
         """Setup commands run in the bundle's environment, as the task after them does."""
@@ -456,6 +476,15 @@ class PyBundleEMRJobRunner(EMRJobRunner):
             raise OptionError("cluster_id names a cluster that exists: leave it out to create one.")
         with _explained("creating a cluster"):
             return str(super().make_persistent_cluster())
+
+
+@contextmanager
+def _damaged_logs_told(what: str) -> Iterator[None]:
+    """A log in S3 that cannot be unpacked costs what mrjob looks for in it, and not the job."""
+    try:
+        yield
+    except (zlib.error, EOFError) as error:
+        log.warning("could not read the %s: a log in S3 is damaged (%s)", what, error)
 
 
 _AWS_ERRORS = (BotoCoreError, ClientError, Boto3Error)

@@ -62,6 +62,11 @@ def stop(build_id: str, cache: Cache, aws: Aws) -> str:
         raise BuildError(f"Build {build_id} has ended already: {outcome(ended[0])}")
     claim = _with_cluster(build_id, cache, aws)
     assert claim.cluster_id is not None
+    if not aws.clusters.is_of(claim.cluster_id, build_id):
+        # Who may write claims is not thereby one whose word ends clusters.
+        raise BuildError(
+            f"Build {build_id} names cluster {claim.cluster_id}, which is not a build's. It was left alone."
+        )
     state = aws.clusters.state(claim.cluster_id)
     if state.has_ended:
         raise BuildError(f"Build {build_id} has ended already: its cluster {claim.cluster_id} is {state.name}.")

@@ -6,10 +6,23 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mrjob_pybundle.aws import Credentials, S3Uri
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Of several processes, one has all of tests/line: they share a sandbox, and a Python compiled in it."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class LineInOneProcess(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return "line" if nodeid.startswith("tests/line/") else nodeid
+
+    return LineInOneProcess(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -120,6 +120,39 @@ def test_configure_args_cannot_run_into_each_other(one: list[str], other: list[s
     assert same_key == (one == other)
 
 
+digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
+python_specs = st.builds(
+    PythonSpec,
+    version=st.sampled_from(["2.7.18", "3.11.2", "3.13.5"]),
+    source_sha256=st.none() | digests,
+    configure_args=st.lists(st.text(max_size=3), max_size=2).map(tuple),
+    optimize=st.booleans(),
+    arch=st.sampled_from(["x86_64", "aarch64"]),
+    os_family=st.text(max_size=3),
+)
+bundle_specs = st.builds(
+    BundleSpec,
+    python=python_specs,
+    venv_build_sha256=st.none() | digests,
+    build_files=st.lists(st.builds(BuildFile, st.text(max_size=3), st.booleans(), digests), max_size=2).map(tuple),
+    mrjob_version=st.text(max_size=3),
+    mrjob_sha256=digests,
+    hook_version=st.integers(1, 3),
+)
+
+
+@given(bundle_specs, bundle_specs)
+def test_keys_are_equal_where_specifications_are(one: BundleSpec, other: BundleSpec) -> None:
+    assert (one.key == other.key) == (one == other)
+    assert (one.python.key == other.python.key) == (one.python == other.python)
+
+
+@given(bundle_specs, python_specs)
+def test_another_python_is_another_bundle(spec: BundleSpec, python: PythonSpec) -> None:
+    """A venv key contains the python key: an environment is never put onto a Python it was not made on."""
+    assert (replace(spec, python=python).key == spec.key) == (python == spec.python)
+
+
 def test_build_files(tmp_path: Path) -> None:
     library = tmp_path / "library"
     for name in ("a.py", "sub/b.txt", "sub/__pycache__/b.cpython-313.pyc", ".git/HEAD", "old.pyc", "a.py~"):

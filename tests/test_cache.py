@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mrjob_pybundle.aws import Credentials, S3Uri
 from mrjob_pybundle.bundle import Archive, Bundle
@@ -106,6 +108,48 @@ def test_a_damaged_manifest_is_named(cache: Cache, client: Any, damage: object) 
     _put_manifest(cache, client, "venv", damage)
     with pytest.raises(CacheError, match=r"manifest\.json .*delete it, and it will be built again"):
         cache.find(SPEC)
+
+
+def _paths(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    inner = value.items() if isinstance(value, dict) else ()
+    return [path, *(deeper for name, item in inner for deeper in _paths(item, (*path, name)))]
+
+
+def _replaced(value: Any, path: tuple[str, ...], new: object) -> Any:
+    return {**value, path[0]: _replaced(value[path[0]], path[1:], new)} if path else new
+
+
+values: st.SearchStrategy[object] = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.text(), st.just({}), st.just([]), st.just("33" * 32)
+)
+damaged_manifests: st.SearchStrategy[object] = st.one_of(
+    st.builds(
+        lambda path, new: _replaced(_manifest("venv"), path, new), st.sampled_from(_paths(_manifest("venv"))), values
+    ),
+    st.integers(0, len(json.dumps(_manifest("venv"))) - 1).map(
+        lambda end: json.dumps(_manifest("venv")).encode()[:end]
+    ),
+    st.binary(),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(damage=damaged_manifests)
+def test_no_damage_of_a_manifest_leads_to_another_bundle(bucket: S3Uri, client: Any, damage: object) -> None:
+    """It is refused, or nothing is cached, or what was damaged tells nothing of the archives."""
+    cache = Cache(bucket / "pybundle", client)
+    _publish(cache, client)
+    _put_manifest(cache, client, "venv", damage)
+    refusal, found = "", None
+    try:
+        found = cache.find(SPEC)
+    except CacheError as error:
+        refusal = str(error)
+    assert not refusal or "/manifest.json " in refusal
+    assert found is None or found == Bundle(
+        replace(BUNDLE.python, unpacked_size=found.python.unpacked_size),
+        replace(BUNDLE.venv, unpacked_size=found.venv.unpacked_size),
+    )
 
 
 def test_a_warm_look_up_is_three_requests_sent_together(bucket: S3Uri, client: Any) -> None:

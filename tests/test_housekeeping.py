@@ -425,6 +425,18 @@ def test_stop(team: Team, found_by: str) -> None:
     assert "has ended already: it succeeded" in team.run("stop", BUILD).err
 
 
+def test_stop_ends_no_other_cluster(team: Team) -> None:
+    """Claims are written by many: a claim that names somebody's job does not end it."""
+    _status(team, BUILD, "RUNNING")
+    cluster_id = launch(team, name="somebody's job")
+    team.cache.claim("ab" * 32, Claim(BUILD, "mallory", 1.0, cluster_id))
+    refused = team.run("stop", BUILD)
+    assert refused.status == 1
+    assert f"names cluster {cluster_id}, which is not a build's" in refused.err
+    state = team.emr.describe_cluster(ClusterId=cluster_id)["Cluster"]["Status"]["State"]
+    assert not state.startswith("TERMINAT")
+
+
 def test_stop_without_a_cluster(team: Team) -> None:
     team.cache.claim("ab" * 32, Claim(BUILD, "ada", 1.0))
     assert f"Build {BUILD} has no cluster, or not yet" in team.run("stop", BUILD).err

@@ -29,6 +29,9 @@ BUCKET = "sandbox"
 SUBMITTER = "submitter"
 """The access key id of :attr:`Sandbox.environment`. Nodes have one that names their role: see ``emr.py``."""
 
+ENGINES = ("builtin", "hadoop")
+"""What can run a cluster's steps: a small stand-in for Hadoop Streaming, or Hadoop. The first is the default."""
+
 _ACCOUNT = "123456789012"
 _AWS_ITSELF = "sandbox"
 _REGION = "us-east-1"
@@ -46,12 +49,17 @@ class Sandbox:
     *directory* keeps S3's content for the next sandbox, and what the last one's clusters left; only one
     sandbox can use it at a time. *nodes* is the number of core nodes that mrjob jobs ask for by default.
     *middleware* (WSGI, outermost first) sees every request to its services, and may answer in their place.
+    *engine*, one of :data:`ENGINES`, is what runs the steps.
     One process can have one sandbox at a time, because moto's state is global.
 
-    :raises SandboxError: on entering, when the directory is in use or the extra is not installed.
+    :raises SandboxError: on entering, when the directory is in use, or the extra or what the engine needs is not
+        installed.
     """
 
-    def __init__(self, directory: Path, nodes: int = 2, middleware: Sequence[Any] = ()) -> None:
+    def __init__(
+        self, directory: Path, nodes: int = 2, middleware: Sequence[Any] = (), engine: str = ENGINES[0]
+    ) -> None:
+        self._engine = engine
         self._middleware = middleware
         self._directory = directory.absolute()
         self._nodes = nodes
@@ -108,10 +116,11 @@ class Sandbox:
         try:
             from moto.backends import get_backend
 
-            from mrjob_pybundle.sandbox import access, emr, nodes, s3, server
+            from mrjob_pybundle.sandbox import access, builtin, emr, hadoop, logs, nodes, s3, server
         except ImportError as error:
             raise SandboxError(f"{error}; to have a sandbox: pip install 'mrjob-pybundle[sandbox]'") from None
 
+        engine = hadoop.kind() if self._engine == "hadoop" else builtin.BUILTIN
         for service in ("s3", "emr", "iam"):
             get_backend(service).reset()
         clusters = self._directory / "clusters"
@@ -120,8 +129,12 @@ class Sandbox:
         nodes.install_tools(tools)
         _link(self._directory / "command-bin" / "aws", tools / "aws")
         node_class, why_not = nodes.node_class(self._directory / "probe", tools)
+        if why_not and engine.needs_namespaces:
+            raise SandboxError(
+                f"--engine {self._engine} needs namespaces, which this machine does not allow ({why_not})"
+            )
         if why_not:
-            emr.notice(
+            logs.notice(
                 f"this machine allows no namespaces ({why_not}). Nodes share its files, /opt and /mnt"
                 " included, and its processes; only their environment and home are their own."
             )
@@ -133,7 +146,10 @@ class Sandbox:
         self.endpoint = self._server.endpoint
         machine = emr.Machine(
             clusters,
-            lambda directory, key_id: node_class(directory, tools, self._aws_environment(key_id)),
+            lambda directory, key_id: node_class(
+                directory, tools, {**self._aws_environment(key_id), **engine.node_environment}
+            ),
+            engine.make,
             lambda key_id: self._client("s3", key_id),
         )
         self._emr = emr.LivingEmr(_ACCOUNT, machine)
@@ -142,8 +158,9 @@ class Sandbox:
         if BUCKET not in self._s3.buckets:
             self._client("s3", _AWS_ITSELF).create_bucket(Bucket=BUCKET)
         self._create_roles()
+        engine.prepare(self._client("s3", _AWS_ITSELF), self._aws_environment(_AWS_ITSELF))
         (self._directory / "mrjob.conf").write_text(_mrjob_conf(self._nodes), encoding="utf-8")
-        emr.notice(f"EMR and S3 are at {self.endpoint}; S3's content is kept in {self._directory}")
+        logs.notice(f"EMR and S3 are at {self.endpoint}; S3's content is kept in {self._directory}")
 
     def _create_roles(self) -> None:
         """The roles that mrjob.conf names, as ``aws emr create-default-roles`` would."""
@@ -194,7 +211,7 @@ class Sandbox:
             self._lock_file.close()
 
 
-def run(directory: Path, nodes: int, command: list[str]) -> int:
+def run(directory: Path, nodes: int, command: list[str], engine: str = ENGINES[0]) -> int:
     """Run *command* in a sandbox; returns its exit status (128 + n if signal n ended it).
 
     Ctrl-C reaches the command by itself, being in our process group; SIGTERM is passed on to it. Either way
@@ -202,7 +219,7 @@ def run(directory: Path, nodes: int, command: list[str]) -> int:
 
     :raises SandboxError: the sandbox cannot start, or there is no such command.
     """
-    with _Signals() as signals, Sandbox(directory, nodes) as sandbox:
+    with _Signals() as signals, Sandbox(directory, nodes, engine=engine) as sandbox:
         try:
             signals.process = subprocess.Popen(command, env=sandbox.environment)
         except OSError as error:

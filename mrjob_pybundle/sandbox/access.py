@@ -26,7 +26,7 @@ from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
-from moto.iam.access_control import IAMPolicy, PermissionResult
+from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 
 from mrjob_pybundle.sandbox.faults import ACCESS_DENIED, Exchange, Refuse
 from mrjob_pybundle.sandbox.requests import Request, describe
@@ -114,26 +114,41 @@ def _emr_calls(request: Request, parameters: Mapping[str, Any]) -> list[Call]:
 
 
 class Policy:
-    """A policy document, as JSON."""
+    """A policy document, as JSON.
+
+    :raises ValueError: it denies something on conditions, which can't be judged here.
+    """
 
     def __init__(self, document: str) -> None:
-        self._policy = IAMPolicy(_with_escaped_patterns(document))
+        self._statements = json.loads(document)["Statement"]
+        if any(statement["Effect"] == "Deny" and "Condition" in statement for statement in self._statements):
+            raise ValueError(f"a denial with conditions: {document}")
 
     def verdict(self, call: Call) -> PermissionResult:
         """``PERMITTED``, ``DENIED``, or ``NEUTRAL`` where the policy says nothing of *call*."""
-        return self._policy.is_action_permitted(
-            call.action, call.resource, incoming_condition_values=dict(call.context)
-        )
+        verdicts = {_verdict(statement, call) for statement in self._statements}
+        order = (PermissionResult.DENIED, PermissionResult.PERMITTED, PermissionResult.NEUTRAL)
+        return next(verdict for verdict in order if verdict in verdicts)
 
 
-def _with_escaped_patterns(document: str) -> str:
-    """*document* with its patterns as moto's evaluator reads them: as regular expressions, but for ``*``."""
-    policy = json.loads(document)
-    for statement in policy["Statement"]:
-        for element in ("Action", "Resource"):
-            values = statement[element] if isinstance(statement[element], list) else [statement[element]]
-            statement[element] = [re.escape(value).replace(r"\*", "*") for value in values]
-    return json.dumps(policy)
+def _verdict(statement: Mapping[str, Any], call: Call) -> PermissionResult:
+    # What moto takes for patterns are regular expressions, but for `*`.
+    escaped = {element: [_escaped(value) for value in _list(statement[element])] for element in ("Action", "Resource")}
+    verdict = IAMPolicyStatement({**statement, **escaped}).is_action_permitted(
+        call.action, call.resource, incoming_condition_values=dict(call.context)
+    )
+    # For moto, it is a denial when a permission's conditions aren't met.
+    if statement["Effect"] == "Allow" and verdict is PermissionResult.DENIED:
+        return PermissionResult.NEUTRAL
+    return verdict
+
+
+def _escaped(pattern: str) -> str:
+    return re.escape(pattern).replace(r"\*", "*")
+
+
+def _list(value: str | list[str]) -> list[str]:
+    return value if isinstance(value, list) else [value]
 
 
 def is_allowed(call: Call, policies: Iterable[Policy]) -> bool:

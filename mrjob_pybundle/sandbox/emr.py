@@ -10,9 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,10 +22,11 @@ from moto.emr import urls
 from moto.emr.exceptions import ValidationException
 from moto.emr.models import Cluster, ElasticMapReduceBackend, Step, emr_backends
 
-from mrjob_pybundle.sandbox import steps, streaming
-from mrjob_pybundle.sandbox.logs import LogUploader, timestamp
+from mrjob_pybundle.sandbox import steps
+from mrjob_pybundle.sandbox.engines import Engine, EngineError, Ground, StepError
+from mrjob_pybundle.sandbox.logs import LogUploader, notice, timestamp
 from mrjob_pybundle.sandbox.nodes import Node, NodeError
-from mrjob_pybundle.sandbox.storage import FileSystems, HdfsStorage, S3Storage, Uri
+from mrjob_pybundle.sandbox.storage import S3Storage, Uri
 
 # EMR's clusters take minutes to start, and clients count on that: they create a cluster without steps that
 # ends by itself, and then add its steps. Such a cluster waits for its first step that long.
@@ -37,20 +36,17 @@ _ENDED = ("TERMINATING", "TERMINATED", "TERMINATED_WITH_ERRORS")
 _HADOOP_VERSIONS = {"5": "2.10.1", "6": "3.3.6", "7": "3.4.1"}
 
 
-def notice(text: str) -> None:
-    """Tell the person at the terminal."""
-    print(f"sandbox: {text}", file=sys.stderr, flush=True)  # noqa: T201
-
-
 @dataclass(frozen=True)
 class Machine:
-    """What clusters are made of: *make_node(directory, key_id)*, and *s3_client(key_id)* for what Hadoop does on nodes.
+    """What clusters are made of: *make_node(directory, key_id)*, *make_engine(ground)*, *s3_client(key_id)* for what
+    Hadoop does on nodes.
 
     They sign their requests with an access key id: see :func:`key_id_of_nodes`.
     """
 
     directory: Path
     make_node: Callable[[Path, str], Node]
+    make_engine: Callable[[Ground], Engine]
     s3_client: Callable[[str], Any]
 
 
@@ -227,11 +223,9 @@ class _Life:
         self._directory = machine.directory / cluster.id
         self._logs = self._directory / "logs"
         self._nodes: dict[str, Node] = {}
-        self._created = time.time()
-        self._applications = 0
         self._failed = False
         self._stop_lock = threading.Lock()
-        self._hdfs = HdfsStorage(self._directory / "hdfs")
+        self._engine: Engine | None = None
         self._s3 = S3Storage(machine.s3_client(self._key_id))
         self._uploader: LogUploader | None = None
         if cluster.log_uri:
@@ -243,9 +237,13 @@ class _Life:
         try:
             self._start_nodes()
             self._bootstrap()
+            self._start_engine()
+            self._await_first_step()
             self._run_steps()
         except NodeError as error:
             cluster.end(_End("TERMINATED_WITH_ERRORS", "INTERNAL_ERROR", f"A node could not start: {error}"))
+        except EngineError as error:
+            cluster.end(_End("TERMINATED_WITH_ERRORS", "BOOTSTRAP_FAILURE", f"Hadoop could not start: {error}"))
         except Exception as error:
             cluster.end(_End("TERMINATED_WITH_ERRORS", "INTERNAL_ERROR", f"The sandbox failed: {error!r}"))
             raise
@@ -329,6 +327,19 @@ class _Life:
                 text = f"On {where} instance ({instance_id}), {failed[instance_id]}"
                 cluster.end(_End("TERMINATED_WITH_ERRORS", "BOOTSTRAP_FAILURE", text))
                 return
+
+    def _start_engine(self) -> None:
+        """Start the cluster's Hadoop, which EMR installs after the bootstrap actions."""
+        if self.cluster.ending:
+            return
+        master = self._role("MASTER")[0]
+        workers = self._role("CORE") + self._role("TASK") or [master]
+        ground = Ground(master, dict(workers), self._s3, self._directory, self._logs)
+        self._engine = self._machine.make_engine(ground)
+        self._engine.start()
+
+    def _await_first_step(self) -> None:
+        cluster = self.cluster
         with cluster.changed:
             cluster.ready_datetime = utcnow()
             if not cluster.keep_job_flow_alive_when_no_steps:
@@ -346,7 +357,7 @@ class _Life:
             except steps.ScriptMissingError:
                 controller.write("ERROR Download failed")
                 return f"bootstrap action {number} could not be downloaded from S3"
-            except steps.StepError as failure:
+            except StepError as failure:
                 controller.write(f"ERROR Execution failed: {failure}")
                 return f"bootstrap action {number} returned a non-zero return code"
             controller.write("INFO Execution ended with ret val 0")
@@ -383,29 +394,17 @@ class _Life:
         logs = self._logs / "steps" / step.id
         controller = _Controller(logs)
         controller.write(f"INFO startExec {json.dumps([step.jar, *step.args])}")
-        place = steps.StepPlace(self._role("MASTER")[0][1], logs, self._streaming_place)
+        assert self._engine is not None
+        place = steps.StepPlace(self._role("MASTER")[0][1], self._engine, logs)
         try:
             steps.run(step.jar, list(step.args or []), place)
-        except steps.StepError as failure:
+        except StepError as failure:
             with (logs / "stderr").open("a", encoding="utf-8") as stderr:
                 stderr.write(f"{failure}\n")
             controller.write(f"WARN Step failed: {failure}")
             return True
         controller.write("INFO Step succeeded with exitCode 0")
         return False
-
-    def _streaming_place(self) -> streaming.Place:
-        self._applications += 1
-        application_id = f"application_{int(self._created * 1000)}_{self._applications:04d}"
-        workers = self._role("CORE") + self._role("TASK") or self._role("MASTER")
-        return streaming.Place(
-            application_id,
-            [node for _, node in workers],
-            FileSystems(self._s3, self._hdfs),
-            self._directory / "shuffle" / application_id,
-            self._logs / "containers" / application_id,
-            self._logs / "hadoop-mapreduce" / "history",
-        )
 
     def _end_step(self, step: Step, failed: bool) -> None:
         """Decide what the end of *step* means for the cluster, then let it be seen."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 import threading
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -16,6 +17,11 @@ from typing import Any
 from mrjob_pybundle.sandbox.storage import S3Storage, Uri
 
 Counters = Mapping[str, Mapping[str, int]]
+
+
+def notice(text: str) -> None:
+    """Tell the person at the terminal."""
+    print(f"sandbox: {text}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def timestamp() -> str:
@@ -33,13 +39,14 @@ class LogFile:
 
     def client(self, logger: str, message: str, level: str = "INFO") -> None:
         """A line as Hadoop's client writes it (step logs)."""
-        self._append(f"{timestamp()} {level} {logger} (main): {message}\n")
+        self.write(f"{timestamp()} {level} {logger} (main): {message}\n")
 
     def task(self, logger: str, message: str, level: str = "INFO") -> None:
         """A line as a task writes it (container logs)."""
-        self._append(f"{timestamp()} {level} [main] {logger}: {message}\n")
+        self.write(f"{timestamp()} {level} [main] {logger}: {message}\n")
 
-    def _append(self, text: str) -> None:
+    def write(self, text: str) -> None:
+        """*text* as it is."""
         with self._lock, self._path.open("a", encoding="utf-8") as file:
             file.write(text)
 

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mrjob_pybundle.sandbox import streaming
-from mrjob_pybundle.sandbox.logs import LogFile
+from mrjob_pybundle.sandbox.engines import Engine, StepError
 from mrjob_pybundle.sandbox.nodes import Node, NodeError
-from mrjob_pybundle.sandbox.streaming_options import StreamingOptionError, parse
 
 _SCRIPT_RUNNER = re.compile(r"s3://[^/]*elasticmapreduce/libs/script-runner/script-runner\.jar")
 
 
-class StepError(Exception):
-    """A step cannot run, or failed. The message belongs at the end of its stderr."""
-
-
 @dataclass(frozen=True)
 class StepPlace:
-    """Where a step runs: on *master*, with its logs in *logs*; *streaming_place* makes a job's place."""
+    """Where a step runs: on *master*, or, if it is a job, on the cluster's *engine*; with its logs in *logs*."""
 
     master: Node
+    engine: Engine
     logs: Path
-    streaming_place: Callable[[], streaming.Place]
 
 
 def run(jar: str, args: list[str], place: StepPlace) -> None:
@@ -35,27 +28,17 @@ def run(jar: str, args: list[str], place: StepPlace) -> None:
     :raises StepError: it failed.
     """
     if jar == "command-runner.jar" and args[:1] == ["hadoop-streaming"]:
-        _run_streaming(args[1:], place)
+        place.engine.run_streaming(args[1:], place.logs)
     elif jar == "command-runner.jar" and args[:1] == ["spark-submit"]:
         raise StepError("spark-submit: the sandbox has no Spark")
     elif jar == "command-runner.jar" and args:
         run_command(place.master, args, place.logs)
     elif _SCRIPT_RUNNER.fullmatch(jar) and args:
         run_script(place.master, args[0], args[1:], place.logs)
+    elif jar.endswith(".jar") and jar != "command-runner.jar":
+        place.engine.run_jar(jar, args, place.logs)
     else:
-        raise StepError(f"{jar or 'no jar'}: the sandbox runs command-runner.jar and script-runner.jar, not Java")
-
-
-def _run_streaming(args: list[str], place: StepPlace) -> None:
-    syslog = LogFile(place.logs / "syslog")
-    try:
-        job = parse(args)
-        streaming.run(job, place.streaming_place(), syslog)
-    except StreamingOptionError as error:
-        syslog.client("org.apache.hadoop.streaming.StreamJob", str(error), "ERROR")
-        raise StepError(f"{error}\nStreaming Command Failed!") from None
-    except (streaming.JobError, NodeError) as error:
-        raise StepError(str(error)) from None
+        raise StepError(f"{jar or 'no jar'} {' '.join(args)}: nothing to run")
 
 
 def run_script(node: Node, uri: str, args: list[str], logs: Path) -> None:

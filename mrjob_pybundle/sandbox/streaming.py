@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 import zipfile
 import zlib
 from collections import defaultdict
@@ -69,14 +70,14 @@ class Place:
             return f"{self.application_id.replace('application', 'container')}_01_{self.containers:06d}"
 
 
-def run(job: StreamingJob, place: Place, syslog: LogFile) -> None:
-    """Run *job* to its end.
+def run(job: StreamingJob, place: Place, syslog: LogFile, stderr: LogFile) -> None:
+    """Run *job* to its end, with its client's log in *syslog* and what it says of failures in *stderr*.
 
     :raises JobError: with the reason that belongs on the step's stderr.
     """
     try:
         splits = _prepare(job, place, syslog)
-        _Run(job, place, syslog).run(splits)
+        _Run(job, place, syslog, stderr).run(splits)
     except (StorageError, StreamingOptionError) as error:
         syslog.client("org.apache.hadoop.streaming.StreamJob", f"Error Launching job : {error}", "ERROR")
         raise JobError(f"Error Launching job : {error}\nStreaming Command Failed!") from None
@@ -145,7 +146,8 @@ class _TaskError(Exception):
 class _Run:
     """One run of a job."""
 
-    def __init__(self, job: StreamingJob, place: Place, syslog: LogFile) -> None:
+    def __init__(self, job: StreamingJob, place: Place, syslog: LogFile, stderr: LogFile) -> None:
+        self.stderr = stderr
         self.job = job
         self.place = place
         self.syslog = syslog
@@ -339,7 +341,8 @@ class _Run:
                 task.fail(str(failure))
                 self._history.attempt_failed(name.upper(), task.task_id, task.attempt_id, str(failure))
                 self.count(_JOB_COUNTERS, f"Failed {name} tasks")
-                self.syslog.client(_JOB, f"Task Id : {task.attempt_id}, Status : FAILED\n{failure}")
+                self.syslog.client(_JOB, f"Task Id : {task.attempt_id}, Status : FAILED")
+                self.stderr.write(f"{failure}\n\n")
             except NodeError as error:
                 raise _TaskError(f"{task.task_id}: {error}") from None
             else:
@@ -441,18 +444,22 @@ class _Task:
         assert process.stdout is not None
         assert process.stderr is not None
         problems: list[BaseException] = []
-        feeder = threading.Thread(target=self._feed, args=(process.stdin, lines, problems))
-        listener = threading.Thread(target=self._listen, args=(process.stderr,))
+        patience = _Patience(process, self.job.timeout_seconds)
+        feeder = threading.Thread(target=self._feed, args=(process.stdin, patience.watch(lines), problems))
+        listener = threading.Thread(target=self._listen, args=(process.stderr, patience))
         feeder.start()
         listener.start()
         try:
-            yield from shuffle.read_lines(process.stdout.read1)  # type: ignore[attr-defined]
+            yield from patience.watch(shuffle.read_lines(process.stdout.read1))  # type: ignore[attr-defined]
             feeder.join()
             listener.join()
             code = process.wait()
         finally:
+            patience.end()
             kill(process)
             process.stdout.close()
+        if patience.exceeded:
+            raise _AttemptError(f"AttemptID:{self.attempt_id} Timed out after {self.job.timeout_seconds:.0f} secs")
         if problems:
             raise problems[0]
         if code and self.job.nonzero_exit_is_failure:
@@ -468,9 +475,9 @@ class _Task:
             problems.append(error)
             stdin.close()
 
-    def _listen(self, stderr: IO[bytes]) -> None:
+    def _listen(self, stderr: IO[bytes], patience: _Patience) -> None:
         with stderr:
-            for line in stderr:
+            for line in patience.watch(stderr):
                 if not line.startswith(b"reporter:"):
                     with self._stderr_lock:
                         self._stderr.write(line)
@@ -495,6 +502,35 @@ class _Task:
     def clean_up(self) -> None:
         self._stderr.close()
         shutil.rmtree(self.node.host_path(self.directory), ignore_errors=True)
+
+
+class _Patience:
+    """Ends *process* when nothing that is watched has moved for *seconds*; 0: never."""
+
+    def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
+        self.exceeded = False
+        self._process = process
+        self._seconds = seconds
+        self._last = time.monotonic()
+        self._over = threading.Event()
+        if seconds:
+            threading.Thread(target=self._wait, daemon=True).start()
+
+    def watch(self, lines: Iterable[bytes]) -> Iterator[bytes]:
+        for line in lines:
+            self._last = time.monotonic()
+            yield line
+
+    def end(self) -> None:
+        self._over.set()
+
+    def _wait(self) -> None:
+        while (left := self._last + self._seconds - time.monotonic()) > 0:
+            if self._over.wait(left):
+                return
+        if self._process.poll() is None and not self._over.is_set():
+            self.exceeded = True
+            kill(self._process)
 
 
 def _variable(name: str) -> str:

@@ -33,6 +33,7 @@ _OLD_NAMES = {
     "mapred.line.input.format.linespermap": "mapreduce.input.lineinputformat.linespermap",
     "mapred.map.max.attempts": "mapreduce.map.maxattempts",
     "mapred.reduce.max.attempts": "mapreduce.reduce.maxattempts",
+    "mapred.task.timeout": "mapreduce.task.timeout",
     "mapred.input.dir.recursive": "mapreduce.input.fileinputformat.input.dir.recursive",
     "mapreduce.job.inputformat.class": "mapred.input.format.class",
     "mapred.min.split.size": "mapreduce.input.fileinputformat.split.minsize",
@@ -43,15 +44,16 @@ _OLD_NAMES = {
 _HARMLESS = re.compile(
     r"""mapreduce\.job\.(name|queuename|priority|maps|running\.(map|reduce)\.limit|jvm\.numtasks|tags
             |reduce\.slowstart\.completedmaps|ubertask\..*|acl-.*|counters\..*)
+        |mapreduce\.jobhistory\..*
         |mapreduce\.(map|reduce)\.(memory\.mb|java\.opts|cpu\.vcores|speculative|log\.level)
         |mapreduce\.(map\.(output\.compress(\.codec)?|sort\.spill\.percent))
         |mapreduce\.reduce\.(shuffle\..*|merge\..*|input\.buffer\.percent)
-        |mapreduce\.task\.(timeout|io\.sort\.(mb|factor)|profile.*)
+        |mapreduce\.task\.(io\.sort\.(mb|factor)|profile.*)
         |mapreduce\.client\..*|mapreduce\.output\.fileoutputformat\.compress\.type
         |mapreduce\.input\.fileinputformat\.(split\.(minsize|maxsize)|list-status\.num-threads)
         |mapreduce\.fileoutputcommitter\..*|mapreduce\.framework\.name
         |mapred\.(child\.java\.opts|map\.tasks\.speculative\.execution|reduce\.tasks\.speculative\.execution
-            |compress\.map\.output|map\.output\.compression\.codec|job\.queue\.name|task\.timeout
+            |compress\.map\.output|map\.output\.compression\.codec|job\.queue\.name
             |job\.(map|reduce)\.memory\.mb|tasktracker\..*)
         |io\.(sort\.(mb|factor)|file\.buffer\.size)|dfs\..*|fs\.s3.*|yarn\..*|hadoop\.(tmp\.dir|log.*)
         |stream\.joindelay\.milli|user\.name""",
@@ -94,6 +96,8 @@ class StreamingJob:
     recursive: bool = False
     map_attempts: int = 4
     reduce_attempts: int = 4
+    timeout_seconds: float = 600
+    """A task that neither reads nor writes for so long is ended; 0: never."""
     nonzero_exit_is_failure: bool = True
     map_output_separator: bytes = b"\t"
     map_output_key_fields: int = 1
@@ -151,6 +155,7 @@ def parse(args: Sequence[str]) -> StreamingJob:
         recursive=settings.boolean("mapreduce.input.fileinputformat.input.dir.recursive", False),
         map_attempts=settings.integer("mapreduce.map.maxattempts", 4),
         reduce_attempts=settings.integer("mapreduce.reduce.maxattempts", 4),
+        timeout_seconds=settings.integer("mapreduce.task.timeout", 600_000) / 1000,
         nonzero_exit_is_failure=settings.boolean("stream.non.zero.exit.is.failure", True),
         map_input_separator=settings.separator("stream.map.input.field.separator"),
         map_output_separator=settings.separator("stream.map.output.field.separator"),

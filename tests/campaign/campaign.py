@@ -291,6 +291,7 @@ class _Run:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
+                errors="replace",
             )
             self._processes[name] = _Process(popen, time.monotonic(), said)
         assert popen.stdin is not None

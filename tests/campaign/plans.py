@@ -107,9 +107,9 @@ WARM = (
     Point("output", "GetObject", AUTHORS, "*/output/*"),
     Point("cleaning up", "Delete*", AUTHORS, "*"),
     Point("TerminateJobFlows", "TerminateJobFlows", AUTHORS, _EMR),
-    Point("node: script", "*Object", NODES, "*/pybundle/bootstrap-*"),
-    Point("node: python archive", "*Object", NODES, "*/v1/python/*.tar.gz"),
-    Point("node: venv archive", "*Object", NODES, "*/v1/venv/*.tar.gz"),
+    Point("node: script", "[GH]*Object", NODES, "*/pybundle/bootstrap-*"),
+    Point("node: python archive", "[GH]*Object", NODES, "*/v1/python/*.tar.gz"),
+    Point("node: venv archive", "[GH]*Object", NODES, "*/v1/venv/*.tar.gz"),
 )
 
 BUILD = (
@@ -123,8 +123,8 @@ BUILD = (
     Point("DescribeCluster", "DescribeCluster", AUTHORS, _EMR, is_polled=True),
     Point("watching: status", "GetObject", AUTHORS, "*/status.json", is_polled=True),
     Point("watching: log", "GetObject", AUTHORS, "*/log.txt", is_polled=True),
-    Point("master: inputs", "*Object", NODES, "*/v1/builds/*/[ib]*"),
-    Point("master: python archive", "*Object", NODES, "*/v1/python/*.tar.gz"),
+    Point("master: inputs", "[GH]*Object", NODES, "*/v1/builds/*/[ib]*"),
+    Point("master: python archive", "[GH]*Object", NODES, "*/v1/python/*.tar.gz"),
     Point("master: report", "PutObject", NODES, "*/v1/builds/*"),
     Point("publishing: bucket", "HeadBucket", NODES, ""),
     Point("publishing: archive", "PutObject", NODES, "*/v1/venv/*.tar.gz"),
@@ -184,7 +184,7 @@ def _possible(point: Point, dice: random.Random) -> list[Fault]:
     refusals: list[Fault] = [SLOW_DOWN, INTERNAL_ERROR, ACCESS_DENIED]
     if "claims" in point.key or "publishing" in point.name:
         refusals.append(CONFLICT)
-    if point.operation in ("GetObject", "*Object", "*Object*"):
+    if point.operation in ("GetObject", "[GH]*Object", "*Object*"):
         return [*refusals, *anywhere, CutShort(), FlipBits(), Drip(round(dice.uniform(0.5, 3), 1))]
     return [*refusals, *anywhere]
 

@@ -44,10 +44,10 @@ class Line:
     directory: Path
     sandbox: Any
     #: all that its AWS was asked for
-    requests: list[Request]
+    requests: list[Request] = field(default_factory=list)
     #: what goes wrong in it
-    faults: Faults
-    access: Access
+    faults: Faults = field(default_factory=Faults)
+    access: Access = field(default_factory=Access)
     #: clusters that tests have seen
     seen: set[str] = field(default_factory=set)
 
@@ -103,11 +103,11 @@ class Line:
         """Keys of the claims that there are."""
         return [key for key in self.objects() if "/v1/claims/" in key]
 
-    def make_older(self, key: str, seconds: float) -> None:
-        """Let an object of the team's have been written so much earlier, by S3's clock."""
+    def make_older(self, key: str, seconds: float, bucket: str = "the-team") -> None:
+        """Let an object have been written so much earlier, by S3's clock."""
         from moto.s3.models import s3_backends
 
-        s3_backends["123456789012"]["aws"].buckets["the-team"].keys[key].last_modified -= timedelta(seconds=seconds)
+        s3_backends["123456789012"]["aws"].buckets[bucket].keys[key].last_modified -= timedelta(seconds=seconds)
 
     def client(self, service: str, key_id: str = "test") -> Any:
         """A boto3 client for the sandbox."""
@@ -137,10 +137,8 @@ class Line:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of these in one process, where they share a sandbox and what was compiled in it."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("line"))
+    """The first job comes first: it compiles what all others use."""
+    items.sort(key=lambda item: item.path != Path(__file__).with_name("test_line.py"))
 
 
 @pytest.fixture(scope="package")

@@ -100,7 +100,7 @@ def test_an_archive_missing_under_its_manifest(line: Line, venv_build: Path, kin
         ("GetObject", EXPIRED, r"Your AWS credentials have expired \(reading s3://the-team/.*Renew them"),
         ("GetObject", SLOW_DOWN, r"AWS is throttling requests, even after retries \(reading s3://.*Try again in a few"),
         ("GetObject", INTERNAL_ERROR, r"AWS said no \(reading s3://the-team/.*InternalError"),
-        ("GetObject", HangUp(), r"AWS said no \(reading s3://the-team/.*Connection was closed"),
+        ("GetObject", HangUp(), r"AWS gave no usable answer, even after retries \(reading s3://the-team/.*was closed"),
     ],
     ids=["no permission", "no permission to list", "expired", "throttling", "internal error", "no connection"],
 )

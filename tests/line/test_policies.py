@@ -69,7 +69,7 @@ def _filled_in(text: str) -> str:
 
 
 USE, BUILD = "Submitter who may only use the cache", "Submitter who may build"
-MASTER, NODE = "Build master", "Job node"
+MASTER, NODE, CLEAN = "Build master", "Job node", "Who cleans up"
 
 #: principal → the policies that it has
 GRANTED = {
@@ -77,6 +77,7 @@ GRANTED = {
     "may-build": (USE, BUILD),
     "role-BundleBuilder": (MASTER,),
     "role-JobNode": (NODE,),
+    "cleaner": (CLEAN,),
 }
 
 
@@ -89,10 +90,18 @@ class Team:
         self.venv_build = directory / "venv-build.sh"
         self.venv_build.write_text("echo under policies\n")
 
+    def run(self, who: str, *args: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run ``python ARGS`` as *who*."""
+        environment = {"MRJOB_CONF": str(self.conf), "AWS_ACCESS_KEY_ID": who}
+        return self.line.run(*args, stdin=stdin, **environment)
+
     def job(self, who: str, script: Path, *args: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
         switches = ("-r", "pybundle-emr", "--pybundle-venv-build", self.venv_build)
-        environment = {"MRJOB_CONF": str(self.conf), "AWS_ACCESS_KEY_ID": who}
-        return self.line.run(script, *switches, *args, stdin=stdin, **environment)
+        return self.run(who, script, *switches, *args, stdin=stdin)
+
+    def command(self, who: str, *args: str) -> subprocess.CompletedProcess[str]:
+        """Run ``mrjob-pybundle ARGS`` as *who*."""
+        return self.run(who, "-c", "import sys; from mrjob_pybundle.cli import main; sys.exit(main())", *args)
 
     def refused(self, who: str) -> set[Call]:
         return {call for call in self.line.access.refused if call.principal == who}
@@ -217,8 +226,10 @@ def test_no_mapper_writes_into_the_cache(team: Team) -> None:
     tries += [f"rm {uri}" for uri in (archive, manifest, scripts[0])]
     run = team.job("may-use", AWS_JOB, stdin="\n".join([*tries, "cp /etc/hostname s3://facts/mine", ""]))
     assert run.returncode == 0, run.stderr[-6000:]
-    lines = [text.split("\t") for text in run.stdout.splitlines()]
-    answers = {json.loads(command): json.loads(answer) for command, answer in lines}
+    answers = {}
+    for text in run.stdout.splitlines():
+        command, answer = text.split("\t")
+        answers[json.loads(command)] = json.loads(answer)
     for command in tries:
         status, said = answers[command]
         assert status == 1
@@ -239,6 +250,24 @@ def test_a_role_that_may_not_be_passed(team: Team) -> None:
     assert refusal.value.response["Error"]["Code"] == "AccessDeniedException"
 
 
+def test_who_cleans_up(team: Team) -> None:
+    """While a cluster lives, which is asked what it needs."""
+    emr = team.line.client("emr")
+    roles = {"ServiceRole": "EmrService", "JobFlowRole": "JobNode"}
+    instances = {"MasterInstanceType": "m5.xlarge", "InstanceCount": 1, "KeepJobFlowAliveWhenNoSteps": True}
+    cluster_id = emr.run_job_flow(Name="lives", ReleaseLabel="emr-7.0.0", **roles, Instances=instances)["JobFlowId"]
+    (manifest,) = [k for k in team.line.objects("bundles") if "/venv/" in k and k.endswith("manifest.json")]
+    runs = [team.command("cleaner", "ls"), team.command("cleaner", "rm", manifest.split("/")[-2])]
+    for key in team.line.objects("bundles"):
+        team.line.make_older(key, 30 * 24 * 3600, bucket="bundles")
+    runs.append(team.command("cleaner", "gc"))
+    emr.terminate_job_flows(JobFlowIds=[cluster_id])
+    assert [run.returncode for run in runs] == [0, 0, 0], [run.stderr for run in runs]
+    left = [key for key in team.line.objects("bundles") if "/venv/" in key]
+    assert not [key for key in left if key.endswith((".tar.gz", "manifest.json"))]
+    assert team.refused("cleaner") == set()
+
+
 def test_the_buckets_decide_on_encryption(team: Team) -> None:
     """No request says how to encrypt; so all that a job and a build store is encrypted as its bucket says."""
     principals = {"may-use", "may-build", "role-BundleBuilder", "role-JobNode"}
@@ -252,13 +281,42 @@ def test_the_buckets_decide_on_encryption(team: Team) -> None:
 
 
 _COMPILES = "only a build that compiles publishes a Python: see test_compiling_under_the_same_policies"
-_LARGE = "uploads of more than 8 MB have parts, and one that fails is cleared away"
-_HADOOP = "what Hadoop's output committer and EMR's file system do, which the sandbox has not"
+_FASTER = "reads what another build has published first, or what is damaged"
+_LARGE = "uploads of more than 8 MB have parts, which are deleted if it fails"
+_HADOOP = "what EMR's file system and Hadoop's output committer do besides, which the sandbox has not"
+_EMR = "EMR's own programs, which lie in a bucket of AWS's"
+_LOST = "looks for a build whose launch EMR did not confirm; pool_clusters"
+_MISSING = "an archive that is gone is to be told as 404, not as 403"
 _POOLS = "pool_clusters"
+_JOINS = "--cluster-id"
+
+_CLUSTER = "arn:aws:elasticmapreduce:REGION:ACCOUNT:cluster/*"
+_V1 = "arn:aws:s3:::CACHE-BUCKET/pybundle/v1"
+_TMP, _LOGS, _DATA = "arn:aws:s3:::TMP-BUCKET/tmp/*", "arn:aws:s3:::TMP-BUCKET/tmp/logs/*", "arn:aws:s3:::DATA-BUCKET/*"
 
 #: What the runs above don't need of the policies, and why it is in there.
-NOT_SEEN: dict[tuple[str, str, str], str] = {
-    (MASTER, "s3:PutObject", "arn:aws:s3:::CACHE-BUCKET/pybundle/v1/python/*"): _COMPILES,
+NOT_SEEN = {
+    (USE, "s3:AbortMultipartUpload", _TMP): _LARGE,
+    (USE, "elasticmapreduce:ListBootstrapActions", _CLUSTER): _JOINS,
+    (USE, "elasticmapreduce:ListClusters", "*"): _LOST,
+    (USE, "elasticmapreduce:ListInstanceFleets", _CLUSTER): _POOLS,
+    (USE, "elasticmapreduce:ListInstanceGroups", _CLUSTER): _POOLS,
+    (USE, "elasticmapreduce:ListInstances", _CLUSTER): "mrjob's ways to fetch logs by ssh",
+    (USE, "elasticmapreduce:ListSteps", _CLUSTER): _POOLS,
+    (USE, "elasticmapreduce:RemoveTags", _CLUSTER): _POOLS,
+    (MASTER, "s3:AbortMultipartUpload", f"{_V1}/builds/*"): _LARGE,
+    (MASTER, "s3:AbortMultipartUpload", _LOGS): _LARGE,
+    (MASTER, "s3:GetObject", "arn:aws:s3:::REGION.elasticmapreduce/*"): _EMR,
+    (MASTER, "s3:GetObject", f"{_V1}/venv/*"): _FASTER,
+    (MASTER, "s3:PutObject", f"{_V1}/python/*"): _COMPILES,
+    (NODE, "s3:AbortMultipartUpload", _DATA): _HADOOP,
+    (NODE, "s3:AbortMultipartUpload", _TMP): _HADOOP,
+    (NODE, "s3:DeleteObject", _DATA): _HADOOP,
+    (NODE, "s3:GetObject", "arn:aws:s3:::REGION.elasticmapreduce/*"): _EMR,
+    (NODE, "s3:ListBucket", "arn:aws:s3:::CACHE-BUCKET"): _MISSING,
+    (NODE, "s3:ListMultipartUploadParts", _DATA): _HADOOP,
+    (NODE, "s3:ListMultipartUploadParts", _TMP): _HADOOP,
+    (CLEAN, "s3:PutObject", f"{_V1}/python/*/retired"): "the same of a Python, once no bundle is on it",
 }
 
 
@@ -279,7 +337,7 @@ def _is_seen(statement: dict[str, Any], action: str, resource: str, calls: Itera
     return any(policy.verdict(call) is PermissionResult.PERMITTED for call in calls)
 
 
-@pytest.mark.parametrize("name", [USE, BUILD, MASTER, NODE])
+@pytest.mark.parametrize("name", [USE, BUILD, MASTER, NODE, CLEAN])
 def test_nothing_is_allowed_beyond_what_is_needed(team: Team, name: str) -> None:
     who = {principal for principal, names in GRANTED.items() if name in names}
     calls = [call for call in team.line.access.calls | team.line.access.refused if call.principal in who]

@@ -133,6 +133,15 @@ def test_output_that_cannot_be_read(line: Line) -> None:
     assert said.startswith("AWS is throttling requests, even after retries (reading the job's output: GetObject)")
 
 
+def test_a_log_that_is_damaged(line: Line) -> None:
+    """It costs the counters that mrjob would have read there, and not the job."""
+    with line.faults.injected(Rule("GetObject", FlipBits(64), key="*/steps/*/syslog.gz", who="author")) as strikes:
+        run = _job(line)
+    assert strikes
+    _succeeded(run)
+    assert "could not read the counters: a log in S3 is damaged" in run.stderr
+
+
 def test_cleaning_up_that_is_not_allowed(line: Line) -> None:
     """The job has succeeded: what mrjob cannot remove is told, and is not the end of the world."""
     with line.faults.injected(Rule("Delete*", ACCESS_DENIED, who="author")) as strikes:
@@ -181,8 +190,12 @@ def campaign(line: Line, tarball: Path, tmp_path_factory: pytest.TempPathFactory
     return campaign
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
-def test_campaign(campaign: Campaign, seed: int) -> None:
-    """``make campaign`` has hundreds of these; ``tests/campaign/run.py --replay SEED`` shows one in full."""
-    result = campaign.run(plan(seed, builds=0), fresh_author=False)
+#: Seed → the share of builds that its plan was drawn with: 1 for a run that builds.
+SEEDS = {**dict.fromkeys(range(1, 11), 0.0), 336: 1.0}
+
+
+@pytest.mark.parametrize(("seed", "builds"), SEEDS.items())
+def test_campaign(campaign: Campaign, seed: int, builds: float) -> None:
+    """``make campaign`` has hundreds of these; with ``--replay SEED --builds SHARE`` it shows one in full."""
+    result = campaign.run(plan(seed, builds), fresh_author=False)
     assert result.violations == [], result

@@ -13,26 +13,33 @@ import pytest
 pytest.importorskip("moto", reason="the sandbox extra is not installed")
 
 from mrjob_pybundle.sandbox import Sandbox
+from mrjob_pybundle.sandbox.access import Access
 
 RunJob = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="package")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with Sandbox(tmp_path_factory.mktemp("sandbox"), nodes=2) as running:
+def access() -> Access:
+    """What is asked of the sandbox, and by whom."""
+    return Access()
+
+
+@pytest.fixture(scope="package")
+def sandbox(access: Access, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with Sandbox(tmp_path_factory.mktemp("sandbox"), nodes=2, middleware=[access]) as running:
         yield running
 
 
 @pytest.fixture(scope="package")
-def clients(sandbox: Sandbox) -> Callable[[str], Any]:
+def clients(sandbox: Sandbox) -> Callable[..., Any]:
     import boto3
 
-    def client(service: str) -> Any:
+    def client(service: str, key_id: str = "test") -> Any:
         return boto3.client(
             service,
             endpoint_url=sandbox.endpoint,
             region_name="us-east-1",
-            aws_access_key_id="test",
+            aws_access_key_id=key_id,
             aws_secret_access_key="test",
         )
 

@@ -24,8 +24,8 @@ step = {"Name": "s", "HadoopJarStep": {"Jar": "command-runner.jar", "Args": ["ba
 emr.run_job_flow(Name="busy", Instances={"InstanceGroups": groups}, Steps=[step])
 waiter = boto3.client("s3").get_waiter("object_exists")
 waiter.wait(Bucket="sandbox", Key="started", WaiterConfig={"Delay": 0.2, "MaxAttempts": 300})
-print("busy", flush=True)
 try:
+    print("busy", flush=True)
     signal.pause()
 except KeyboardInterrupt:
     sys.exit(42)

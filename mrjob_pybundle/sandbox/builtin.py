@@ -1,0 +1,54 @@
+"""The engine that every machine can have: our own small stand-in for Hadoop Streaming."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from mrjob_pybundle.sandbox import streaming
+from mrjob_pybundle.sandbox.engines import EngineKind, Ground, StepError
+from mrjob_pybundle.sandbox.logs import LogFile
+from mrjob_pybundle.sandbox.nodes import NodeError
+from mrjob_pybundle.sandbox.storage import FileSystems, HdfsStorage
+from mrjob_pybundle.sandbox.streaming_options import StreamingOptionError, parse
+
+
+class BuiltinEngine:
+    """Runs streaming jobs on the cluster's nodes, with a directory for HDFS. Has no Java."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._storage = FileSystems(ground.s3, HdfsStorage(ground.directory / "hdfs"))
+        self._created = time.time()
+        self._applications = 0
+
+    def start(self) -> None:
+        """There is nothing to start."""
+
+    def run_streaming(self, args: list[str], logs: Path) -> None:
+        syslog = LogFile(logs / "syslog")
+        try:
+            streaming.run(parse(args), self._next_place(), syslog, LogFile(logs / "stderr"))
+        except StreamingOptionError as error:
+            syslog.client("org.apache.hadoop.streaming.StreamJob", str(error), "ERROR")
+            raise StepError(f"{error}\nStreaming Command Failed!") from None
+        except (streaming.JobError, NodeError) as error:
+            raise StepError(str(error)) from None
+
+    def run_jar(self, jar: str, args: list[str], logs: Path) -> None:  # noqa: ARG002
+        raise StepError(f"{jar}: the sandbox's built-in engine runs no Java; the Hadoop engine does")
+
+    def _next_place(self) -> streaming.Place:
+        self._applications += 1
+        application_id = f"application_{int(self._created * 1000)}_{self._applications:04d}"
+        return streaming.Place(
+            application_id,
+            list(self._ground.workers.values()),
+            self._storage,
+            self._ground.directory / "shuffle" / application_id,
+            self._ground.logs / "containers" / application_id,
+            self._ground.logs / "hadoop-mapreduce" / "history",
+        )
+
+
+BUILTIN = EngineKind(BuiltinEngine, {}, lambda *_: None, needs_namespaces=False)

@@ -1,0 +1,229 @@
+"""Every kind of streaming job, on both engines: what comes out is what mrjob's own runners give."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import importlib
+import json
+import re
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.engines.conftest import CACHE, Job
+from tests.line.conftest import ROOT, Line
+
+pytestmark = pytest.mark.engines
+
+JOBS = Path(__file__).parent / "jobs"
+LINE_JOBS = ROOT / "tests" / "jobs"
+
+
+def _succeeded(run: subprocess.CompletedProcess[str]) -> list[str]:
+    """Its output's lines, sorted."""
+    assert run.returncode == 0, run.stderr[-6000:]
+    # Hadoop Streaming ends a line that has no TAB with one.
+    return sorted(line.removesuffix("\t") for line in run.stdout.splitlines())
+
+
+def _example(module: str) -> Path:
+    return Path(importlib.import_module(f"mrjob.examples.{module}").__file__ or "")
+
+
+def test_words_are_counted(line: Line, texts: list[Path]) -> None:
+    """With a combiner, packages from the bundle, several tasks of both kinds, and counters."""
+    script = _example("mr_word_freq_count")
+    reduces = ("-D", "mapreduce.job.reduces=2")
+    run = line.job(script, *reduces, *texts[:3])
+    assert _succeeded(run) == _succeeded(line.run(script, "-r", "inline", *texts[:3]))
+    counters = dict(re.findall(r"^\t\t(.+)=(\d+)$", run.stderr, re.MULTILINE))
+    assert counters["Launched map tasks"] == "3"
+    assert counters["Launched reduce tasks"] == "2"
+    lines = sum(len(path.read_text("utf-8").splitlines()) for path in texts[:3])
+    assert counters["Map input records"] == str(lines)
+    assert int(counters["Combine output records"]) < int(counters["Combine input records"])
+
+
+def test_a_package_of_the_bundle(job: Job, texts: list[Path]) -> None:
+    words: dict[str, int] = {}
+    for word in re.findall(r"[^\W\d_]+", texts[0].read_text("utf-8").lower()):
+        words[word] = words.get(word, 0) + 1
+    counted = (output.split("\t") for output in _succeeded(job(ROOT / "examples" / "wordcount.py", texts[0])))
+    assert {json.loads(word): int(count) for word, count in counted} == words
+
+
+@pytest.mark.parametrize(
+    ("module", "args", "runner"),
+    [
+        ("mr_most_used_word", (), "inline"),  # several steps, a combiner, a file beside the script
+        ("mr_next_word_stats", ("-D", "mapreduce.job.reduces=2"), "inline"),  # sorted values
+        ("mr_words_containing_u_freq_count", (), "local"),  # a filter before the mapper
+        ("mr_grep", ("-e", "the"), "local"),  # a command as mapper, no reducer
+        ("mr_text_classifier", (), "inline"),  # reads names of input files, arguments of its own
+        ("mr_count_lines_by_file", (), "inline"),
+        ("mr_count_lines_right", (), "inline"),
+        ("mr_wc", (), "inline"),
+        ("mr_log_sampler", ("--sample-size", "1000000"), "inline"),
+    ],
+)
+def test_mrjobs_own_examples(
+    line: Line, job: Job, texts: list[Path], module: str, args: tuple[str, ...], runner: str
+) -> None:
+    script = _example(module)
+    ours = _succeeded(job(script, *args, *texts[:2]))
+    theirs = _succeeded(line.run(script, "-r", runner, *args, *texts[:2]))
+    if module == "mr_count_lines_by_file":  # it prints where its input lies
+        ours, theirs = ([re.sub(r'"[^"]*/', '"', text) for text in lines] for lines in (ours, theirs))
+    assert ours
+    assert sorted(map(_with_blanks, ours)) == sorted(map(_with_blanks, theirs))
+
+
+def _with_blanks(text: str) -> str:
+    """On nodes there is ujson, whose JSON has no blanks."""
+    try:
+        return "\t".join(json.dumps(json.loads(column)) for column in text.split("\t"))
+    except ValueError:
+        return text
+
+
+def test_compressed_input_and_output(line: Line, job: Job, texts: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "a.gz").write_bytes(gzip.compress(texts[0].read_bytes()))
+    (tmp_path / "b.bz2").write_bytes(bz2.compress(texts[1].read_bytes()))
+    script = _example("mr_word_freq_count")
+    run = job(
+        script,
+        "-D", "mapreduce.output.fileoutputformat.compress=true",
+        "-D", "mapreduce.output.fileoutputformat.compress.codec=org.apache.hadoop.io.compress.GzipCodec",
+        "--output-dir", "s3://sandbox/compressed", "--cat-output",
+        tmp_path / "a.gz", tmp_path / "b.bz2",
+    )  # fmt: skip
+    assert _succeeded(run) == _succeeded(line.run(script, "-r", "inline", *texts[:2]))
+    assert {"compressed/_SUCCESS", "compressed/part-00000.gz"} == {
+        key for key in line.objects("sandbox") if key.startswith("compressed/") and not key.endswith("/")
+    }
+
+
+def test_files_archives_and_setup_commands(job: Job, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("one\n")
+    (tmp_path / "data.txt").write_text("uploaded")
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "leaf.txt").write_text("in a directory")
+    (tmp_path / "setup.txt").write_text("used by a setup command")
+    with zipfile.ZipFile(tmp_path / "code.zip", "w") as code:
+        code.writestr("helper_module.py", "VALUE = 'a Python file'\n")
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+        archive.writestr("inside.txt", "in an archive")
+    run = job(
+        LINE_JOBS / "mr_what_is_here.py",
+        "--files", f"{tmp_path}/data.txt#renamed.txt",
+        "--dirs", f"{tmp_path}/tree#tree",
+        "--archives", f"{tmp_path}/archive.zip#archive",
+        "--py-files", tmp_path / "code.zip",
+        "--setup", f"mkdir -p /tmp/by && cp {tmp_path}/setup.txt#used.txt /tmp/by/command",
+        "--setup", "cp archive/inside.txt /tmp/by/action",
+        tmp_path / "in.txt",
+    )  # fmt: skip
+    contents = {json.loads(text.split("\t")[0]) for text in _succeeded(run)}
+    assert contents == {"in an archive", "used by a setup command", "a Python file", "in a directory", "uploaded"}
+
+
+def test_an_input_manifest(job: Job, texts: list[Path]) -> None:
+    found = dict(output.split("\t") for output in _succeeded(job(JOBS / "mr_raw.py", *texts[:3])))
+    assert found == {f'"{path.name}"': str(path.stat().st_size) for path in texts[:3]}
+
+
+def test_the_partitioner_and_the_order(job: Job, tmp_path: Path) -> None:
+    """Keys that share their first field meet in one reducer, ordered by the second, as a number, downwards."""
+    (tmp_path / "in.txt").write_text("".join(f"{letter}.{number}\n" for number in (9, 10, 1) for letter in "abcde"))
+    run = job(
+        JOBS / "mr_by_fields.py",
+        "-D", "mapreduce.job.reduces=3",
+        "--output-dir", "s3://sandbox/fields", "--cat-output",
+        tmp_path / "in.txt",
+    )  # fmt: skip
+    _succeeded(run)
+    by_letter: dict[str, list[str]] = {}
+    for text in run.stdout.splitlines():
+        letter, number = text.rstrip("\t").split(".")
+        by_letter.setdefault(letter, []).append(number)
+    assert by_letter == {letter: ["10", "9", "1"] for letter in "abcde"}
+
+
+def test_what_tasks_see(job: Job) -> None:
+    seen = dict(text.split("\t", 1) for text in _succeeded(job(JOBS / "mr_what_tasks_see.py", stdin="x\n")))
+    print(json.dumps(seen, indent=1))
+    assert json.loads(seen['"mapper HOME"']) == "/home/"
+    assert seen['"mapper cwd is PWD"'] == "true"
+    assert seen['"mapper tmp is writable"'] == "true"
+
+
+# What goes wrong
+
+
+def test_a_mapper_that_raises(line: Line) -> None:
+    """It is tried as often as the job says; what it raised is found in the container's logs."""
+    run = line.job(
+        LINE_JOBS / "mr_boom.py", "--num-core-instances", "0", "-D", "mapreduce.map.maxattempts=2", stdin="one\n"
+    )
+    assert run.returncode == 1
+    assert "Probable cause of failure" in run.stderr
+    assert "ValueError: no good: one" in run.stderr
+    assert "mr_boom.py" in run.stderr
+    assert "Failed map tasks=2" in run.stderr
+
+
+def test_a_container_that_is_killed_is_tried_again(job: Job) -> None:
+    assert _succeeded(job(JOBS / "mr_first_attempts_die.py", stdin="x\ny\n")) == ['"x"\t1', '"y"\t1']
+
+
+def test_a_task_that_says_nothing(line: Line) -> None:
+    run = line.job(
+        JOBS / "mr_never_ends.py", "--num-core-instances", "1",
+        "-D", "mapreduce.task.timeout=4000", "-D", "mapreduce.map.maxattempts=1", stdin="x\n",
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert "Timed out after 4 secs" in run.stderr
+
+
+# What only Hadoop does
+
+
+@pytest.fixture
+def hadoop(engine: str) -> None:
+    if engine != "hadoop":
+        pytest.skip("the built-in engine runs no Java, and no containers with limits")
+
+
+def test_a_jar_brings_an_output_format(hadoop: None, line: Line, job: Job, texts: list[Path]) -> None:
+    output = "s3://sandbox/nick-nack"
+    _succeeded(job(_example("mr_nick_nack"), "--output-dir", output, "--no-cat-output", texts[0]))
+    found = sorted(key for key in line.objects("sandbox") if key.startswith("nick-nack/"))
+    letters = {word[0].lower() for word in re.findall(r"[A-Za-z]+", texts[0].read_text("utf-8"))}
+    assert {key.split("/")[1] for key in found if key.endswith("part-00000")} == letters, found
+
+
+def test_a_jar_step_before_a_streaming_step(hadoop: None, job: Job, texts: list[Path]) -> None:
+    run = job(_example("mr_jar_step_example"), texts[0])
+    words = re.findall(r"\S+", texts[0].read_text("utf-8"))
+    frequencies = [words.count(word) for word in set(words)]
+    expected = sorted(f"{frequency}\t{frequencies.count(frequency)}" for frequency in set(frequencies))
+    assert _succeeded(run) == expected
+
+
+def test_a_streaming_jar_of_ones_own(hadoop: None, line: Line, job: Job, texts: list[Path]) -> None:
+    (jar,) = CACHE.glob("hadoop-*/jars/hadoop-streaming-*.jar")
+    script = _example("mr_word_freq_count")
+    run = job(script, "--hadoop-streaming-jar", jar, texts[0])
+    assert _succeeded(run) == _succeeded(line.run(script, "-r", "inline", texts[0]))
+
+
+def test_a_container_with_too_much_memory(hadoop: None, line: Line) -> None:
+    run = line.job(
+        JOBS / "mr_eats_memory.py", "--num-core-instances", "1",
+        "-D", "mapreduce.map.memory.mb=768", "-D", "mapreduce.map.maxattempts=1", stdin="x\n",
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert "beyond the 'PHYSICAL' memory limit" in run.stderr
