@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from mrjob_pybundle.aws import S3Uri
 from mrjob_pybundle.cache import Cache
 from mrjob_pybundle.clusters import read_cluster, types_of_fleets
 from mrjob_pybundle.errors import OptionError
-from tests.jobs.mr_spark import MRSpark
 from tests.team import Team
 
 
@@ -55,7 +55,8 @@ def _spark_job(team: PlainTeam, cluster_id: str, *args: str) -> Any:
     team.publish(team.spec("--cluster-id", cluster_id), "build-1")
     team.s3.put_object(Bucket=team.bucket, Key="input", Body=b"x\n")
     switches = ["-r", "pybundle-emr", *team.switches, "--cluster-id", cluster_id, *args]
-    return MRSpark([*switches, f"s3://{team.bucket}/input"]).make_runner()
+    job_class = importlib.import_module("tests.jobs.mr_spark").MRSpark
+    return job_class([*switches, f"s3://{team.bucket}/input"]).make_runner()
 
 
 def test_spark_gets_what_a_job_brings_along(team: PlainTeam, cluster_id: str) -> None:
