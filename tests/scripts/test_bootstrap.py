@@ -120,7 +120,8 @@ class Node:
 
 
 def make_node(machine: Machine, store: Store, prefix: str = "cache") -> Node:
-    root = {"ROOT": f"/opt/pybundle/{ID}"}
+    root = f"/opt/pybundle/{ID}"
+    activate = {"ACTIVATE": f"{root}/activate"}
     return Node(
         machine,
         store,
@@ -131,9 +132,9 @@ def make_node(machine: Machine, store: Store, prefix: str = "cache") -> Node:
             "VENV_SHA256": sha256(VENV),
             "VENV_SIZE": str(len(VENV)),
             "UNPACKED_SIZE": str(UNPACKED),
-            "ACTIVATE": render("activate.sh.tmpl", root),
-            "JOBRUNNER": render("jobrunner.sh.tmpl", root),
-            "VENV_EXEC": render("venv-exec.sh.tmpl", root),
+            "ACTIVATE": render("activate.sh.tmpl", {"ROOT": root}),
+            "JOBRUNNER": render("jobrunner.sh.tmpl", activate),
+            "VENV_EXEC": render("venv-exec.sh.tmpl", activate),
         },
         python_uri=store.put(f"{prefix}/python.tar.gz", PYTHON),
         venv_uri=store.put(f"{prefix}/venv.tar.gz", VENV),
