@@ -442,14 +442,27 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         return args
 
     def _jobconf_for_step(self, step_num: int) -> dict[str, Any]:
-        """Hadoop 3 writes its job history in a binary format, unless told otherwise.
+        """mrjob's, with what it does not think of.
 
-        mrjob reads it as JSON, to learn which container's logs have the cause of a failure.
+        Hadoop 3 writes its job history in a binary format, unless told otherwise. mrjob reads it as JSON, to learn
+        which container's logs have the cause of a failure.
+
+        mrjob sets Spark's Python for cluster mode, and *spark_args* can have client mode instead. There Spark's driver,
+        which tells the executors what to run, looks at other settings.
         """
         jobconf: dict[str, Any] = super()._jobconf_for_step(step_num)
-        if self._get_step(step_num)["type"] == "streaming":
+        step = self._get_step(step_num)
+        if step["type"] == "streaming":
             jobconf.setdefault("mapreduce.jobhistory.jhist.format", "json")
+        elif self._step_type_uses_pyspark(step["type"]) and self._is_in_client_mode(step):
+            jobconf.setdefault("spark.pyspark.python", self._spark_cmdenv(step_num)["PYSPARK_PYTHON"])
+            jobconf.setdefault("spark.pyspark.driver.python", shlex.join(self._python_bin()))
         return jobconf
+
+    def _is_in_client_mode(self, step: dict[str, Any]) -> bool:
+        """Whether the driver of a Spark step runs on the master. Of several deploy modes, the last one counts."""
+        args = " ".join([*self._opts["spark_args"], *step.get("spark_args", ())])
+        return re.findall(r"--deploy-mode[= ](\S+)", args)[-1:] == ["client"]
 
     def _setup_cmd_content(self, setup: list[Any]) -> list[str]:
         """Setup commands run in the bundle's environment, as the task after them does."""

@@ -9,6 +9,7 @@ from mrjob_pybundle.sandbox import streaming
 from mrjob_pybundle.sandbox.engines import EngineKind, Ground, StepError
 from mrjob_pybundle.sandbox.logs import LogFile
 from mrjob_pybundle.sandbox.nodes import NodeError
+from mrjob_pybundle.sandbox.steps import run_command
 from mrjob_pybundle.sandbox.storage import FileSystems, HdfsStorage
 from mrjob_pybundle.sandbox.streaming_options import StreamingOptionError, parse
 
@@ -34,6 +35,11 @@ class BuiltinEngine:
             raise StepError(f"{error}\nStreaming Command Failed!") from None
         except (streaming.JobError, NodeError) as error:
             raise StepError(str(error)) from None
+
+    def run_command(self, command: list[str], logs: Path) -> None:
+        if command[0] == "spark-submit":
+            raise StepError("spark-submit: the sandbox's built-in engine runs no Spark; the Hadoop engine does")
+        run_command(self._ground.master[1], command, logs)
 
     def run_jar(self, jar: str, args: list[str], logs: Path) -> None:  # noqa: ARG002
         raise StepError(f"{jar}: the sandbox's built-in engine runs no Java; the Hadoop engine does")

@@ -52,6 +52,12 @@ class Engine(Protocol):
         :raises StepError: it failed.
         """
 
+    def run_command(self, command: list[str], logs: Path) -> None:
+        """Run *command* on the master, as ``command-runner.jar`` does.
+
+        :raises StepError: it failed.
+        """
+
     def run_jar(self, jar: str, args: list[str], logs: Path) -> None:
         """Run the main class of *jar* (``s3://``, or a path on the master) with *args*.
 

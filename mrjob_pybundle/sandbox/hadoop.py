@@ -18,13 +18,13 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from mrjob_pybundle.sandbox import SandboxError, hadoop_conf
+from mrjob_pybundle.sandbox import SandboxError, hadoop_conf, spark_conf
 from mrjob_pybundle.sandbox.engines import EngineError, EngineKind, Ground
 from mrjob_pybundle.sandbox.logs import notice
 from mrjob_pybundle.sandbox.nodes import Node
@@ -35,7 +35,8 @@ from mrjob_pybundle.templates import render_text
 _READY_WITHIN_SECONDS = 900.0
 _ASK_EVERY_SECONDS = 0.1
 _HEAP_MB = {"namenode": 160, "datanode": 128, "resourcemanager": 256, "nodemanager": 192, "historyserver": 160}
-_COMMAND = "/mnt/hadoop/bin/hadoop"
+_BIN = "/mnt/hadoop/bin"
+_COMMAND = f"{_BIN}/hadoop"
 _STEPS = "/mnt/hadoop/steps"
 # Where EMR has Hadoop's own jars, under names without a version.
 _EMR_JARS = "/usr/lib/hadoop-mapreduce/"
@@ -56,9 +57,10 @@ def kind() -> EngineKind:
         raise SandboxError(f"--engine hadoop needs Hadoop in {home}: run scripts/fetch-hadoop.sh")
     distribution = hadoop_conf.Distribution(Path(java).resolve().parents[1], home)
     # Paths in a node's environment are what it sees of the machine.
-    environment = {"JAVA_HOME": str(distribution.java_home), "HADOOP_HOME": str(home)}
+    spark = cache / "mrjob-pybundle" / f"spark-{spark_conf.VERSION}"
+    environment = {"JAVA_HOME": str(distribution.java_home), "HADOOP_HOME": str(home), "SPARK_HOME": str(spark)}
     return EngineKind(
-        lambda ground: HadoopEngine(ground, distribution),
+        lambda ground: HadoopEngine(ground, distribution, spark),
         environment,
         lambda s3, aws_environment: _archive_classes(distribution, s3, aws_environment),
         needs_namespaces=True,
@@ -101,10 +103,11 @@ def _archive_classes(distribution: hadoop_conf.Distribution, s3: Any, aws_enviro
 class HadoopEngine:
     """HDFS, YARN and the job history of one cluster."""
 
-    def __init__(self, ground: Ground, distribution: hadoop_conf.Distribution) -> None:
+    def __init__(self, ground: Ground, distribution: hadoop_conf.Distribution, spark: Path) -> None:
         self._ground = ground
         self._master_id, self._master = ground.master
         self._distribution = distribution
+        self._spark = spark
         self._ports = hadoop_conf.Ports(*itertools.islice(_free_ports(), 9))
 
     # Daemons
@@ -125,23 +128,34 @@ class HadoopEngine:
         return {self._master_id: self._master, **self._ground.workers}
 
     def _configure(self, node: Node) -> None:
+        # Without Kerberos, Hadoop believes who one says to be.
+        node.environment.update({"HADOOP_USER_NAME": "hadoop", **spark_conf.environment()})
         conf = node.host_path(hadoop_conf.CONF)
         hadoop_conf.write(conf, self._distribution, self._ports, node.environment)
         for path in (hadoop_conf.TMP, hadoop_conf.CONTAINER_LOGS, hadoop_conf.LOCAL):
             node.host_path(path).mkdir(parents=True, exist_ok=True)
-        template = resources.files(__package__).joinpath("bin/hadoop.sh.tmpl").read_text(encoding="utf-8")
-        values = {
-            "JAVA": str(self._distribution.java),
-            "JAVA_OPTIONS": self._distribution.java_options,
-            "CLASSPATH": f"{self._distribution.jars}:{hadoop_conf.CONF}",
+        spark_conf.write(node.host_path(spark_conf.CONF), self._spark, hadoop_conf.JAVA_OPTIONS)
+        commands: dict[str, dict[str, str | Sequence[str]]] = {
+            "hadoop": {
+                "JAVA": str(self._distribution.java),
+                "JAVA_OPTIONS": self._distribution.java_options,
+                "CLASSPATH": f"{self._distribution.jars}:{hadoop_conf.CONF}",
+            },
+            "spark-submit": {
+                "SPARK": str(self._spark),
+                "SPARK_CONF": spark_conf.CONF,
+                "HADOOP_CONF": hadoop_conf.CONF,
+                "HADOOP_JARS": self._distribution.jars,
+                "JAVA_OPTIONS": " ".join(hadoop_conf.JAVA_OPTIONS),
+            },
         }
-        command = node.host_path(_COMMAND)
-        command.parent.mkdir(parents=True, exist_ok=True)
-        command.write_text(render_text(template, values), encoding="utf-8")
-        command.chmod(0o755)
-        node.environment["PATH"] = f"{_COMMAND.rpartition('/')[0]}:{node.environment['PATH']}"
-        # Without Kerberos, Hadoop believes who one says to be.
-        node.environment["HADOOP_USER_NAME"] = "hadoop"
+        for name, values in commands.items():
+            template = resources.files(__package__).joinpath(f"bin/{name}.sh.tmpl").read_text(encoding="utf-8")
+            command = node.host_path(f"{_BIN}/{name}")
+            command.parent.mkdir(parents=True, exist_ok=True)
+            command.write_text(render_text(template, values), encoding="utf-8")
+            command.chmod(0o755)
+        node.environment["PATH"] = f"{_BIN}:{node.environment['PATH']}"
 
     def _start_hdfs_and_history(self, deadline: float) -> None:
         datanodes = [
@@ -213,6 +227,12 @@ class HadoopEngine:
 
     def run_streaming(self, args: list[str], logs: Path) -> None:
         self._run_jar(str(self._distribution.jar("hadoop-streaming")), args, logs)
+
+    def run_command(self, command: list[str], logs: Path) -> None:
+        try:
+            run_command(self._master, command, logs)
+        finally:
+            self._collect_logs()
 
     def run_jar(self, jar: str, args: list[str], logs: Path) -> None:
         if jar.startswith("s3"):

@@ -20,9 +20,9 @@ CONTAINER_LOGS = "/mnt/hadoop/containers"
 INTERMEDIATE_HISTORY = "/mr-history/intermediate"
 DONE_HISTORY = "/mr-history/done"
 
-# Short lives: what a JVM spends on compiling well, or on parallel garbage collection, never comes back.
+#: Short lives: what a JVM spends on compiling well, or on parallel garbage collection, never comes back.
 # Hadoop's web applications look into classes that Java 17 keeps closed.
-_JAVA_OPTIONS = (
+JAVA_OPTIONS = (
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
     "-XX:-UsePerfData",
@@ -60,7 +60,7 @@ class Distribution:
 
     @property
     def java_options(self) -> tuple[str, ...]:
-        return (*_JAVA_OPTIONS, f"-XX:SharedArchiveFile={self.class_archive}")
+        return (*JAVA_OPTIONS, f"-XX:SharedArchiveFile={self.class_archive}")
 
     @property
     def task_options(self) -> str:

@@ -29,10 +29,8 @@ def run(jar: str, args: list[str], place: StepPlace) -> None:
     """
     if jar == "command-runner.jar" and args[:1] == ["hadoop-streaming"]:
         place.engine.run_streaming(args[1:], place.logs)
-    elif jar == "command-runner.jar" and args[:1] == ["spark-submit"]:
-        raise StepError("spark-submit: the sandbox has no Spark")
     elif jar == "command-runner.jar" and args:
-        run_command(place.master, args, place.logs)
+        place.engine.run_command(args, place.logs)
     elif _SCRIPT_RUNNER.fullmatch(jar) and args:
         run_script(place.master, args[0], args[1:], place.logs)
     elif jar.endswith(".jar") and jar != "command-runner.jar":

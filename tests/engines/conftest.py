@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -10,9 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.line.conftest import CONF, CPYTHON, ROOT, Line, tarball, texts
+from tests.line.conftest import CONF, ROOT, Line, fetch_source, texts
 
-__all__ = ["tarball", "texts"]
+__all__ = ["texts"]
+
+# The newest Python line that Spark 3.5 runs on. One for all: compiling it is what takes longest the first time.
+CPYTHON = "3.11.2"
 
 # Few tasks: starting a JVM is what takes time.
 MORE_CONF = f"""\
@@ -33,13 +37,14 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="package")
-def line(engine: str, tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+def line(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     """The sandbox with that engine, and an mrjob.conf for it."""
     from mrjob_pybundle.sandbox import BUCKET, Sandbox
 
     directory = tmp_path_factory.mktemp(engine)
     with Sandbox(CACHE / "engines", 2, engine=engine) as sandbox:
-        conf = CONF.format(sandbox_conf=sandbox.environment["MRJOB_CONF"], version=CPYTHON, tarball=tarball)
+        included, tarball = sandbox.environment["MRJOB_CONF"], fetch_source(CPYTHON)
+        conf = CONF.format(sandbox_conf=included, version=CPYTHON, tarball=tarball)
         (directory / "mrjob.conf").write_text(conf + MORE_CONF)
         line = Line({**sandbox.environment, "MRJOB_CONF": str(directory / "mrjob.conf")}, directory, sandbox)
         buckets = line.client("s3").list_buckets()["Buckets"]
@@ -52,14 +57,36 @@ def line(engine: str, tarball: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="package")
-def job(line: Line) -> Job:
-    """``line.job``, on one cluster for all. Its logs are not read: they are in S3 when it has ended."""
+def cluster(line: Line) -> str:
+    """The id of one cluster for many jobs, which has run one."""
     line.new_clusters()
-    first = line.job(ROOT / "tests" / "jobs" / "mr_line_lengths.py", "--pool-clusters", "--no-read-logs", stdin="x\n")
+    script = ROOT / "tests" / "jobs" / "mr_line_lengths.py"
+    first = line.job(script, "--pool-clusters", "--bootstrap-spark", "--no-read-logs", stdin="x\n")
     assert first.returncode == 0, first.stderr[-6000:]
     (cluster,) = [found["Id"] for found in line.new_clusters() if not found["Name"].startswith("mrjob-pybundle build")]
+    return str(cluster)
+
+
+@pytest.fixture(scope="package")
+def job(line: Line, cluster: str) -> Job:
+    """``line.job`` on that cluster. Its logs are not read: they are in S3 when it has ended."""
 
     def run(script: Path, *args: object, **kwargs: Any) -> subprocess.CompletedProcess[str]:
         return line.job(script, "--cluster-id", cluster, "--no-read-logs", *args, **kwargs)
 
     return run
+
+
+def example(module: str) -> Path:
+    """The script of one of mrjob's own examples."""
+    spec = importlib.util.find_spec(f"mrjob.examples.{module}")
+    assert spec
+    assert spec.origin
+    return Path(spec.origin)
+
+
+def succeeded(run: subprocess.CompletedProcess[str]) -> list[str]:
+    """The lines of a job's output, sorted."""
+    assert run.returncode == 0, run.stderr[-6000:]
+    # Hadoop Streaming ends a line that has no TAB with one.
+    return sorted(line.removesuffix("\t") for line in run.stdout.splitlines())

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import importlib
 import json
 import re
-import subprocess
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.engines.conftest import CACHE, Job
+from tests.engines.conftest import CACHE, Job, example, succeeded
 from tests.line.conftest import ROOT, Line
 
 pytestmark = pytest.mark.engines
@@ -22,23 +20,12 @@ JOBS = Path(__file__).parent / "jobs"
 LINE_JOBS = ROOT / "tests" / "jobs"
 
 
-def _succeeded(run: subprocess.CompletedProcess[str]) -> list[str]:
-    """Its output's lines, sorted."""
-    assert run.returncode == 0, run.stderr[-6000:]
-    # Hadoop Streaming ends a line that has no TAB with one.
-    return sorted(line.removesuffix("\t") for line in run.stdout.splitlines())
-
-
-def _example(module: str) -> Path:
-    return Path(importlib.import_module(f"mrjob.examples.{module}").__file__ or "")
-
-
 def test_words_are_counted(line: Line, texts: list[Path]) -> None:
     """With a combiner, packages from the bundle, several tasks of both kinds, and counters."""
-    script = _example("mr_word_freq_count")
+    script = example("mr_word_freq_count")
     reduces = ("-D", "mapreduce.job.reduces=2")
     run = line.job(script, *reduces, *texts[:3])
-    assert _succeeded(run) == _succeeded(line.run(script, "-r", "inline", *texts[:3]))
+    assert succeeded(run) == succeeded(line.run(script, "-r", "inline", *texts[:3]))
     counters = dict(re.findall(r"^\t\t(.+)=(\d+)$", run.stderr, re.MULTILINE))
     assert counters["Launched map tasks"] == "3"
     assert counters["Launched reduce tasks"] == "2"
@@ -51,7 +38,7 @@ def test_a_package_of_the_bundle(job: Job, texts: list[Path]) -> None:
     words: dict[str, int] = {}
     for word in re.findall(r"[^\W\d_]+", texts[0].read_text("utf-8").lower()):
         words[word] = words.get(word, 0) + 1
-    counted = (output.split("\t") for output in _succeeded(job(ROOT / "examples" / "wordcount.py", texts[0])))
+    counted = (output.split("\t") for output in succeeded(job(ROOT / "examples" / "wordcount.py", texts[0])))
     assert {json.loads(word): int(count) for word, count in counted} == words
 
 
@@ -72,9 +59,9 @@ def test_a_package_of_the_bundle(job: Job, texts: list[Path]) -> None:
 def test_mrjobs_own_examples(
     line: Line, job: Job, texts: list[Path], module: str, args: tuple[str, ...], runner: str
 ) -> None:
-    script = _example(module)
-    ours = _succeeded(job(script, *args, *texts[:2]))
-    theirs = _succeeded(line.run(script, "-r", runner, *args, *texts[:2]))
+    script = example(module)
+    ours = succeeded(job(script, *args, *texts[:2]))
+    theirs = succeeded(line.run(script, "-r", runner, *args, *texts[:2]))
     if module == "mr_count_lines_by_file":  # it prints where its input lies
         ours, theirs = ([re.sub(r'"[^"]*/', '"', text) for text in lines] for lines in (ours, theirs))
     assert ours
@@ -92,7 +79,7 @@ def _with_blanks(text: str) -> str:
 def test_compressed_input_and_output(line: Line, job: Job, texts: list[Path], tmp_path: Path) -> None:
     (tmp_path / "a.gz").write_bytes(gzip.compress(texts[0].read_bytes()))
     (tmp_path / "b.bz2").write_bytes(bz2.compress(texts[1].read_bytes()))
-    script = _example("mr_word_freq_count")
+    script = example("mr_word_freq_count")
     run = job(
         script,
         "-D", "mapreduce.output.fileoutputformat.compress=true",
@@ -100,7 +87,7 @@ def test_compressed_input_and_output(line: Line, job: Job, texts: list[Path], tm
         "--output-dir", "s3://sandbox/compressed", "--cat-output",
         tmp_path / "a.gz", tmp_path / "b.bz2",
     )  # fmt: skip
-    assert _succeeded(run) == _succeeded(line.run(script, "-r", "inline", *texts[:2]))
+    assert succeeded(run) == succeeded(line.run(script, "-r", "inline", *texts[:2]))
     assert {"compressed/_SUCCESS", "compressed/part-00000.gz"} == {
         key for key in line.objects("sandbox") if key.startswith("compressed/") and not key.endswith("/")
     }
@@ -126,12 +113,12 @@ def test_files_archives_and_setup_commands(job: Job, tmp_path: Path) -> None:
         "--setup", "cp archive/inside.txt /tmp/by/action",
         tmp_path / "in.txt",
     )  # fmt: skip
-    contents = {json.loads(text.split("\t")[0]) for text in _succeeded(run)}
+    contents = {json.loads(text.split("\t")[0]) for text in succeeded(run)}
     assert contents == {"in an archive", "used by a setup command", "a Python file", "in a directory", "uploaded"}
 
 
 def test_an_input_manifest(job: Job, texts: list[Path]) -> None:
-    found = dict(output.split("\t") for output in _succeeded(job(JOBS / "mr_raw.py", *texts[:3])))
+    found = dict(output.split("\t") for output in succeeded(job(JOBS / "mr_raw.py", *texts[:3])))
     assert found == {f'"{path.name}"': str(path.stat().st_size) for path in texts[:3]}
 
 
@@ -144,7 +131,7 @@ def test_the_partitioner_and_the_order(job: Job, tmp_path: Path) -> None:
         "--output-dir", "s3://sandbox/fields", "--cat-output",
         tmp_path / "in.txt",
     )  # fmt: skip
-    _succeeded(run)
+    succeeded(run)
     by_letter: dict[str, list[str]] = {}
     for text in run.stdout.splitlines():
         letter, number = text.rstrip("\t").split(".")
@@ -153,7 +140,7 @@ def test_the_partitioner_and_the_order(job: Job, tmp_path: Path) -> None:
 
 
 def test_what_tasks_see(job: Job) -> None:
-    seen = dict(text.split("\t", 1) for text in _succeeded(job(JOBS / "mr_what_tasks_see.py", stdin="x\n")))
+    seen = dict(text.split("\t", 1) for text in succeeded(job(JOBS / "mr_what_tasks_see.py", stdin="x\n")))
     print(json.dumps(seen, indent=1))
     assert json.loads(seen['"mapper HOME"']) == "/home/"
     assert seen['"mapper cwd is PWD"'] == "true"
@@ -176,7 +163,7 @@ def test_a_mapper_that_raises(line: Line) -> None:
 
 
 def test_a_container_that_is_killed_is_tried_again(job: Job) -> None:
-    assert _succeeded(job(JOBS / "mr_first_attempts_die.py", stdin="x\ny\n")) == ['"x"\t1', '"y"\t1']
+    assert succeeded(job(JOBS / "mr_first_attempts_die.py", stdin="x\ny\n")) == ['"x"\t1', '"y"\t1']
 
 
 def test_a_task_that_says_nothing(line: Line) -> None:
@@ -199,25 +186,25 @@ def hadoop(engine: str) -> None:
 
 def test_a_jar_brings_an_output_format(hadoop: None, line: Line, job: Job, texts: list[Path]) -> None:
     output = "s3://sandbox/nick-nack"
-    _succeeded(job(_example("mr_nick_nack"), "--output-dir", output, "--no-cat-output", texts[0]))
+    succeeded(job(example("mr_nick_nack"), "--output-dir", output, "--no-cat-output", texts[0]))
     found = sorted(key for key in line.objects("sandbox") if key.startswith("nick-nack/"))
     letters = {word[0].lower() for word in re.findall(r"[A-Za-z]+", texts[0].read_text("utf-8"))}
     assert {key.split("/")[1] for key in found if key.endswith("part-00000")} == letters, found
 
 
 def test_a_jar_step_before_a_streaming_step(hadoop: None, job: Job, texts: list[Path]) -> None:
-    run = job(_example("mr_jar_step_example"), texts[0])
+    run = job(example("mr_jar_step_example"), texts[0])
     words = re.findall(r"\S+", texts[0].read_text("utf-8"))
     frequencies = [words.count(word) for word in set(words)]
     expected = sorted(f"{frequency}\t{frequencies.count(frequency)}" for frequency in set(frequencies))
-    assert _succeeded(run) == expected
+    assert succeeded(run) == expected
 
 
 def test_a_streaming_jar_of_ones_own(hadoop: None, line: Line, job: Job, texts: list[Path]) -> None:
     (jar,) = CACHE.glob("hadoop-*/jars/hadoop-streaming-*.jar")
-    script = _example("mr_word_freq_count")
+    script = example("mr_word_freq_count")
     run = job(script, "--hadoop-streaming-jar", jar, texts[0])
-    assert _succeeded(run) == _succeeded(line.run(script, "-r", "inline", texts[0]))
+    assert succeeded(run) == succeeded(line.run(script, "-r", "inline", texts[0]))
 
 
 def test_a_container_with_too_much_memory(hadoop: None, line: Line) -> None:

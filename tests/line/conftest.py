@@ -97,9 +97,9 @@ class Line:
                 found.append(build_id)
         return found
 
-    def read(self, key: str) -> bytes:
-        """The content of an object of the team's."""
-        body: bytes = self.client("s3").get_object(Bucket="the-team", Key=key)["Body"].read()
+    def read(self, key: str, bucket: str = "the-team") -> bytes:
+        """The content of an object, of the team's if not of another bucket's."""
+        body: bytes = self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
         return body
 
     def claims(self) -> list[str]:
@@ -144,14 +144,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path != Path(__file__).with_name("test_line.py"))
 
 
-@pytest.fixture(scope="package")
-def tarball() -> Path:
+def fetch_source(version: str) -> Path:
     """CPython's source, from python.org or by way of this machine's package manager."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mrjob-pybundle" / "sources"
     fetched = subprocess.run(
-        [ROOT / "scripts" / "fetch-cpython-source.sh", CPYTHON, cache], stdout=subprocess.PIPE, text=True, check=True
+        [ROOT / "scripts" / "fetch-cpython-source.sh", version, cache], stdout=subprocess.PIPE, text=True, check=True
     )
     return Path(fetched.stdout.strip())
+
+
+@pytest.fixture(scope="package")
+def tarball() -> Path:
+    return fetch_source(CPYTHON)
 
 
 @pytest.fixture(scope="package")

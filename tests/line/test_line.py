@@ -310,6 +310,8 @@ def test_pooled_clusters_match_between_two_runs(line: Line) -> None:
 
 
 def test_python_too_new_for_spark(line: Line) -> None:
+    line.new_clusters()
     run = line.job(JOBS / "mr_spark.py", stdin="x\n")
     assert run.returncode == 1
     assert "the Spark of emr-7.14.0 runs at most Python 3.11, not 3.13.5" in run.stderr.splitlines()[-1]
+    assert line.new_clusters() == []

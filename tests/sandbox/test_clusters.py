@@ -190,7 +190,7 @@ def test_jars_that_cannot_run_fail_with_a_reason(emr: _Emr) -> None:
     logs = [emr.log(cluster_id, f"steps/{step['Id']}/stderr") for step in found]
     assert [step["Status"]["State"] for step in found] == ["FAILED"] * 4
     assert "mine.jar" in logs[0]
-    assert "no Spark" in logs[1]
+    assert "runs no Spark" in logs[1]
     assert "-io" in logs[2]
     assert logs[3] == "a b\nCommand exiting with ret '4'\n"
 
