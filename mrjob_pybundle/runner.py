@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from boto3.exceptions import Boto3Error
@@ -243,13 +242,11 @@ class PyBundleEMRJobRunner(EMRJobRunner):
 
     def _check_can_bring_along(self, cluster: ExistingCluster) -> None:
         check_can_be_carried(cluster.id, self.cache, self._tmp_dir)
-        for step in self._get_steps():
-            args = [*self._opts["spark_args"], *step.get("spark_args", ())]
-            if "--deploy-mode=client" in args or ("--deploy-mode", "client") in pairwise(args):
-                raise OptionError(
-                    f"Cluster {cluster.id} was not created with this job's bundle, so its master does not have it."
-                    " Leave out --deploy-mode client: in cluster mode, Spark's driver gets the bundle as executors do."
-                )
+        if any(self._is_in_client_mode(step) for step in self._get_steps()):
+            raise OptionError(
+                f"Cluster {cluster.id} was not created with this job's bundle, so its master does not have it."
+                " Leave out --deploy-mode client: in cluster mode, Spark's driver gets the bundle as executors do."
+            )
 
     @property
     def _tmp_dir(self) -> S3Uri:

@@ -5,18 +5,16 @@ Tests run in this order; the first has a bundle built for a cluster that is ther
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 import subprocess
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.existing import cluster_without_bundle, fetched_archives, unpackings
 from tests.line.conftest import ROOT, Line
 
 JOBS = ROOT / "tests" / "jobs"
@@ -50,27 +48,9 @@ def image_id(line: Line) -> str:
     return str(conf["runners"]["emr"]["image_id"])
 
 
-@contextmanager
-def _cluster(line: Line, instance_types: tuple[str, str] = ("m5.xlarge", "m5.xlarge"), **params: Any) -> Iterator[str]:
-    """A cluster of a master and two core nodes that waits for steps and has run no bootstrap action."""
-    groups = [
-        {"InstanceRole": role, "InstanceType": instance_type, "InstanceCount": count}
-        for role, instance_type, count in zip(("MASTER", "CORE"), instance_types, (1, 2), strict=True)
-    ]
-    emr = line.client("emr")
-    cluster_id = emr.run_job_flow(
-        **{"Name": "theirs", "ReleaseLabel": "emr-7.14.0", "LogUri": "s3://the-team/logs/", **params},
-        Instances={"KeepJobFlowAliveWhenNoSteps": True, "InstanceGroups": groups},
-    )["JobFlowId"]
-    try:
-        yield cluster_id
-    finally:
-        emr.terminate_job_flows(JobFlowIds=[cluster_id])
-
-
 @pytest.fixture(scope="module")
-def old_cluster(line: Line, plain_cache: None, image_id: str) -> Iterator[str]:
-    with _cluster(line, CustomAmiId=image_id) as cluster_id:
+def oldcluster_without_bundle(line: Line, plain_cache: None, image_id: str) -> Iterator[str]:
+    with cluster_without_bundle(line, CustomAmiId=image_id) as cluster_id:
         yield cluster_id
 
 
@@ -81,28 +61,6 @@ def _join(line: Line, cluster_id: str, script: Path, *args: object, stdin: str) 
         "--image-id", "ami-of-the-conf", "--core-instance-type", "m6g.xlarge", "--release-label", "emr-6.15.0",
         *args, stdin=stdin,
     )  # fmt: skip
-
-
-def _fetched_archives(line: Line, since: int) -> list[str]:
-    """Keys of the archives that clusters of jobs have fetched (no build cluster), in order."""
-    return [
-        request.key
-        for request in line.requests[since:]
-        if request.operation == "GetObject"
-        and request.key.endswith(".tar.gz")
-        and request.access_key_id.startswith("role-")
-        and "BundleBuilder" not in request.access_key_id
-    ]
-
-
-def _unpackings(line: Line, cluster_id: str) -> list[str]:
-    """What tasks have said of unpacking, in all of a cluster's containers."""
-    said = []
-    for key in line.objects():
-        if key.startswith(f"logs/{cluster_id}/containers/") and key.endswith("stderr.gz"):
-            text = gzip.decompress(line.read(key)).decode()
-            said += [words for words in text.splitlines() if "unpacked the bundle" in words]
-    return said
 
 
 def test_a_job_brings_a_missing_bundle_along(line: Line, old_cluster: str) -> None:
@@ -116,8 +74,8 @@ def test_a_job_brings_a_missing_bundle_along(line: Line, old_cluster: str) -> No
     assert "Launched map tasks=12" in run.stderr
     (build,) = line.new_clusters()
     assert build["Name"].startswith("mrjob-pybundle build")
-    assert len(_fetched_archives(line, since)) == len(set(_fetched_archives(line, since))) == 2
-    assert len(_unpackings(line, old_cluster)) == 2
+    assert len(fetched_archives(line, since)) == len(set(fetched_archives(line, since))) == 2
+    assert len(unpackings(line, old_cluster)) == 2
 
     step = line.client("emr").list_steps(ClusterId=old_cluster)["Steps"][0]["Config"]["Args"]
     digests = re.findall(r"/([0-9a-f]{64})\.tar\.gz#pybundle-[0-9a-f]{20}-(?:python|venv)\.tar\.gz", " ".join(step))
@@ -131,8 +89,8 @@ def test_the_next_job_unpacks_nothing(line: Line, old_cluster: str) -> None:
     assert run.returncode == 0, run.stderr[-6000:]
     assert run.stdout == "9\t12\n"
     assert line.new_clusters() == []
-    assert len(_fetched_archives(line, since)) == 2
-    assert len(_unpackings(line, old_cluster)) == 2, "those of the job before"
+    assert len(fetched_archives(line, since)) == 2
+    assert len(unpackings(line, old_cluster)) == 2, "those of the job before"
 
 
 def test_all_parts_of_a_job_run_on_what_it_brings_along(line: Line, old_cluster: str) -> None:
@@ -157,7 +115,7 @@ def test_a_damaged_archive_that_a_job_brings_along(line: Line, plain_cache: None
     good = line.read(venv)
     s3.put_object(Bucket="the-team", Key=venv, Body=good[:-1] + bytes([good[-1] ^ 1]))
     try:
-        with _cluster(line, CustomAmiId=image_id) as cluster_id:
+        with cluster_without_bundle(line, CustomAmiId=image_id) as cluster_id:
             # from a cluster that goes on, mrjob waits ten minutes for logs
             failing = ("-D", "mapreduce.map.maxattempts=1", "--emr-action-on-failure", "TERMINATE_CLUSTER")
             run = _join(line, cluster_id, LENGTHS, *failing, stdin="x\n")
@@ -171,7 +129,7 @@ def test_a_damaged_archive_that_a_job_brings_along(line: Line, plain_cache: None
 
 def test_the_cluster_decides_on_the_bundle(line: Line) -> None:
     """Its release, its AMI and its instances, whatever options say."""
-    with _cluster(line, ("m6g.xlarge", "c7g.xlarge"), ReleaseLabel="emr-7.1.0") as cluster_id:
+    with cluster_without_bundle(line, ("m6g.xlarge", "c7g.xlarge"), ReleaseLabel="emr-7.1.0") as cluster_id:
         run = line.run("-m", "mrjob_pybundle.cli", "key", "--cluster-id", cluster_id)
     assert run.returncode == 0, run.stderr
     inputs = json.loads(run.stdout)["python"]["inputs"]
@@ -190,14 +148,14 @@ def _refusal(line: Line, cluster_id: str, *args: object) -> str:
 def test_clusters_that_cannot_be_joined(line: Line, old_cluster: str) -> None:
     """One line, before anything is built."""
     assert "There is no cluster j-NOSUCHCLUSTER in us-east-1." in _refusal(line, "j-NOSUCHCLUSTER")
-    with _cluster(line, ("m5.xlarge", "m6g.xlarge")) as mixed:
+    with cluster_without_bundle(line, ("m5.xlarge", "m6g.xlarge")) as mixed:
         assert "mix CPU architectures: aarch64 (m6g.xlarge) and x86_64 (m5.xlarge)" in _refusal(line, mixed)
     assert f"Cluster {mixed} takes no more jobs: it is TERMINAT" in _refusal(line, mixed)
     # the line's own cache, whose address is no URI
     assert "pybundle_cache_uri may only have ASCII letters" in _refusal(line, old_cluster)
 
 
-def test_create_cluster(line: Line) -> None:
+def test_createcluster_without_bundle(line: Line) -> None:
     """Its id is all that is printed; jobs with the bundle find it there, others don't join by pooling."""
     line.new_clusters()
     pool = ["--pool-clusters", "--pool-name", "ours", "--max-mins-idle", "10"]
@@ -220,8 +178,8 @@ def test_create_cluster(line: Line) -> None:
         line.client("emr").terminate_job_flows(JobFlowIds=[cluster_id])
 
 
-def test_create_cluster_takes_no_cluster(line: Line) -> None:
-    with _cluster(line) as cluster_id:
+def test_create_cluster_takes_nocluster_without_bundle(line: Line) -> None:
+    with cluster_without_bundle(line) as cluster_id:
         run = line.run("-m", "mrjob_pybundle.cli", "create-cluster", "--cluster-id", cluster_id)
     assert run.returncode == 1
     assert run.stderr.endswith("mrjob-pybundle: cluster_id names a cluster that exists: leave it out to create one.\n")
