@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from mrjob_pybundle.aws import S3Uri, explained
 from mrjob_pybundle.bundle import Bundle
@@ -15,9 +15,25 @@ from mrjob_pybundle.templates import render
 NODE_ROOT = "/opt/pybundle"
 
 
+class Programs(Protocol):
+    """How steps call a bundle's programs, wherever on a node it is."""
+
+    @property
+    def jobrunner(self) -> str:
+        """Takes what ``python`` takes."""
+
+    @property
+    def venv_exec(self) -> str:
+        """Runs any command in the virtual environment."""
+
+    @property
+    def activate(self) -> str:
+        """Activates the virtual environment in the POSIX shell that sources it."""
+
+
 @dataclass(frozen=True)
 class NodePaths:
-    """Where a bundle's programs lie on every node of the job's cluster."""
+    """The :class:`Programs` of a bundle that a bootstrap action has put onto every node of the job's cluster."""
 
     bundle_id: str
 
@@ -27,17 +43,14 @@ class NodePaths:
 
     @property
     def jobrunner(self) -> str:
-        """Takes what ``python`` takes."""
         return f"{self.root}/jobrunner"
 
     @property
     def venv_exec(self) -> str:
-        """Runs any command in the virtual environment."""
         return f"{self.root}/venv-exec"
 
     @property
     def activate(self) -> str:
-        """Activates the virtual environment in the POSIX shell that sources it."""
         return f"{self.root}/activate"
 
 
@@ -62,20 +75,28 @@ def bootstrap_script(bundle: Bundle) -> str:
             "VENV_SIZE": str(bundle.venv.size),
             "UNPACKED_SIZE": str(bundle.python.unpacked_size + bundle.venv.unpacked_size),
             "ACTIVATE": render("activate.sh.tmpl", {"ROOT": paths.root}),
-            "JOBRUNNER": render("jobrunner.sh.tmpl", {"ROOT": paths.root}),
-            "VENV_EXEC": render("venv-exec.sh.tmpl", {"ROOT": paths.root}),
+            "JOBRUNNER": render("jobrunner.sh.tmpl", {"ACTIVATE": paths.activate}),
+            "VENV_EXEC": render("venv-exec.sh.tmpl", {"ACTIVATE": paths.activate}),
         },
     )
 
 
-def upload_bootstrap_script(script: str, tmp_dir: S3Uri, s3_client: Any) -> S3Uri:
-    """Put *script* below the submitter's own *tmp_dir*, named by its digest, and return where it is.
+def bootstrap_script_name(script: str) -> str:
+    """The name under which :func:`upload_script` stores a bootstrap action's script."""
+    return _name_by_digest("bootstrap", script)
+
+
+def upload_script(kind: str, script: str, tmp_dir: S3Uri, s3_client: Any) -> S3Uri:
+    """Put *script* below the submitter's own *tmp_dir*, named by *kind* and digest, and return where it is.
 
     It stays there after the job: nodes that join the cluster later run it. Writing it anew each time keeps
     it out of the reach of whatever removes old files from there.
     """
-    content = script.encode("utf-8")
-    uri = tmp_dir / "pybundle" / f"bootstrap-{hashlib.sha256(content).hexdigest()}.sh"
+    uri = tmp_dir / "pybundle" / _name_by_digest(kind, script)
     with explained(f"writing {uri}"):
-        s3_client.put_object(Bucket=uri.bucket, Key=uri.key, Body=content)
+        s3_client.put_object(Bucket=uri.bucket, Key=uri.key, Body=script.encode("utf-8"))
     return uri
+
+
+def _name_by_digest(kind: str, script: str) -> str:
+    return f"{kind}-{hashlib.sha256(script.encode('utf-8')).hexdigest()}.sh"

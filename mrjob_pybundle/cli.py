@@ -63,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add("build", _build, "", "have a job's bundle in the cache, now; builds nothing if it is there")
     watch = commands.add("watch", _watch, "[BUILD]", "show log and stages of a build until it ends")
     stop = commands.add("stop", _stop, "BUILD", "end a build and its cluster")
+    commands.add(
+        "create-cluster", _create_cluster, "", "create a persistent cluster with a job's bundle on it, print its id"
+    )
     commands.add("doctor", _doctor, "", "check what a job and its build need, and say what to do")
     _add_sandbox(commands.subparsers)
 
@@ -242,6 +245,14 @@ def _stop(args: argparse.Namespace) -> int:
     runner = _runner(args)
     cluster_id = watching.stop(args.build, runner.cache, runner.aws())
     print(f"ending cluster {cluster_id} of build {args.build}; what it has published already stays in the cache")
+    return 0
+
+
+# clusters
+
+
+def _create_cluster(args: argparse.Namespace) -> int:
+    print(_runner(args).make_persistent_cluster())
     return 0
 
 

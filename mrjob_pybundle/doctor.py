@@ -262,7 +262,7 @@ class Patient(PyBundleEMRJobRunner):
         if self._opts["image_id"]:
             return Verdict.OK, f"{release.label}, on custom AMI {self._opts['image_id']}"
         emr_releases.check_python(version, release.os_family)
-        newest = ".".join(map(str, release.newest_python_for_spark))
+        newest = emr_releases.as_text(release.spark.newest_python)
         return Verdict.OK, f"{release.label} ({release.os_family}); CPython {version}; its Spark runs up to {newest}"
 
     def _check_architecture(self) -> _Answer:

@@ -1,7 +1,11 @@
 """What we know of Amazon EMR releases and EC2 instance types. Pure data and look-ups.
 
-Sources: the Amazon EMR Release Guide (application versions and the Amazon Linux of each release), EC2's
-naming of instance types, Spark's release notes and setup files for the newest Python of each Spark.
+This is the one place for it. build-binaries.sh, which looks at the machine that it is on, has package names of its own;
+tests hold the two together, and ``docs/emr.md`` too.
+
+Sources: the Amazon EMR Release Guide ("Application versions in Amazon EMR 6.x releases", "Spark release history"), the
+EMR Serverless User Guide (Spark of 6.8 to 7.8), EC2's naming of instance types, Spark's documentation and issues. Where
+a comment says "believed", we have read no document.
 """
 
 from __future__ import annotations
@@ -14,25 +18,83 @@ from mrjob_pybundle.errors import OptionError
 #: The release of a job that names none, in mrjob's *image_version* notation.
 DEFAULT_IMAGE_VERSION = "7.14.0"
 
-AMAZON_LINUX_2 = "amzn2"
-AMAZON_LINUX_2023 = "amzn2023"
+#: A version of Python: (major, minor).
+MinorVersion = tuple[int, int]
 
-#: Oldest release on Amazon Linux 2 (before: Amazon Linux 1), and majors that have Hadoop.
-_OLDEST = (5, 30)
-_MAJORS = {5: AMAZON_LINUX_2, 6: AMAZON_LINUX_2, 7: AMAZON_LINUX_2023}
 
-#: (release, newest Python that its Spark runs), oldest first. Spark 2.4, 3.0, 3.1, 3.2, 3.3, 3.4/3.5.
-_NEWEST_PYTHON_FOR_SPARK = (
-    ((5, 30), (3, 7)),
-    ((6, 1), (3, 8)),
-    ((6, 3), (3, 9)),
-    ((6, 6), (3, 9)),
-    ((6, 8), (3, 10)),
-    ((6, 12), (3, 11)),
+@dataclass(frozen=True)
+class OsFamily:
+    """An operating system whose releases can share bundles.
+
+    Its *name* stands in keys; *package_manager* and *openssl_devel* (the package that CPython's ssl is compiled
+    against) are what build-binaries.sh uses on it. No compiler flag differs between families.
+    """
+
+    name: str
+    title: str
+    package_manager: str
+    openssl_devel: str
+    #: The newest Python that can be compiled there, if there is a limit.
+    newest_python: MinorVersion | None
+
+
+AMAZON_LINUX_2 = OsFamily(
+    "amzn2",
+    "Amazon Linux 2",
+    "yum",
+    # Plain OpenSSL is 1.0.2; CPython 3.10+ needs 1.1.1 (PEP 644).
+    openssl_devel="openssl11-devel",
+    # CPython 3.13's sqlite3 needs SQLite 3.15.2 ("What's New In Python 3.13"); there it is 3.7.17 (believed).
+    newest_python=(3, 12),
 )
+AMAZON_LINUX_2023 = OsFamily("amzn2023", "Amazon Linux 2023", "dnf", "openssl-devel", newest_python=None)
 
-#: Amazon Linux 2 has SQLite 3.7.17, and CPython 3.13's sqlite3 needs 3.15.2.
-_NEWEST_PYTHON_ON_AMAZON_LINUX_2 = (3, 12)
+FAMILIES = {family.name: family for family in (AMAZON_LINUX_2, AMAZON_LINUX_2023)}
+
+
+@dataclass(frozen=True)
+class Spark:
+    """A version of Spark, with the Pythons that its Python side runs on, both included."""
+
+    version: str
+    oldest_python: MinorVersion
+    newest_python: MinorVersion
+
+
+#: Newest Python: 3.8 came with Spark 3.0 (SPARK-29536), 3.9 with 3.1 (koalas #2167), 3.10 with 3.3 (SPARK-37257), 3.11
+#: with 3.4 (SPARK-41454), 3.12 with 4.0 (SPARK-44120, SPARK-45390: Spark 3 imports distutils).
+#: Oldest Python: 2.7 to 3.5 went with 3.1 (SPARK-32138), 3.6 with 3.3 (its "Overview" says 3.7+), 3.7 with 3.5
+#: (SPARK-43347).
+_SPARK_2_4 = Spark("2.4", (2, 7), (3, 7))
+_SPARK_3_0 = Spark("3.0", (2, 7), (3, 8))
+_SPARK_3_1 = Spark("3.1", (3, 6), (3, 9))
+_SPARK_3_2 = Spark("3.2", (3, 6), (3, 9))
+_SPARK_3_3 = Spark("3.3", (3, 7), (3, 10))
+_SPARK_3_4 = Spark("3.4", (3, 7), (3, 11))
+_SPARK_3_5 = Spark("3.5", (3, 8), (3, 11))
+
+
+@dataclass(frozen=True)
+class Line:
+    """EMR releases from *since* on, as far as the next line: what they run on, and their Spark."""
+
+    since: MinorVersion
+    family: OsFamily
+    spark: Spark
+
+
+#: Oldest first. Before 5.30: Amazon Linux 1. Patch releases don't change any of this. Spark was read for 6.0 to 6.4,
+#: 6.8, 6.10, 6.12, 6.14, 7.6 and 7.8 to 7.13 (3.5.6); that it is the same in between is believed.
+LINES = (
+    Line((5, 30), AMAZON_LINUX_2, _SPARK_2_4),  # believed
+    Line((6, 0), AMAZON_LINUX_2, _SPARK_2_4),
+    Line((6, 1), AMAZON_LINUX_2, _SPARK_3_0),
+    Line((6, 3), AMAZON_LINUX_2, _SPARK_3_1),
+    Line((6, 6), AMAZON_LINUX_2, _SPARK_3_2),  # believed
+    Line((6, 8), AMAZON_LINUX_2, _SPARK_3_3),
+    Line((6, 12), AMAZON_LINUX_2, _SPARK_3_4),
+    Line((7, 0), AMAZON_LINUX_2023, _SPARK_3_5),  # for 7.14 believed
+)
 
 #: 16 vCPUs: compiling CPython, above all its profiling run, scales with cores.
 _BUILD_INSTANCE_TYPES = {"x86_64": "c5.4xlarge", "aarch64": "c6g.4xlarge"}
@@ -40,17 +102,17 @@ _BUILD_INSTANCE_TYPES = {"x86_64": "c5.4xlarge", "aarch64": "c6g.4xlarge"}
 
 @dataclass(frozen=True)
 class Release:
-    """An EMR release: its *label* (``emr-7.14.0``), number, and operating system family."""
+    """An EMR release: its *label* (``emr-7.14.0``), number, operating system and Spark."""
 
     label: str
     number: tuple[int, ...]
-    os_family: str
+    family: OsFamily
+    spark: Spark
 
     @property
-    def newest_python_for_spark(self) -> tuple[int, int]:
-        """The newest CPython (major, minor) that this release's Spark can run."""
-        known = [python for release, python in _NEWEST_PYTHON_FOR_SPARK if release <= self.number]
-        return known[-1]
+    def os_family(self) -> str:
+        """The name of the operating system's family, as in keys."""
+        return self.family.name
 
 
 def release(label: str) -> Release:
@@ -69,28 +131,29 @@ def release(label: str) -> Release:
             f"EMR release {label!r} is not known. A release label looks like emr-{DEFAULT_IMAGE_VERSION}."
         )
     number = tuple(int(part) for part in match.groups())
-    if number < _OLDEST:
+    lines = [line for line in LINES if line.since <= number]
+    if not lines:
         raise OptionError(
             f"EMR release {label} is too old: bundles need Amazon Linux 2, which is in emr-5.30.0 and newer."
         )
-    if number[0] not in _MAJORS:
+    if number[0] > LINES[-1].since[0]:
         raise OptionError(
             f"EMR release {label} is not known to this version of mrjob-pybundle."
             f" Use a 7.x release, for example emr-{DEFAULT_IMAGE_VERSION}."
         )
-    return Release(label, number, _MAJORS[number[0]])
+    return Release(label, number, lines[-1].family, lines[-1].spark)
 
 
 def check_python(python_version: str, os_family: str) -> None:
-    """Check that *python_version* can be compiled on *os_family*.
+    """Check that *python_version* can be compiled on *os_family* (of custom AMIs nothing is known).
 
     :raises OptionError: it can't.
     """
-    if os_family == AMAZON_LINUX_2 and minor_version(python_version) > _NEWEST_PYTHON_ON_AMAZON_LINUX_2:
-        newest = ".".join(map(str, _NEWEST_PYTHON_ON_AMAZON_LINUX_2))
+    family = FAMILIES.get(os_family)
+    if family and family.newest_python and minor_version(python_version) > family.newest_python:
         raise OptionError(
-            f"CPython {python_version} cannot be compiled on Amazon Linux 2 (EMR 5.x and 6.x): its SQLite"
-            f" is too old. Use an EMR 7.x release, or pybundle_python_version {newest}.x or older."
+            f"CPython {python_version} cannot be compiled on {family.title} (EMR 5.x and 6.x): its SQLite is too old."
+            f" Use an EMR 7.x release, or pybundle_python_version {as_text(family.newest_python)}.x or older."
         )
 
 
@@ -99,16 +162,25 @@ def check_python_for_spark(python_version: str, emr_release: Release) -> None:
 
     :raises OptionError: it doesn't.
     """
-    newest = emr_release.newest_python_for_spark
-    if minor_version(python_version) > newest:
-        text = ".".join(map(str, newest))
-        raise OptionError(
-            f"This job has a Spark step, and the Spark of {emr_release.label} runs at most Python {text},"
-            f" not {python_version}. Set pybundle_python_version to a {text} release."
-        )
+    spark, minor = emr_release.spark, minor_version(python_version)
+    if minor > spark.newest_python:
+        limit, text = "at most", as_text(spark.newest_python)
+    elif minor < spark.oldest_python:
+        limit, text = "at least", as_text(spark.oldest_python)
+    else:
+        return
+    raise OptionError(
+        f"This job has a Spark step, and the Spark of {emr_release.label} runs {limit} Python {text},"
+        f" not {python_version}. Set pybundle_python_version to a {text} release."
+    )
 
 
-def minor_version(python_version: str) -> tuple[int, int]:
+def as_text(version: MinorVersion) -> str:
+    """``(3, 13)`` → ``"3.13"``."""
+    return ".".join(map(str, version))
+
+
+def minor_version(python_version: str) -> MinorVersion:
     """``"3.13.5"`` → ``(3, 13)``."""
     major, minor = python_version.split(".")[:2]
     return int(major), int(minor)
@@ -117,8 +189,8 @@ def minor_version(python_version: str) -> tuple[int, int]:
 def architecture(instance_type: str) -> str:
     """The CPU architecture, as ``uname -m`` gives it, of an EC2 instance type.
 
-    Graviton types have a ``g`` after their generation's number (``m6g``, ``c7gn``, ``im4gn``); the first
-    of them was ``a1``.
+    Graviton types have a ``g`` after their generation's number (``m6g``, ``c7gn``, ``im4gn``); the first of them was
+    ``a1``. By that rule ("Amazon EC2 instance type naming conventions") families that are yet to come are known, too.
     """
     family = instance_type.split(".")[0]
     match = re.match(r"([a-z]+)(\d+)([a-z]*)", family)

@@ -25,7 +25,14 @@ from mrjob.emr import EMRJobRunner
 import mrjob_pybundle_hook
 from mrjob_pybundle import emr_releases, options
 from mrjob_pybundle.aws import Credentials, S3Uri, explain, refuse_incomplete_answers
-from mrjob_pybundle.bootstrap import NodePaths, bootstrap_arguments, bootstrap_script, upload_bootstrap_script
+from mrjob_pybundle.bootstrap import (
+    NodePaths,
+    Programs,
+    bootstrap_arguments,
+    bootstrap_script,
+    bootstrap_script_name,
+    upload_script,
+)
 from mrjob_pybundle.build import Aws, Order, build_bundle
 from mrjob_pybundle.build_cluster import BuildClusters
 from mrjob_pybundle.bundle import (
@@ -38,6 +45,8 @@ from mrjob_pybundle.bundle import (
     package_sha256,
 )
 from mrjob_pybundle.cache import Cache, Hit
+from mrjob_pybundle.carried import Carried, check_can_be_carried
+from mrjob_pybundle.clusters import ExistingCluster, Machines, read_cluster
 from mrjob_pybundle.errors import OptionError, PyBundleError
 from mrjob_pybundle.inputs import mrjob_package
 from mrjob_pybundle.mrjob_plugin import ALIAS
@@ -76,7 +85,7 @@ class PyBundleEMRJobRunner(EMRJobRunner):
 
     def __init__(self, **kwargs: Any) -> None:
         self._bootstrap_action: dict[str, Any] | None = None
-        self._paths: NodePaths | None = None
+        self._programs: Programs | None = None
         logging.getLogger("mrjob.emr").addFilter(_explain_logged)
         with _explained("preparing the job"):
             super().__init__(**kwargs)
@@ -115,7 +124,7 @@ class PyBundleEMRJobRunner(EMRJobRunner):
             if self._opts[name]:
                 log.warning("%s is set: steps run on %s, not on the bundle's Python", name, " ".join(self._opts[name]))
         spec = self.bundle_spec
-        if not self._opts["image_id"]:
+        if not self._machines.image_id:
             emr_releases.check_python(spec.python.version, spec.python.os_family)
         if self._has_pyspark_steps():
             emr_releases.check_python_for_spark(spec.python.version, self._release)
@@ -126,7 +135,23 @@ class PyBundleEMRJobRunner(EMRJobRunner):
 
     @cached_property
     def _release(self) -> emr_releases.Release:
-        return emr_releases.release(self._opts["release_label"] or f"emr-{self._opts['image_version']}")
+        return emr_releases.release(self._machines.release_label)
+
+    @cached_property
+    def _machines(self) -> Machines:
+        """What the job runs on. A cluster that exists is what it is, whatever the options say."""
+        if self._existing_cluster:
+            return self._existing_cluster.machines
+        return Machines(
+            self._opts["release_label"] or f"emr-{self._opts['image_version']}",
+            self._opts["image_id"],
+            tuple(self._instance_types()),
+        )
+
+    @cached_property
+    def _existing_cluster(self) -> ExistingCluster | None:
+        cluster_id = self._opts["cluster_id"]
+        return read_cluster(cluster_id, self.emr_client) if cluster_id else None
 
     # specification
 
@@ -134,7 +159,7 @@ class PyBundleEMRJobRunner(EMRJobRunner):
     def bundle_spec(self) -> BundleSpec:
         """Everything that changes the bytes of this job's bundle; its keys name the bundle in the cache."""
         ours = self._pybundle
-        arch = emr_releases.common_architecture(self._instance_types())
+        arch = emr_releases.common_architecture(list(self._machines.instance_types))
         version, package = mrjob_package()
         return BundleSpec(
             python=PythonSpec(
@@ -143,7 +168,7 @@ class PyBundleEMRJobRunner(EMRJobRunner):
                 configure_args=ours.configure_args,
                 optimize=ours.optimize,
                 arch=arch,
-                os_family=self._opts["image_id"] or self._release.os_family,
+                os_family=self._machines.image_id or self._release.os_family,
             ),
             venv_build_sha256=file_sha256(ours.venv_build) if ours.venv_build else None,
             build_files=describe_build_files(self._build_files),
@@ -172,8 +197,7 @@ class PyBundleEMRJobRunner(EMRJobRunner):
     @cached_property
     def cache(self) -> Cache:
         """The team's cache."""
-        tmp = S3Uri.parse(self._opts["cloud_tmp_dir"])
-        root = self._pybundle.cache_uri or S3Uri(tmp.bucket, "pybundle")
+        root = self._pybundle.cache_uri or S3Uri(self._tmp_dir.bucket, "pybundle")
         return Cache(root, self._s3_client, self._pybundle.bucket_owner)
 
     @cached_property
@@ -187,20 +211,46 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         return self._credentials.s3_client()
 
     def _prepare_bundle(self) -> None:
-        """Have the bundle in the cache, and its bootstrap action in S3."""
-        if self._paths is not None:
+        """Have the bundle in the cache, and in S3 what brings it onto the nodes."""
+        if self._programs is not None:
             return
         hit = self._find_or_build()
         bundle = hit.bundle
         log.info("Using bundle %s: CPython %s from %s", bundle.id, self.bundle_spec.python.version, self.cache.root)
-        tmp_dir = S3Uri.parse(self._opts["cloud_tmp_dir"])
         with ThreadPoolExecutor(1) as beside:
             noted = beside.submit(self._note_use, hit)
-            script_uri = upload_bootstrap_script(bootstrap_script(bundle), tmp_dir, self._s3_client)
+            self._programs = self._provide(bundle)
         noted.result()
-        # The path has the digest of the script, so pooled clusters match by content.
-        self._bootstrap_action = {"path": str(script_uri), "args": bootstrap_arguments(bundle, self.cache)}
-        self._paths = NodePaths(bundle.id)
+
+    def _provide(self, bundle: Bundle) -> Programs:
+        script, cluster = bootstrap_script(bundle), self._existing_cluster
+        if cluster is None:
+            uri = upload_script("bootstrap", script, self._tmp_dir, self._s3_client)
+            # The path has the digest of the script, so pooled clusters match by content.
+            self._bootstrap_action = {"path": str(uri), "args": bootstrap_arguments(bundle, self.cache)}
+        elif bootstrap_script_name(script) not in cluster.script_names:
+            return self._bring_along(bundle, cluster)
+        return NodePaths(bundle.id)
+
+    def _bring_along(self, bundle: Bundle, cluster: ExistingCluster) -> Programs:
+        self._check_can_bring_along(cluster)
+        log.info("Cluster %s was not created with this bundle: the job brings it along", cluster.id)
+        carried = Carried(bundle, self.cache)
+        for name, uri in carried.upload(self._tmp_dir, self._s3_client).items():
+            self._working_dir_mgr.add("file", str(uri), name)
+        return carried.paths
+
+    def _check_can_bring_along(self, cluster: ExistingCluster) -> None:
+        check_can_be_carried(cluster.id, self.cache, self._tmp_dir)
+        if any(self._is_in_client_mode(step) for step in self._get_steps()):
+            raise OptionError(
+                f"Cluster {cluster.id} was not created with this job's bundle, so its master does not have it."
+                " Leave out --deploy-mode client: in cluster mode, Spark's driver gets the bundle as executors do."
+            )
+
+    @property
+    def _tmp_dir(self) -> S3Uri:
+        return S3Uri.parse(self._opts["cloud_tmp_dir"])
 
     def build_bundle(self) -> tuple[Bundle, bool]:
         """Have the bundle in the cache, as a job would. The result says whether it was built for that.
@@ -224,8 +274,8 @@ class PyBundleEMRJobRunner(EMRJobRunner):
             log.info("may not note in the cache that this bundle is used: mrjob-pybundle gc may take it for unused")
 
     def _build_bundle(self) -> Bundle:
-        if self._opts["cluster_id"]:
-            raise self._cluster_without_bundle(self._opts["cluster_id"])
+        if self._existing_cluster:
+            self._check_can_bring_along(self._existing_cluster)
         self._check_output_not_exists()  # which mrjob does later, too, but by then a build would have cost money
         if self._pybundle.cache_uri is None:
             self.fs.mkdir(self._opts["cloud_tmp_dir"])  # mrjob makes its own bucket where there is none
@@ -286,7 +336,7 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         params = {
             "LogUri": self._opts["cloud_log_dir"],
             "ReleaseLabel": self._release.label,
-            "CustomAmiId": self._opts["image_id"],
+            "CustomAmiId": self._machines.image_id,
             "EbsRootVolumeSize": self._opts["ebs_root_volume_gb"],
             "AdditionalInfo": self._opts["additional_emr_info"],
             "JobFlowRole": self._pybundle.build_iam_instance_profile or self._instance_profile(),
@@ -301,8 +351,6 @@ class PyBundleEMRJobRunner(EMRJobRunner):
 
     def _prepare_for_launch(self) -> None:
         self._prepare_bundle()
-        if self._opts["cluster_id"]:
-            self._check_cluster_has_bundle(self._opts["cluster_id"])
         super()._prepare_for_launch()
 
     def _add_bootstrap_files_for_upload(self, persistent: bool = False) -> None:
@@ -312,21 +360,6 @@ class PyBundleEMRJobRunner(EMRJobRunner):
     def _bootstrap_actions(self, add_spark: bool = True) -> list[dict[str, Any]]:
         theirs: list[dict[str, Any]] = super()._bootstrap_actions(add_spark=add_spark)
         return theirs if self._bootstrap_action is None else [self._bootstrap_action, *theirs]
-
-    def _check_cluster_has_bundle(self, cluster_id: str) -> None:
-        """A cluster that exists runs no bootstrap actions any more: it must have run ours."""
-        assert self._bootstrap_action is not None
-        pages = self.make_emr_client().get_paginator("list_bootstrap_actions").paginate(ClusterId=cluster_id)
-        script_names = {action["ScriptPath"].split("/")[-1] for page in pages for action in page["BootstrapActions"]}
-        if self._bootstrap_action["path"].split("/")[-1] not in script_names:
-            raise self._cluster_without_bundle(cluster_id)
-
-    def _cluster_without_bundle(self, cluster_id: str) -> OptionError:
-        return OptionError(
-            f"Cluster {cluster_id} was not created with this job's bundle, so its nodes do not have it."
-            " Use a cluster that was created by a job with the same bundle (for example with pool_clusters),"
-            " or leave out cluster_id."
-        )
 
     def _add_extra_cluster_params(self, params: dict[str, Any]) -> dict[str, Any]:
         """Like mrjob's, but ``BootstrapActions`` are added to ours instead of taking their place.
@@ -341,8 +374,15 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         return patched
 
     def _add_steps_in_batch(self) -> bool:
-        """All at once where mrjob would add them one by one to a cluster that ends when it has none left."""
-        if self._opts["add_steps_in_batch"] is None and self._opts["max_concurrent_steps"] == 1:
+        """All at once where mrjob would add them one by one to a cluster that ends when it has none left.
+
+        Not where a cluster would run them at the same time.
+        """
+        at_once = max(
+            self._opts["max_concurrent_steps"],
+            self._existing_cluster.step_concurrency if self._existing_cluster else 1,
+        )
+        if self._opts["add_steps_in_batch"] is None and at_once == 1:
             return True
         return bool(super()._add_steps_in_batch())
 
@@ -380,22 +420,22 @@ class PyBundleEMRJobRunner(EMRJobRunner):
 
     # steps
 
-    def _node_paths(self) -> NodePaths:
-        assert self._paths is not None, "steps are rendered after the bundle is there"
-        return self._paths
+    def _programs_of_bundle(self) -> Programs:
+        assert self._programs is not None, "steps are rendered after the bundle is there"
+        return self._programs
 
     def _default_python_bin(self, local: bool = False) -> list[str]:
-        if local or self._paths is None:
+        if local or self._programs is None:
             local_bin: list[str] = super()._default_python_bin(local=local)
             return local_bin
-        return [self._paths.jobrunner]
+        return [self._programs.jobrunner]
 
     def _substep_args(self, step_num: int, mrc: str) -> list[str]:
         args: list[str] = super()._substep_args(step_num, mrc)
         substep = self._get_step(step_num)[mrc]
         is_streaming_built_in = len(args) == 1 and _STREAMING_BUILT_IN.fullmatch(args[0])
         if "pre_filter" in substep or (substep["type"] == "command" and not is_streaming_built_in):
-            return [self._node_paths().venv_exec, *args]
+            return [self._programs_of_bundle().venv_exec, *args]
         return args
 
     def _jobconf_for_step(self, step_num: int) -> dict[str, Any]:
@@ -424,7 +464,7 @@ class PyBundleEMRJobRunner(EMRJobRunner):
     def _setup_cmd_content(self, setup: list[Any]) -> list[str]:
         """Setup commands run in the bundle's environment, as the task after them does."""
         lines: list[str] = super()._setup_cmd_content(setup)
-        return [f". {shlex.quote(self._node_paths().activate)}", "", *lines]
+        return [f". {shlex.quote(self._programs_of_bundle().activate)}", "", *lines]
 
     # running
 
@@ -442,6 +482,8 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         return client
 
     def make_persistent_cluster(self) -> str:
+        if self._opts["cluster_id"]:
+            raise OptionError("cluster_id names a cluster that exists: leave it out to create one.")
         with _explained("creating a cluster"):
             return str(super().make_persistent_cluster())
 

@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def _tests() -> set[str]:
-    sources = [path.read_text("utf-8") for path in (ROOT / "tests").rglob("*.py")]
+def _tests(directory: Path = ROOT / "tests") -> set[str]:
+    sources = [path.read_text("utf-8") for path in directory.rglob("*.py")]
     return {name for source in sources for name in re.findall(r"^def (test_\w+)", source, flags=re.MULTILINE)}
 
 
@@ -33,3 +33,18 @@ def test_every_row_of_what_can_go_wrong_names_its_test() -> None:
 def test_links_between_documents_lead_somewhere(document: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text("utf-8"))
     assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def test_the_table_of_features_names_tests_by_directory_or_says_not() -> None:
+    text = (ROOT / "docs" / "emr.md").read_text("utf-8")
+    table = text.split("| feature |")[1].split("\n\n")[0]
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()[2:]]
+    assert len(rows) > 15
+    assert [row for row in rows if len(row) != 5] == []
+    cells = {cell for row in rows for cell in row[1:]} - {"not yet", "refused", "–"}
+    strangers = []
+    for cell in cells:
+        named = re.fullmatch(r"(\w+): `(test_\w+)`", cell)
+        if named is None or named[2] not in _tests(ROOT / "tests" / named[1]):
+            strangers.append(cell)
+    assert strangers == []

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 RECIPES = (1, 1, 1)
 
 PARTS = {
-    "mrjob_pybundle/build-binaries.sh.tmpl": "acdb7c6583d8393a3825ca21c9a2ca289707320cfe6e06a9d1d9568ad9c887de",
+    "mrjob_pybundle/build-binaries.sh.tmpl": "6a9eb194315f12c01ee1f5d43e75bdf54f7ac4941ea60cb7a6744cebdd200376",
     "mrjob_pybundle/master/archive.py": "0d77b6e71340659df8939138308f955b17de2b6d3ec3e69949740352ec98b0da",
     "mrjob_pybundle/master/check_modules.py": "c8f29335d39a393d3e3465052b808848f26ab67018e9f6f7d4703b850e8f8daa",
     "mrjob_pybundle/master/elf.py": "b8f42683b7fdaecb2cfff45dd64bb61e5cd813e28fa75bf40c0ab1903ec62a5b",

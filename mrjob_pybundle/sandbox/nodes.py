@@ -85,6 +85,8 @@ class Node:
     def start(self) -> None:
         for path in ("/home/hadoop", "/mnt/var/lib/info", "/mnt/var/log/bootstrap-actions"):
             self.host_path(path).mkdir(parents=True, exist_ok=True)
+        self.host_path("/mnt/tmp").mkdir(exist_ok=True)
+        self.host_path("/mnt/tmp").chmod(0o1777)
 
     def popen(
         self,

@@ -166,8 +166,9 @@ class _Run:
         )
         self.syslog.client(_JOB, f"Running job: {place.job_id}")
         place.scratch.mkdir(parents=True, exist_ok=True)
-        self._localized = {id(node): _localize(job, place, node) for node in place.nodes}
         try:
+            staged = _stage(job, place)
+            self._localized = {id(node): _localize(job, place, node, staged) for node in place.nodes}
             self._all(self._map, list(enumerate(splits)))
             self.syslog.client(_JOB, " map 100% reduce 0%")
             self._all(self._reduce, [(number, len(splits)) for number in range(job.reduces)])
@@ -537,19 +538,30 @@ def _variable(name: str) -> str:
     return "".join(char if char.isascii() and char.isalnum() else "_" for char in name)
 
 
-def _localize(job: StreamingJob, place: Place, node: Node) -> list[tuple[str, str]]:
-    """Bring the job's files and archives onto *node*: (name in a task's directory, path on the node)."""
-    localized = []
-    cache = f"/mnt/yarn/usercache/hadoop/appcache/{place.application_id}/filecache"
-    for index, (text, name) in enumerate((*job.files, *job.archives)):
+def _stage(job: StreamingJob, place: Place) -> list[Path]:
+    """Fetch the job's files and archives once, as Hadoop's job client copies them into the cluster's HDFS."""
+    staged = []
+    for index, (text, _) in enumerate((*job.files, *job.archives)):
         uri = Uri.parse(text)
-        target = f"{cache}/{index}/{uri.name}"
-        path = node.host_path(target)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = place.scratch / "staging" / str(index) / uri.name
+        path.parent.mkdir(parents=True)
         if not any(file.uri == uri for file in place.storage.of(uri).files(uri)):
             raise StorageError(f"File does not exist: {uri}")
         with place.storage.of(uri).open(uri) as source, path.open("wb") as file:
             shutil.copyfileobj(source, file, 1 << 20)
+        staged.append(path)
+    return staged
+
+
+def _localize(job: StreamingJob, place: Place, node: Node, staged: list[Path]) -> list[tuple[str, str]]:
+    """Bring what is *staged* onto *node*: (name in a task's directory, path on the node)."""
+    localized = []
+    cache = f"/mnt/yarn/usercache/hadoop/appcache/{place.application_id}/filecache"
+    for index, (source, (_, name)) in enumerate(zip(staged, (*job.files, *job.archives), strict=True)):
+        target = f"{cache}/{index}/{source.name}"
+        path = node.host_path(target)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, path)
         if index >= len(job.files):
             _unpack(path)
         else:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.line.conftest import CONF, ROOT, Line, fetch_source, texts
+from mrjob_pybundle.sandbox.requests import Request
+from tests.line.conftest import CONF, ROOT, Line, fetch_source, recording, texts
 
 __all__ = ["texts"]
 
@@ -42,11 +43,12 @@ def line(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line
     from mrjob_pybundle.sandbox import BUCKET, Sandbox
 
     directory = tmp_path_factory.mktemp(engine)
-    with Sandbox(CACHE / "engines", 2, engine=engine) as sandbox:
+    requests: list[Request] = []
+    with Sandbox(CACHE / "engines", 2, [recording(requests)], engine=engine) as sandbox:
         included, tarball = sandbox.environment["MRJOB_CONF"], fetch_source(CPYTHON)
         conf = CONF.format(sandbox_conf=included, version=CPYTHON, tarball=tarball)
         (directory / "mrjob.conf").write_text(conf + MORE_CONF)
-        line = Line({**sandbox.environment, "MRJOB_CONF": str(directory / "mrjob.conf")}, directory, sandbox)
+        line = Line({**sandbox.environment, "MRJOB_CONF": str(directory / "mrjob.conf")}, directory, sandbox, requests)
         buckets = line.client("s3").list_buckets()["Buckets"]
         if not any(bucket["Name"] == "the-team" for bucket in buckets):
             line.client("s3").create_bucket(Bucket="the-team")

@@ -170,7 +170,7 @@ def line(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Li
     directory = Path(kept).absolute() if kept else tmp_path_factory.mktemp("sandbox")
     requests: list[Request] = []
     faults, access = Faults(), Access()
-    with Sandbox(directory / "sandbox", 2, [_recording(requests), faults, access]) as sandbox:
+    with Sandbox(directory / "sandbox", 2, [recording(requests), faults, access]) as sandbox:
         conf = directory / "mrjob.conf"
         conf.write_text(CONF.format(sandbox_conf=sandbox.environment["MRJOB_CONF"], version=CPYTHON, tarball=tarball))
         line = Line({**sandbox.environment, "MRJOB_CONF": str(conf)}, directory, sandbox, requests, faults, access)
@@ -178,13 +178,15 @@ def line(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Li
         yield line
 
 
-def _recording(requests: list[Request]) -> Callable[[Any], Any]:
+def recording(requests: list[Request]) -> Callable[[Any], Any]:
+    """Middleware that adds to *requests* what it sees."""
+
     def middleware(application: Any) -> Any:
-        def recording(environ: dict[str, Any], start_response: Any) -> Any:
+        def answer(environ: dict[str, Any], start_response: Any) -> Any:
             requests.append(describe(environ))
             return application(environ, start_response)
 
-        return recording
+        return answer
 
     return middleware
 

@@ -305,11 +305,6 @@ def test_pooled_clusters_match_between_two_runs(line: Line) -> None:
         # by its id, as well
         third = line.job(JOBS / "mr_line_lengths.py", "--cluster-id", cluster["Id"], stdin="abcd\n")
         assert _sorted_lines(third) == ["4\t1"]
-        # but a job with another bundle cannot: its nodes don't have it
-        other = line.job(WORDCOUNT, "--pybundle-venv-build", VENV_BUILD, "--cluster-id", cluster["Id"], stdin="x\n")
-        assert other.returncode == 1
-        assert f"Cluster {cluster['Id']} was not created with this job's bundle" in other.stderr
-        assert "Traceback" not in other.stderr
     finally:
         line.client("emr").terminate_job_flows(JobFlowIds=[cluster["Id"]])
 

@@ -25,12 +25,16 @@ REMEDY = "Run the job with --pybundle-rebuild to have it built anew."
 
 
 def archive(members: Mapping[str, str]) -> bytes:
+    return archive_of_bytes({name: text.encode() for name, text in members.items()})
+
+
+def archive_of_bytes(members: Mapping[str, bytes]) -> bytes:
     buffer = BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, text in members.items():
+        for name, content in members.items():
             member = tarfile.TarInfo(name)
-            member.size, member.mode = len(text.encode()), 0o755
-            tar.addfile(member, BytesIO(text.encode()))
+            member.size, member.mode = len(content), 0o755
+            tar.addfile(member, BytesIO(content))
     return buffer.getvalue()
 
 
@@ -116,7 +120,8 @@ class Node:
 
 
 def make_node(machine: Machine, store: Store, prefix: str = "cache") -> Node:
-    root = {"ROOT": f"/opt/pybundle/{ID}"}
+    root = f"/opt/pybundle/{ID}"
+    activate = {"ACTIVATE": f"{root}/activate"}
     return Node(
         machine,
         store,
@@ -127,9 +132,9 @@ def make_node(machine: Machine, store: Store, prefix: str = "cache") -> Node:
             "VENV_SHA256": sha256(VENV),
             "VENV_SIZE": str(len(VENV)),
             "UNPACKED_SIZE": str(UNPACKED),
-            "ACTIVATE": render("activate.sh.tmpl", root),
-            "JOBRUNNER": render("jobrunner.sh.tmpl", root),
-            "VENV_EXEC": render("venv-exec.sh.tmpl", root),
+            "ACTIVATE": render("activate.sh.tmpl", {"ROOT": root}),
+            "JOBRUNNER": render("jobrunner.sh.tmpl", activate),
+            "VENV_EXEC": render("venv-exec.sh.tmpl", activate),
         },
         python_uri=store.put(f"{prefix}/python.tar.gz", PYTHON),
         venv_uri=store.put(f"{prefix}/venv.tar.gz", VENV),
@@ -264,6 +269,20 @@ def test_a_python_that_does_not_start_is_not_installed(node: Node) -> None:
     uri = node.store.put("cache/broken.tar.gz", broken)
     node = replace(node.with_values(VENV_SHA256=sha256(broken), VENV_SIZE=str(len(broken))), venv_uri=uri)
     assert reason(node.bootstrap()) == "the bundle's Python does not start on this node: no glibc"
+    node.assert_nothing_installed()
+
+
+def test_a_python_for_another_architecture_is_not_installed(node: Node) -> None:
+    """A real program whose header names another machine: it is the kernel that refuses it, as on a node."""
+    program = bytearray(Path(sys.executable).read_bytes())
+    e_machine = slice(18, 20)  # ELF: x86-64 is 62, AArch64 is 183
+    program[e_machine] = {62: b"\xb7\0", 183: b"\x3e\0"}[int.from_bytes(program[e_machine], "little")]
+    strange = archive_of_bytes({"venv/bin/python": bytes(program)})
+    uri = node.store.put("cache/strange.tar.gz", strange)
+    node = replace(node.with_values(VENV_SHA256=sha256(strange), VENV_SIZE=str(len(strange))), venv_uri=uri)
+    why = reason(node.bootstrap())
+    assert why.startswith("the bundle's Python does not start on this node: ")
+    assert why.endswith("cannot execute binary file: Exec format error")
     node.assert_nothing_installed()
 
 

@@ -170,12 +170,12 @@ class Builder:
         return Outcome(self.store, self.machine, build_id, done.returncode)
 
 
-def tar_gz(members: Mapping[str, bytes]) -> bytes:
+def tar_gz(members: Mapping[str, bytes], mode: int = 0o644) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         for name, content in members.items():
             member = tarfile.TarInfo(name)
-            member.size = len(content)
+            member.size, member.mode = len(content), mode
             tar.addfile(member, io.BytesIO(content))
     return buffer.getvalue()
 

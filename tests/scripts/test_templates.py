@@ -131,7 +131,7 @@ def test_wrappers_work_wherever_they_are(wrapper: str, name: str, tmp_path_facto
     root = tmp_path_factory.mktemp("root") / f"-{name}"
     (root / "venv" / "bin").mkdir(parents=True)
     (root / "activate").write_text(render("activate.sh.tmpl", {"ROOT": str(root)}), encoding="utf-8")
-    (root / wrapper).write_text(render(f"{wrapper}.sh.tmpl", {"ROOT": str(root)}), encoding="utf-8")
+    (root / wrapper).write_text(render(f"{wrapper}.sh.tmpl", {"ACTIVATE": f"{root}/activate"}), encoding="utf-8")
     python = root / "venv" / "bin" / "python"
     python.write_text('#!/bin/sh\nprintf "%s\\0" "$VIRTUAL_ENV" "$@"\n')
     python.chmod(0o755)

@@ -30,9 +30,10 @@ def bundle() -> Iterator[Path]:
 
 def make_bundle(root: Path) -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", root / "venv"], check=True)
-    for name in ("activate", "jobrunner", "venv-exec"):
+    (root / "activate").write_text(render("activate.sh.tmpl", {"ROOT": str(root)}), encoding="utf-8")
+    for name in ("jobrunner", "venv-exec"):
         path = root / name
-        path.write_text(render(f"{name}.sh.tmpl", {"ROOT": str(root)}), encoding="utf-8")
+        path.write_text(render(f"{name}.sh.tmpl", {"ACTIVATE": f"{root}/activate"}), encoding="utf-8")
         path.chmod(0o755)
     package = root / "code" / "pkg"
     package.mkdir(parents=True)

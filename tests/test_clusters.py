@@ -1,0 +1,105 @@
+"""What a job on a cluster that is already there asks of EMR, and the steps that it sends there."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mrjob_pybundle.aws import S3Uri
+from mrjob_pybundle.cache import Cache
+from mrjob_pybundle.clusters import read_cluster, types_of_fleets
+from mrjob_pybundle.errors import OptionError
+from tests.team import Team
+
+
+class PlainTeam(Team):
+    """A team whose cache has an address that Hadoop takes, and a Python that Spark runs."""
+
+    @property
+    def cache(self) -> Cache:
+        return Cache(S3Uri(self.bucket, "cache"), self.s3)
+
+    @property
+    def switches(self) -> list[str]:
+        ours = ["--pybundle-cache-uri", str(self.cache.root), "--pybundle-python-version", "3.11.2"]
+        return [*super().switches, *ours]
+
+
+@pytest.fixture
+def team(bucket: S3Uri, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> PlainTeam:
+    return PlainTeam(bucket.bucket, tmp_path, capsys)
+
+
+@pytest.fixture
+def cluster_id(team: PlainTeam) -> str:
+    """A cluster that has never heard of us."""
+    launched = team.emr.run_job_flow(
+        Name="theirs",
+        ReleaseLabel="emr-7.14.0",
+        Applications=[{"Name": "Hadoop"}, {"Name": "Spark"}],
+        JobFlowRole="EMR_EC2_DefaultRole",
+        ServiceRole="EMR_DefaultRole",
+        Instances={
+            "KeepJobFlowAliveWhenNoSteps": True,
+            "InstanceGroups": [{"InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount": 1}],
+        },
+    )
+    return str(launched["JobFlowId"])
+
+
+def _spark_job(team: PlainTeam, cluster_id: str, *args: str) -> Any:
+    """The runner of a job with a Spark step, whose bundle is cached."""
+    team.publish(team.spec("--cluster-id", cluster_id), "build-1")
+    team.s3.put_object(Bucket=team.bucket, Key="input", Body=b"x\n")
+    switches = ["-r", "pybundle-emr", *team.switches, "--cluster-id", cluster_id, *args]
+    job_class = importlib.import_module("tests.jobs.mr_spark").MRSpark
+    return job_class([*switches, f"s3://{team.bucket}/input"]).make_runner()
+
+
+def test_spark_gets_what_a_job_brings_along(team: PlainTeam, cluster_id: str) -> None:
+    """Driver and executors: Spark links files into both's working directories, by the name after the hash."""
+    runner = _spark_job(team, cluster_id)
+    runner._launch()
+    (step,) = team.emr.list_steps(ClusterId=cluster_id)["Steps"]
+    args = step["Config"]["Args"]
+    bundle = team.cache.find(runner.bundle_spec)
+    assert bundle is not None
+    files = dict(reversed(uri.split("#")) for uri in args[args.index("--files") + 1].split(",") if "#pybundle-" in uri)
+    whats = ("activate", "jobrunner", "python.tar.gz", "unpack", "venv-exec", "venv.tar.gz")
+    assert sorted(files) == [f"pybundle-{bundle.id}-{what}" for what in whats]
+    assert files[f"pybundle-{bundle.id}-venv.tar.gz"] == str(team.cache.archive_uri("venv", bundle.venv))
+    # Spark on YARN drops files of the same name, whatever comes after the hash
+    assert len({uri.rpartition("/")[2] for uri in files.values()}) == 6
+    python = f"PYSPARK_PYTHON=./pybundle-{bundle.id}-jobrunner"
+    assert {f"spark.executorEnv.{python}", f"spark.yarn.appMasterEnv.{python}"} <= set(args)
+    assert args[args.index("--deploy-mode") + 1] == "cluster"
+
+
+@pytest.mark.parametrize("switch", ["--deploy-mode client", "--deploy-mode=client"])
+def test_spark_drivers_on_the_master_are_refused(team: PlainTeam, cluster_id: str, switch: str) -> None:
+    runner = _spark_job(team, cluster_id, f"--spark-args={switch}")
+    with pytest.raises(OptionError, match="Leave out --deploy-mode client"):
+        runner.run()
+    assert team.emr.list_steps(ClusterId=cluster_id)["Steps"] == []
+
+
+def test_instance_types_of_fleets() -> None:
+    """In the shape of ListInstanceFleets' answer in the Amazon EMR API Reference; moto has no fleets."""
+    fleets = [
+        {"InstanceFleetType": "MASTER", "InstanceTypeSpecifications": [{"InstanceType": "m5.xlarge"}]},
+        {
+            "InstanceFleetType": "CORE",
+            "InstanceTypeSpecifications": [{"InstanceType": "r5.xlarge"}, {"InstanceType": "m6g.xlarge"}],
+        },
+    ]
+    assert types_of_fleets(fleets) == ("m5.xlarge", "r5.xlarge", "m6g.xlarge")
+
+
+def test_what_emr_says_of_a_cluster(team: PlainTeam, cluster_id: str) -> None:
+    cluster = read_cluster(cluster_id, team.emr)
+    assert (cluster.machines.release_label, cluster.machines.image_id) == ("emr-7.14.0", None)
+    assert cluster.machines.instance_types == ("m5.xlarge",)
+    assert (cluster.script_names, cluster.step_concurrency) == (frozenset(), 1)
