@@ -18,6 +18,8 @@ demo: $(VENV)/.installed
 # In two processes: those of tests/line share a sandbox, and mostly wait for it.
 test: $(VENV)/.installed
 	$(BIN)/pytest -n 2
+	@if why=$$(scripts/can-test-engines.sh 2>&1); then why='it is a command of its own, and this machine can run it'; fi; \
+	echo "make test-engines (Hadoop, Spark, pristine nodes) was left out: $$why"
 
 # On Hadoop and Spark themselves: needs Java, and Maven to fetch Hadoop. The first run compiles CPython, too.
 # Before the tests, an empty sandbox says it if this machine lacks something.

@@ -34,7 +34,7 @@ main() {
     mvn --batch-mode --quiet -Dstyle.color=never --file "$HERE/hadoop/pom.xml" -Dmaven.repo.local="$WORK/repository" \
         -DoutputDirectory="$WORK/jars" -DincludeScope=runtime \
         org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies >"$WORK/log" 2>&1 \
-        || die "Maven could not fetch Hadoop $version: $(grep --max-count=1 ERROR "$WORK/log" || tail -n 1 "$WORK/log")"
+        || die "Maven could not fetch Hadoop $version: $(grep --only-matching --max-count=1 "\[ERROR\].*" "$WORK/log" || tail -n 1 "$WORK/log")"
     if [[ $pin == yes ]]; then
         (cd "$WORK/jars" && sha256sum -- *.jar) >"$HERE/hadoop/sha256sums"
     fi

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.engines
 LENGTHS = ROOT / "tests" / "jobs" / "mr_line_lengths.py"
 #: ``-files`` takes only URIs, and the address of the cache of all other tests is none.
 PLAIN = "s3://the-team/plain"
-TASKS = 16
+TASKS = 8
 
 
 @pytest.fixture(autouse=True)

@@ -29,22 +29,47 @@ def _fetch(script: str, cache: Path, **environment: str) -> str:
     return line
 
 
+def _only(directory: Path, *names: str) -> str:
+    """A PATH with these programs of the machine and no others."""
+    directory.mkdir()
+    for name in names:
+        (directory / name).symlink_to(shutil.which(name) or name)
+    return str(directory)
+
+
 def test_without_maven(tmp_path: Path) -> None:
-    for name in ("bash", "dirname", "sed", "find", "wc"):
-        (tmp_path / "bin").mkdir(exist_ok=True)
-        (tmp_path / "bin" / name).symlink_to(shutil.which(name) or name)
-    line = _fetch("fetch-hadoop.sh", tmp_path / "cache", PATH=str(tmp_path / "bin"))
+    path = _only(tmp_path / "bin", "bash", "dirname", "sed", "find", "wc")
+    line = _fetch("fetch-hadoop.sh", tmp_path / "cache", PATH=path)
     assert line == "fetch-hadoop: needs Maven: apt-get install maven openjdk-17-jre-headless"
 
 
-@pytest.mark.skipif(shutil.which("mvn") is None, reason="needs Maven")
-def test_without_maven_central(tmp_path: Path) -> None:
+@pytest.fixture
+def unreachable(tmp_path: Path) -> dict[str, str]:
+    """An environment in which Maven looks for everything where nothing is."""
     mirror = f"<mirror><id>nowhere</id><mirrorOf>*</mirrorOf><url>{NOWHERE}</url></mirror>"
     (tmp_path / ".m2").mkdir()
     (tmp_path / ".m2" / "settings.xml").write_text(f"<settings><mirrors>{mirror}</mirrors></settings>")
-    line = _fetch("fetch-hadoop.sh", tmp_path / "cache", MAVEN_OPTS=f"-Duser.home={tmp_path}")
+    return {"MAVEN_OPTS": f"-Duser.home={tmp_path}"}
+
+
+@pytest.mark.skipif(shutil.which("mvn") is None, reason="needs Maven")
+def test_without_maven_central(tmp_path: Path, unreachable: dict[str, str]) -> None:
+    line = _fetch("fetch-hadoop.sh", tmp_path / "cache", **unreachable)
     assert line.startswith("fetch-hadoop: Maven could not fetch Hadoop 3.4.2: [ERROR] ")
     assert "Connection refused" in line
+
+
+def test_why_the_engines_are_left_out(tmp_path: Path) -> None:
+    script, cache, path = "can-test-engines.sh", tmp_path / "cache", _only(tmp_path / "bin", "bash", "dirname", "sed")
+    assert _fetch(script, cache, PATH=path) == "it needs Java: apt-get install openjdk-17-jre-headless"
+    (tmp_path / "bin" / "java").symlink_to("/bin/true")
+    assert _fetch(script, cache, PATH=path) == "it needs Maven: apt-get install maven"
+
+
+@pytest.mark.skipif(shutil.which("mvn") is None, reason="needs Maven")
+def test_the_engines_are_left_out_without_maven_central(tmp_path: Path, unreachable: dict[str, str]) -> None:
+    line = _fetch("can-test-engines.sh", tmp_path / "cache", **unreachable)
+    assert line.startswith("Maven cannot reach Maven Central: [ERROR] ")
 
 
 def test_without_a_package_index(tmp_path: Path) -> None:

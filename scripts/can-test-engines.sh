@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Whether this machine can run `make test-engines`. Fails with one line that says why not.
+#
+#     can-test-engines.sh
+#
+# It needs Java, and Hadoop: fetched before (see fetch-hadoop.sh), or to be had by Maven.
+set -Eeuo pipefail
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+readonly HERE
+WORK=''
+
+main() {
+    command -v java >/dev/null || die 'it needs Java: apt-get install openjdk-17-jre-headless'
+    is_fetched || maven_reaches_hadoop
+}
+
+is_fetched() {
+    local version
+    version=$(sed -n 's|.*<hadoop.version>\(.*\)</hadoop.version>.*|\1|p' "$HERE/hadoop/pom.xml")
+    [[ -d ${XDG_CACHE_HOME:-$HOME/.cache}/mrjob-pybundle/hadoop-$version/jars ]]
+}
+
+# By way of one small file of all that it needs.
+maven_reaches_hadoop() {
+    command -v mvn >/dev/null || die 'it needs Maven: apt-get install maven'
+    WORK=$(mktemp -d "${TMPDIR:-/tmp}/can-test-engines.XXXXXXXX")
+    trap 'rm -rf "$WORK"' EXIT
+    mvn --batch-mode --quiet -Dstyle.color=never --file "$HERE/hadoop/pom.xml" -Dmaven.repo.local="$WORK/repository" \
+        org.apache.maven.plugins:maven-dependency-plugin:3.6.1:get -Dtransitive=false \
+        -Dartifact=org.apache.hadoop:hadoop-streaming:3.4.2:pom >"$WORK/log" 2>&1 \
+        || die "Maven cannot reach Maven Central: $(grep --only-matching --max-count=1 "\[ERROR\].*" "$WORK/log" || tail -n 1 "$WORK/log")"
+}
+
+die() {
+    printf '%s\n' "$*" >&2
+    exit 1
+}
+
+main "$@"
