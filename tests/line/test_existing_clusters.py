@@ -19,7 +19,7 @@ from tests.line.conftest import ROOT, Line
 
 JOBS = ROOT / "tests" / "jobs"
 LENGTHS = JOBS / "mr_line_lengths.py"
-#: Hadoop's ``-files`` takes only URIs, and the line's own cache is none.
+#: A bucket of its own, for a cache at a plain address: Hadoop's ``-files`` takes only URIs, and the line's own is none.
 PLAIN = f"plain-{uuid.uuid4().hex[:8]}"
 
 #: twelve map tasks, each with one line
@@ -34,11 +34,12 @@ def plain_cache(line: Line) -> None:
     if not any(f"/v1/python/{key}/manifest.json" in name for name in line.objects()):
         built = line.run("-m", "mrjob_pybundle.cli", "build")
         assert built.returncode == 0, built.stderr[-3000:]
+    line.client("s3").create_bucket(Bucket=PLAIN)
     for name in line.objects():
         _, found, rest = name.partition(f"/v1/python/{key}/")
-        if found and not name.startswith("plain-"):
-            copy = f"{PLAIN}/v1/python/{key}/{rest}"
-            line.client("s3").copy_object(Bucket="the-team", Key=copy, CopySource={"Bucket": "the-team", "Key": name})
+        if found:
+            copy = f"cache/v1/python/{key}/{rest}"
+            line.client("s3").copy_object(Bucket=PLAIN, Key=copy, CopySource={"Bucket": "the-team", "Key": name})
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +50,14 @@ def image_id(line: Line) -> str:
 
 
 @pytest.fixture(scope="module")
-def oldcluster_without_bundle(line: Line, plain_cache: None, image_id: str) -> Iterator[str]:
+def old_cluster(line: Line, plain_cache: None, image_id: str) -> Iterator[str]:
     with cluster_without_bundle(line, CustomAmiId=image_id) as cluster_id:
         yield cluster_id
 
 
 def _join(line: Line, cluster_id: str, script: Path, *args: object, stdin: str) -> subprocess.CompletedProcess[str]:
     return line.job(
-        script, "--cluster-id", cluster_id, "--pybundle-cache-uri", f"s3://the-team/{PLAIN}",
+        script, "--cluster-id", cluster_id, "--pybundle-cache-uri", f"s3://{PLAIN}/cache",
         # where conf says otherwise, it is the cluster that counts
         "--image-id", "ami-of-the-conf", "--core-instance-type", "m6g.xlarge", "--release-label", "emr-6.15.0",
         *args, stdin=stdin,
@@ -111,20 +112,20 @@ def test_all_parts_of_a_job_run_on_what_it_brings_along(line: Line, old_cluster:
 
 def test_a_damaged_archive_that_a_job_brings_along(line: Line, plain_cache: None, image_id: str) -> None:
     s3 = line.client("s3")
-    venv = next(key for key in line.objects() if re.fullmatch(rf"{PLAIN}/v1/venv/.*\.tar\.gz", key))
-    good = line.read(venv)
-    s3.put_object(Bucket="the-team", Key=venv, Body=good[:-1] + bytes([good[-1] ^ 1]))
+    venv = next(key for key in line.objects(PLAIN) if re.fullmatch(r"cache/v1/venv/.*\.tar\.gz", key))
+    good = line.read(venv, PLAIN)
+    s3.put_object(Bucket=PLAIN, Key=venv, Body=good[:-1] + bytes([good[-1] ^ 1]))
     try:
         with cluster_without_bundle(line, CustomAmiId=image_id) as cluster_id:
             # from a cluster that goes on, mrjob waits ten minutes for logs
             failing = ("-D", "mapreduce.map.maxattempts=1", "--emr-action-on-failure", "TERMINATE_CLUSTER")
             run = _join(line, cluster_id, LENGTHS, *failing, stdin="x\n")
     finally:
-        s3.put_object(Bucket="the-team", Key=venv, Body=good)
+        s3.put_object(Bucket=PLAIN, Key=venv, Body=good)
     assert run.returncode == 1
     digest = re.search(r"([0-9a-f]{64})\.tar\.gz", venv)
     assert digest is not None
-    assert f"s3://the-team/{venv} is damaged and was not unpacked: wanted sha256 {digest[1]}, found " in run.stderr
+    assert f"s3://{PLAIN}/{venv} is damaged and was not unpacked: wanted sha256 {digest[1]}, found " in run.stderr
 
 
 def test_the_cluster_decides_on_the_bundle(line: Line) -> None:
@@ -155,7 +156,7 @@ def test_clusters_that_cannot_be_joined(line: Line, old_cluster: str) -> None:
     assert "pybundle_cache_uri may only have ASCII letters" in _refusal(line, old_cluster)
 
 
-def test_createcluster_without_bundle(line: Line) -> None:
+def test_create_cluster(line: Line) -> None:
     """Its id is all that is printed; jobs with the bundle find it there, others don't join by pooling."""
     line.new_clusters()
     pool = ["--pool-clusters", "--pool-name", "ours", "--max-mins-idle", "10"]

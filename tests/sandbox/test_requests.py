@@ -9,7 +9,7 @@ from mrjob_pybundle.sandbox.requests import Request
 
 
 def test_requests_of_boto3(clients: Callable[..., Any], requests: list[Request]) -> None:
-    s3, emr = clients("s3", "me"), clients("emr", "me")
+    s3, emr = clients("s3", "boto3"), clients("emr", "boto3")
     s3.put_object(Bucket="sandbox", Key="it's a/$(key)%41/é", Body=b"x")
     s3.get_object(Bucket="sandbox", Key="it's a/$(key)%41/é")
     s3.head_object(Bucket="sandbox", Key="it's a/$(key)%41/é")
@@ -18,12 +18,12 @@ def test_requests_of_boto3(clients: Callable[..., Any], requests: list[Request])
     s3.get_bucket_location(Bucket="sandbox")
     emr.list_clusters()
     key = "it's a/$(key)%41/é"
-    assert [request for request in requests if request.access_key_id == "me"] == [
-        Request("me", "s3", "PutObject", "sandbox", key),
-        Request("me", "s3", "GetObject", "sandbox", key),
-        Request("me", "s3", "HeadObject", "sandbox", key),
-        Request("me", "s3", "ListObjectsV2", "sandbox"),
-        Request("me", "s3", "DeleteObjects", "sandbox"),
-        Request("me", "s3", "GetBucketLocation", "sandbox"),
-        Request("me", "elasticmapreduce", "ListClusters"),
+    assert [request for request in requests if request.access_key_id == "boto3"] == [
+        Request("boto3", "s3", "PutObject", "sandbox", key),
+        Request("boto3", "s3", "GetObject", "sandbox", key),
+        Request("boto3", "s3", "HeadObject", "sandbox", key),
+        Request("boto3", "s3", "ListObjectsV2", "sandbox"),
+        Request("boto3", "s3", "DeleteObjects", "sandbox"),
+        Request("boto3", "s3", "GetBucketLocation", "sandbox"),
+        Request("boto3", "elasticmapreduce", "ListClusters"),
     ]
