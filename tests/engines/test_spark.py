@@ -18,17 +18,9 @@ pytestmark = pytest.mark.engines
 JOBS = Path(__file__).parent / "jobs"
 
 
-def test_the_builtin_engine_says_what_to_use_instead(engine: str, line: Line) -> None:
-    if engine != "builtin":
-        pytest.skip("the Hadoop engine runs Spark")
-    run = line.job(ROOT / "tests" / "jobs" / "mr_spark.py", "--num-core-instances", "0", stdin="x\n")
-    assert run.returncode == 1
-    assert "spark-submit: the sandbox's built-in engine runs no Spark; the Hadoop engine does" in run.stderr
-
-
 @pytest.fixture(autouse=True)
-def hadoop(request: pytest.FixtureRequest, engine: str) -> None:
-    if engine != "hadoop" and "builtin" not in request.node.name:
+def hadoop(engine: str) -> None:
+    if engine != "hadoop":
         pytest.skip("the built-in engine runs no Spark")
 
 

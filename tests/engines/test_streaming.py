@@ -175,6 +175,14 @@ def test_a_task_that_says_nothing(line: Line) -> None:
     assert "Timed out after 4 secs" in run.stderr
 
 
+def test_a_spark_step_on_the_builtin_engine(engine: str, line: Line) -> None:
+    if engine != "builtin":
+        pytest.skip("the Hadoop engine runs Spark")
+    run = line.job(LINE_JOBS / "mr_spark.py", "--num-core-instances", "0", stdin="x\n")
+    assert run.returncode == 1
+    assert "the sandbox's built-in engine runs no Spark; the Hadoop engine does" in run.stderr
+
+
 # What only Hadoop does
 
 
