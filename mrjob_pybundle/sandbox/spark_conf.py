@@ -36,10 +36,10 @@ def _settings(home: Path, java: str) -> Mapping[str, object]:
         "spark.driver.defaultJavaOptions": java,
         "spark.executor.defaultJavaOptions": java,
         "spark.yarn.am.extraJavaOptions": java,
-        # A driver and its executors, on nodes of three containers.
+        # A driver and its executor, unless a job asks for more: a node has three containers.
         "spark.driver.memory": "512m",
         "spark.executor.memory": "512m",
-        "spark.executor.instances": 2,
+        "spark.executor.instances": 1,
         "spark.executor.cores": 1,
         "spark.ui.enabled": False,
         # All nodes have one address: none is nearer to the data than another, and none sees the others' files.

@@ -45,7 +45,7 @@ def test_a_file_beside_the_script(job: Job, texts: list[Path]) -> None:
 def test_lines_are_copied(job: Job, texts: list[Path]) -> None:
     """With settings for Spark in the jobconf."""
     script = ROOT / "tests" / "jobs" / "mr_spark.py"
-    lines = succeeded(job(script, "-D", "spark.executor.instances=1", texts[0]))
+    lines = succeeded(job(script, "-D", "spark.executor.instances=2", texts[0]))
     assert lines == sorted(texts[0].read_text("utf-8").splitlines())
 
 
@@ -95,7 +95,7 @@ def test_what_an_executor_raises(line: Line) -> None:
     """The cause of the failure is found in the containers' logs."""
     run = line.job(
         example("mr_sparkaboom"), "--num-core-instances", "0",
-        "-D", "spark.yarn.maxAppAttempts=1", "-D", "spark.executor.instances=1", stdin="x\n",
+        "-D", "spark.yarn.maxAppAttempts=1", stdin="x\n",
     )  # fmt: skip
     assert run.returncode == 1
     assert "Probable cause of failure" in run.stderr
