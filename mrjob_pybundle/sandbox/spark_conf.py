@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mrjob_pybundle.sandbox import hadoop_conf
 
-#: What emr-7.11.0 to emr-7.13.0 have ("Application versions in Amazon EMR 7.x releases").
+#: What emr-7.11.0 to emr-7.13.0 have ("Spark release history").
 VERSION = "3.5.6"
 
 # Of every node.
