@@ -6,6 +6,7 @@ import json
 import re
 import zipfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -91,12 +92,8 @@ def test_spark_submit(line: Line, cluster: str, texts: list[Path]) -> None:
     assert sorted(counted.splitlines()) == sorted(str(word) for word in _words(texts[:1]).items())
 
 
-def test_what_an_executor_raises(line: Line) -> None:
+def test_what_an_executor_raises(job: Job, cause: Callable[[], str]) -> None:
     """The cause of the failure is found in the containers' logs."""
-    run = line.job(
-        example("mr_sparkaboom"), "--num-core-instances", "0",
-        "-D", "spark.yarn.maxAppAttempts=1", stdin="x\n",
-    )  # fmt: skip
+    run = job(example("mr_sparkaboom"), "-D", "spark.yarn.maxAppAttempts=1", stdin="x\n")
     assert run.returncode == 1
-    assert "Probable cause of failure" in run.stderr
-    assert "Exception: KABOOM" in run.stderr
+    assert "Exception: KABOOM" in cause()
