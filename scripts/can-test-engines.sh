@@ -26,10 +26,15 @@ maven_reaches_hadoop() {
     command -v mvn >/dev/null || die 'it needs Maven: apt-get install maven'
     WORK=$(mktemp -d "${TMPDIR:-/tmp}/can-test-engines.XXXXXXXX")
     trap 'rm -rf "$WORK"' EXIT
-    mvn --batch-mode --quiet -Dstyle.color=never --file "$HERE/hadoop/pom.xml" -Dmaven.repo.local="$WORK/repository" \
+    mvn --batch-mode --quiet --file "$HERE/hadoop/pom.xml" -Dmaven.repo.local="$WORK/repository" \
         org.apache.maven.plugins:maven-dependency-plugin:3.6.1:get -Dtransitive=false \
         -Dartifact=org.apache.hadoop:hadoop-streaming:3.4.2:pom >"$WORK/log" 2>&1 \
-        || die "Maven cannot reach Maven Central: $(grep --only-matching --max-count=1 "\[ERROR\].*" "$WORK/log" || tail -n 1 "$WORK/log")"
+        || die "Maven cannot reach Maven Central: $(cause "$WORK/log")"
+}
+
+# The first error that Maven has logged, or its last words.
+cause() {
+    grep --only-matching --max-count=1 '\[ERROR\].*' "$1" || tail -n 1 "$1"
 }
 
 die() {

@@ -31,10 +31,10 @@ main() {
     command -v mvn >/dev/null || die 'needs Maven: apt-get install maven openjdk-17-jre-headless'
     WORK=$(mktemp -d "${TMPDIR:-/tmp}/hadoop-jars.XXXXXXXX")
     trap 'rm -rf "$WORK"' EXIT
-    mvn --batch-mode --quiet -Dstyle.color=never --file "$HERE/hadoop/pom.xml" -Dmaven.repo.local="$WORK/repository" \
+    mvn --batch-mode --quiet --file "$HERE/hadoop/pom.xml" -Dmaven.repo.local="$WORK/repository" \
         -DoutputDirectory="$WORK/jars" -DincludeScope=runtime \
         org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies >"$WORK/log" 2>&1 \
-        || die "Maven could not fetch Hadoop $version: $(grep --only-matching --max-count=1 "\[ERROR\].*" "$WORK/log" || tail -n 1 "$WORK/log")"
+        || die "Maven could not fetch Hadoop $version: $(cause "$WORK/log")"
     if [[ $pin == yes ]]; then
         (cd "$WORK/jars" && sha256sum -- *.jar) >"$HERE/hadoop/sha256sums"
     fi
@@ -54,6 +54,11 @@ main() {
 is_complete() {
     [[ -d $1 && $(find "$1" -type f | wc -l) == $(wc -l <"$HERE/hadoop/sha256sums") ]] \
         && (cd "$1" && sha256sum --check --quiet --strict "$HERE/hadoop/sha256sums" >&2)
+}
+
+# The first error that Maven has logged, or its last words.
+cause() {
+    grep --only-matching --max-count=1 '\[ERROR\].*' "$1" || tail -n 1 "$1"
 }
 
 die() {

@@ -38,7 +38,11 @@ class BuiltinEngine:
 
     def run_command(self, command: list[str], logs: Path) -> None:
         if command[0] == "spark-submit":
-            raise StepError("spark-submit: the sandbox's built-in engine runs no Spark; the Hadoop engine does")
+            # As Spark logs errors: so mrjob finds them.
+            now = time.strftime("%y/%m/%d %H:%M:%S")
+            raise StepError(
+                f"{now} ERROR spark-submit: the sandbox's built-in engine runs no Spark; the Hadoop engine does"
+            )
         run_command(self._ground.master[1], command, logs)
 
     def run_jar(self, jar: str, args: list[str], logs: Path) -> None:  # noqa: ARG002

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mrjob_pybundle.sandbox import hadoop_conf
 
-#: What emr-7.11.0 to emr-7.13.0 have ("Application versions in Amazon EMR 7.x releases").
+#: What emr-7.11.0 to emr-7.13.0 have ("Spark release history").
 VERSION = "3.5.6"
 
 # Of every node.
@@ -36,10 +36,10 @@ def _settings(home: Path, java: str) -> Mapping[str, object]:
         "spark.driver.defaultJavaOptions": java,
         "spark.executor.defaultJavaOptions": java,
         "spark.yarn.am.extraJavaOptions": java,
-        # A driver and its executors, on nodes of three containers.
+        # A driver and its executor, unless a job asks for more: a node has three containers.
         "spark.driver.memory": "512m",
         "spark.executor.memory": "512m",
-        "spark.executor.instances": 2,
+        "spark.executor.instances": 1,
         "spark.executor.cores": 1,
         "spark.ui.enabled": False,
         # All nodes have one address: none is nearer to the data than another, and none sees the others' files.

@@ -79,6 +79,16 @@ def job(line: Line, cluster: str) -> Job:
     return run
 
 
+@pytest.fixture
+def cause(line: Line, cluster: str) -> Callable[[], str]:
+    """What mrjob finds in the logs of the last step that failed on that cluster."""
+
+    def diagnose() -> str:
+        return line.run("-m", "mrjob.cmd", "diagnose", cluster).stderr
+
+    return diagnose
+
+
 def example(module: str) -> Path:
     """The script of one of mrjob's own examples."""
     spec = importlib.util.find_spec(f"mrjob.examples.{module}")

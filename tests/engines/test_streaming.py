@@ -7,6 +7,7 @@ import gzip
 import json
 import re
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,11 @@ JOBS = Path(__file__).parent / "jobs"
 LINE_JOBS = ROOT / "tests" / "jobs"
 
 
-def test_words_are_counted(line: Line, texts: list[Path]) -> None:
+def test_words_are_counted(line: Line, cluster: str, texts: list[Path]) -> None:
     """With a combiner, packages from the bundle, several tasks of both kinds, and counters."""
     script = example("mr_word_freq_count")
     reduces = ("-D", "mapreduce.job.reduces=2")
-    run = line.job(script, *reduces, *texts[:3])
+    run = line.job(script, "--cluster-id", cluster, *reduces, *texts[:3])
     assert succeeded(run) == succeeded(line.run(script, "-r", "inline", *texts[:3]))
     counters = dict(re.findall(r"^\t\t(.+)=(\d+)$", run.stderr, re.MULTILINE))
     assert counters["Launched map tasks"] == "3"
@@ -166,13 +167,20 @@ def test_a_container_that_is_killed_is_tried_again(job: Job) -> None:
     assert succeeded(job(JOBS / "mr_first_attempts_die.py", stdin="x\ny\n")) == ['"x"\t1', '"y"\t1']
 
 
-def test_a_task_that_says_nothing(line: Line) -> None:
-    run = line.job(
-        JOBS / "mr_never_ends.py", "--num-core-instances", "1",
+def test_a_task_that_says_nothing(job: Job, cause: Callable[[], str]) -> None:
+    run = job(
+        JOBS / "mr_never_ends.py",
         "-D", "mapreduce.task.timeout=4000", "-D", "mapreduce.map.maxattempts=1", stdin="x\n",
     )  # fmt: skip
     assert run.returncode == 1
-    assert "Timed out after 4 secs" in run.stderr
+    assert "Timed out after 4 secs" in cause()
+
+
+def test_a_spark_step_on_the_builtin_engine(engine: str, job: Job, cause: Callable[[], str]) -> None:
+    if engine != "builtin":
+        pytest.skip("the Hadoop engine runs Spark")
+    assert job(LINE_JOBS / "mr_spark.py", stdin="x\n").returncode == 1
+    assert "the sandbox's built-in engine runs no Spark; the Hadoop engine does" in cause()
 
 
 # What only Hadoop does
@@ -207,10 +215,10 @@ def test_a_streaming_jar_of_ones_own(hadoop: None, line: Line, job: Job, texts: 
     assert succeeded(run) == succeeded(line.run(script, "-r", "inline", texts[0]))
 
 
-def test_a_container_with_too_much_memory(hadoop: None, line: Line) -> None:
-    run = line.job(
-        JOBS / "mr_eats_memory.py", "--num-core-instances", "1",
+def test_a_container_with_too_much_memory(hadoop: None, job: Job, cause: Callable[[], str]) -> None:
+    run = job(
+        JOBS / "mr_eats_memory.py",
         "-D", "mapreduce.map.memory.mb=768", "-D", "mapreduce.map.maxattempts=1", stdin="x\n",
     )  # fmt: skip
     assert run.returncode == 1
-    assert "beyond the 'PHYSICAL' memory limit" in run.stderr
+    assert "beyond the 'PHYSICAL' memory limit" in cause()
