@@ -247,15 +247,21 @@ class Sandbox:
             self._lock_file.close()
 
 
-def run(directory: Path, nodes: int, command: list[str], engine: str = ENGINES[0]) -> int:
-    """Run *command* in a sandbox; returns its exit status (128 + n if signal n ended it).
+def run(
+    directory: Path,
+    nodes: int,
+    command: list[str],
+    engine: str = ENGINES[0],
+    images: Mapping[str, Path] | None = None,
+) -> int:
+    """Run *command* in a :class:`Sandbox`; returns its exit status (128 + n if signal n ended it).
 
     Ctrl-C reaches the command by itself, being in our process group; SIGTERM is passed on to it. Either way
     the sandbox ends, with everything it started, after the command has.
 
     :raises SandboxError: the sandbox cannot start, or there is no such command.
     """
-    with _Signals() as signals, Sandbox(directory, nodes, engine=engine) as sandbox:
+    with _Signals() as signals, Sandbox(directory, nodes, engine=engine, images=images) as sandbox:
         try:
             signals.process = subprocess.Popen(command, env=sandbox.environment)
         except OSError as error:

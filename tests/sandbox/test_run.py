@@ -93,3 +93,20 @@ def test_a_command_that_does_not_exist(tmp_path: Path) -> None:
         [sys.executable, "-c", _RUN, str(tmp_path), "no-such-command"], capture_output=True, text=True
     )
     assert "cannot run no-such-command" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--image", "ami-bare=/nonexistent"), "/nonexistent holds no operating system"),
+        (("--image", "ami-bare=/", "--engine", "hadoop"), "--engine builtin"),
+        (("--image", "ami-bare"), "--image"),
+    ],
+    ids=["no tree", "on Hadoop", "no tree named"],
+)
+def test_images_that_no_node_can_have(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    command = [sys.executable, "-m", "mrjob_pybundle.cli", "sandbox", "--dir", str(tmp_path), *arguments, "--", "true"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode
+    assert message in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
