@@ -8,7 +8,7 @@ BENCH_SANDBOX := .sandbox-bench
 BENCH_JSON := $(BENCH_SANDBOX)/benchmarks.json
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mrjob-pybundle
 
-.PHONY: demo test test-engines lint bench campaign clean
+.PHONY: demo test test-engines test-pristine lint bench campaign clean
 
 # Runs a job twice in the sandbox: the first compiles CPython (a few minutes), the second finds all in the cache.
 demo: $(VENV)/.installed
@@ -23,6 +23,10 @@ test: $(VENV)/.installed
 test-engines: $(VENV)/.installed
 	@scripts/fetch-hadoop.sh >/dev/null
 	$(BIN)/pytest -m engines tests/engines
+
+# On nodes that have nothing: needs root and debootstrap, which it installs. The first run compiles three Pythons.
+test-pristine: $(VENV)/.installed
+	$(BIN)/pytest -m pristine tests/pristine
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.line.conftest import CONF, ROOT, Line, texts
+from tests.line.conftest import ROOT, Line, texts
 
 __all__ = ["texts"]
 
@@ -19,6 +19,14 @@ HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mrjob-pybundle"
 #: release of Debian's → the image id that it has in the sandbox
 IMAGES = {"bullseye": "ami-debian-11", "bookworm": "ami-debian-12"}
+MRJOB_CONF = f"""\
+include: {{}}
+runners:
+  pybundle-emr:
+    pybundle_optimize: false
+    pybundle_cache_uri: s3://the-team/cache
+    pybundle_venv_build: {HERE}/venv-build.sh
+"""
 
 
 @dataclass(frozen=True)
@@ -59,8 +67,7 @@ def line(trees: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> It
     directory = tmp_path_factory.mktemp("pristine")
     images = {image_id: trees[suite] for suite, image_id in IMAGES.items()}
     with Sandbox(CACHE / "pristine", nodes=1, images=images) as sandbox:
-        conf = CONF.format(sandbox_conf=sandbox.environment["MRJOB_CONF"], version="3.13.5", tarball="none")
-        (directory / "mrjob.conf").write_text(f"{conf}    pybundle_venv_build: {HERE}/venv-build.sh\n")
+        (directory / "mrjob.conf").write_text(MRJOB_CONF.format(sandbox.environment["MRJOB_CONF"]))
         line = Line({**sandbox.environment, "MRJOB_CONF": str(directory / "mrjob.conf")}, directory, sandbox)
         buckets = line.client("s3").list_buckets()["Buckets"]
         if not any(bucket["Name"] == "the-team" for bucket in buckets):

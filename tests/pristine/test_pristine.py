@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -50,22 +51,28 @@ def suite(request: pytest.FixtureRequest) -> str:
     return name
 
 
-@pytest.fixture(scope="module")
-def node(line: Line, suite: str) -> Iterator[Any]:
-    """A node of a cluster that nobody has bootstrapped."""
+@contextmanager
+def _bare_cluster(line: Line, suite: str) -> Iterator[str]:
+    """A cluster of one node, without bootstrap actions, that waits for steps."""
     emr = line.client("emr")
     cluster = emr.run_job_flow(
         Name="bare",
         ReleaseLabel="emr-7.14.0",
         CustomAmiId=IMAGES[suite],
         Instances={"InstanceCount": 1, "MasterInstanceType": "m5.xlarge", "KeepJobFlowAliveWhenNoSteps": True},
-        JobFlowRole="EMR_EC2_DefaultRole",
-        ServiceRole="EMR_DefaultRole",
     )["JobFlowId"]
-    emr.get_waiter("cluster_running").wait(ClusterId=cluster, WaiterConfig={"Delay": 1})
-    (master,) = line.sandbox.nodes(cluster, "MASTER")
-    yield master
-    emr.terminate_job_flows(JobFlowIds=[cluster])
+    try:
+        emr.get_waiter("cluster_running").wait(ClusterId=cluster, WaiterConfig={"Delay": 1})
+        yield cluster
+    finally:
+        emr.terminate_job_flows(JobFlowIds=[cluster])
+
+
+@pytest.fixture(scope="module")
+def node(line: Line, suite: str) -> Iterator[Any]:
+    with _bare_cluster(line, suite) as cluster:
+        (master,) = line.sandbox.nodes(cluster, "MASTER")
+        yield master
 
 
 def _on(node: Any, script: str) -> str:
@@ -186,15 +193,17 @@ EXPECTED: dict[str, Any] = {
 }
 
 
+def _answers(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """What jobs/mr_what_works.py said of each check: ["works", what came out] or ["fails", traceback]."""
+    assert run.returncode == 0, run.stderr[-6000:]
+    return {json.loads(name): json.loads(answer) for name, answer in (x.split("\t") for x in run.stdout.splitlines())}
+
+
 @pytest.fixture(scope="module")
 def answers(pristine: Pristine, certificate: Path) -> dict[str, Any]:
-    """What a task on a node said of each check: ["works", what came out] or ["fails", traceback]."""
     names = "".join(f"{name}\n" for name in ("versions", *EXPECTED, "libraries"))
     run = pristine.job(JOBS / "mr_what_works.py", "--file", certificate, stdin=names)
-    assert run.returncode == 0, run.stderr[-6000:]
-    return {
-        json.loads(name): json.loads(answer) for name, answer in (line.split("\t") for line in run.stdout.splitlines())
-    }
+    return _answers(run)
 
 
 def test_versions(pristine: Pristine, answers: dict[str, Any]) -> None:
@@ -229,3 +238,17 @@ def test_libraries_come_from_the_bundle(pristine: Pristine, answers: dict[str, A
         strangers = [path for path in strangers if not Path(path).name.startswith("libuuid.so.")]
     assert strangers == []
     assert [path for path in outside if path.startswith("/run/")] == []
+
+
+def test_a_job_brings_its_bundle_along(pristine: Pristine) -> None:
+    """To a cluster that has never seen it. Setup commands run on the bundle's Python, too."""
+    with _bare_cluster(pristine.line, pristine.suite) as cluster:
+        setup = "python -c 'import sys; print(sys.version)' > /tmp/setup"
+        run = pristine.job(
+            JOBS / "mr_what_works.py", "--cluster-id", cluster, "--setup", setup, stdin="versions\nhashlib\n"
+        )
+        answers = _answers(run)
+        said = _on(pristine.line.sandbox.nodes(cluster, "MASTER")[0], "cat /tmp/setup")
+    assert "the job brings it along" in run.stderr
+    assert answers["versions"][1][0] == pristine.cpython
+    assert said.startswith(f"{pristine.cpython} ")
