@@ -24,7 +24,7 @@ include: {{}}
 runners:
   pybundle-emr:
     pybundle_optimize: false
-    pybundle_cache_uri: s3://the-team/cache
+    pybundle_cache_uri: s3://the-team/it's a cache/$(id)/é
     pybundle_venv_build: {HERE}/venv-build.sh
 """
 

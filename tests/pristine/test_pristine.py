@@ -240,13 +240,24 @@ def test_libraries_come_from_the_bundle(pristine: Pristine, answers: dict[str, A
     assert [path for path in outside if path.startswith("/run/")] == []
 
 
+def _plain_cache(line: Line) -> str:
+    """What is in the cache, at an address that Hadoop's ``-archives`` takes."""
+    s3 = line.client("s3")
+    for key in line.objects():
+        source, found, rest = key.partition("/v1/")
+        if found and source != "plain":
+            s3.copy_object(Bucket="the-team", Key=f"plain/v1/{rest}", CopySource={"Bucket": "the-team", "Key": key})
+    return "s3://the-team/plain"
+
+
 def test_a_job_brings_its_bundle_along(pristine: Pristine) -> None:
     """To a cluster that has never seen it. Setup commands run on the bundle's Python, too."""
     with _bare_cluster(pristine.line, pristine.suite) as cluster:
         setup = "python -c 'import sys; print(sys.version)' > /tmp/setup"
         run = pristine.job(
-            JOBS / "mr_what_works.py", "--cluster-id", cluster, "--setup", setup, stdin="versions\nhashlib\n"
-        )
+            JOBS / "mr_what_works.py", "--cluster-id", cluster, "--pybundle-cache-uri", _plain_cache(pristine.line),
+            "--setup", setup, stdin="versions\nhashlib\n",
+        )  # fmt: skip
         answers = _answers(run)
         said = _on(pristine.line.sandbox.nodes(cluster, "MASTER")[0], "cat /tmp/setup")
     assert "the job brings it along" in run.stderr
