@@ -249,7 +249,7 @@ def _plain_cache(line: Line) -> str:
 
 
 def test_a_job_brings_its_bundle_along(pristine: Pristine) -> None:
-    """To a cluster that has never seen it, and whose logs are in S3 only when it has ended. Setup commands run on the bundle's Python, too."""
+    """To a cluster that has never seen it. Setup commands run on the bundle's Python, too."""
     with _bare_cluster(pristine.line, pristine.suite) as cluster:
         setup = "python -c 'import sys; print(sys.version)' > /tmp/setup"
         run = pristine.job(
