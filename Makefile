@@ -8,7 +8,7 @@ BENCH_SANDBOX := .sandbox-bench
 BENCH_JSON := $(BENCH_SANDBOX)/benchmarks.json
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mrjob-pybundle
 
-.PHONY: demo test test-engines lint bench campaign clean
+.PHONY: demo test test-engines test-pristine lint bench campaign clean
 
 # Runs a job twice in the sandbox: the first compiles CPython (a few minutes), the second finds all in the cache.
 demo: $(VENV)/.installed
@@ -21,13 +21,17 @@ test: $(VENV)/.installed
 	@if why=$$(scripts/can-test-engines.sh 2>&1); then why='it is a command of its own, and this machine can run it'; fi; \
 	echo "make test-engines (Hadoop, Spark, pristine nodes) was left out: $$why"
 
-# On Hadoop and Spark themselves: needs Java, and Maven to fetch Hadoop. The first run compiles CPython, too.
-# Before the tests, an empty sandbox says it if this machine lacks something.
+# On Hadoop and Spark themselves, which need Java, and Maven to fetch Hadoop; and on nodes that have nothing, see below.
+# The first run compiles four Pythons. Before the tests, an empty sandbox says it if this machine lacks something.
 test-engines: $(VENV)/.installed
 	@scripts/fetch-hadoop.sh >/dev/null
 	@scripts/fetch-spark.sh >/dev/null
 	@$(BIN)/mrjob-pybundle sandbox --dir "$(CACHE)/engines" --engine hadoop -- true
-	$(BIN)/pytest -m engines tests/engines
+	$(BIN)/pytest -n 2 -m 'engines or pristine' tests/engines tests/pristine
+
+# On nodes that have nothing: needs root and debootstrap, which it installs. The first run compiles three Pythons.
+test-pristine: $(VENV)/.installed
+	$(BIN)/pytest -m pristine tests/pristine
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

@@ -303,14 +303,30 @@ def _add_sandbox(commands: Any) -> None:
         help="what runs the steps: a stand-in for Hadoop Streaming, or Hadoop, which needs Java and"
         " scripts/fetch-hadoop.sh (default: %(default)s)",
     )
+    command.add_argument(
+        "--image",
+        type=_image,
+        action="append",
+        default=[],
+        metavar="ID=TREE",
+        help="nodes of jobs with that image_id have the file tree TREE as their root; scripts/make-node-root.sh makes"
+        " such trees; repeatable",
+    )
     command.add_argument("command", nargs="+", metavar="COMMAND", help="the command and its arguments, after --")
     command.set_defaults(run=_sandbox)
+
+
+def _image(text: str) -> tuple[str, Path]:
+    image_id, separator, tree = text.partition("=")
+    if not (image_id and separator and tree):
+        raise ValueError(text)
+    return image_id, Path(tree)
 
 
 def _sandbox(args: argparse.Namespace) -> int:
     from mrjob_pybundle import sandbox
 
-    return sandbox.run(args.dir, args.nodes, args.command, args.engine)
+    return sandbox.run(args.dir, args.nodes, args.command, args.engine, dict(args.image))
 
 
 if __name__ == "__main__":

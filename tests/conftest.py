@@ -12,17 +12,20 @@ import pytest
 
 from mrjob_pybundle.aws import Credentials, S3Uri
 
+_SHARED = ("tests/line/", "tests/engines/", "tests/pristine/", "tests/scripts/test_build_binaries.py")
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Of several processes, one has all of tests/line: they share a sandbox, and a Python compiled in it."""
+    """Tests that share a sandbox, and a Python compiled in it, are in one of several processes."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class LineInOneProcess(LoadScopeScheduling):  # type: ignore[misc]
+    class TogetherWhereTheyShare(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
-            return "line" if nodeid.startswith("tests/line/") else nodeid
+            shared = [place for place in _SHARED if nodeid.startswith(place)]
+            return shared[0] if shared else nodeid
 
-    return LineInOneProcess(config, log)
+    return TogetherWhereTheyShare(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -22,11 +22,11 @@ ROOT = Path(__file__).parents[1]
 RECIPES = (1, 1, 1)
 
 PARTS = {
-    "mrjob_pybundle/build-binaries.sh.tmpl": "6a9eb194315f12c01ee1f5d43e75bdf54f7ac4941ea60cb7a6744cebdd200376",
+    "mrjob_pybundle/build-binaries.sh.tmpl": "7a0e527276085d6164844a2e755b7974d5e778a5193ce9ec116a61dd416a4776",
     "mrjob_pybundle/master/archive.py": "0d77b6e71340659df8939138308f955b17de2b6d3ec3e69949740352ec98b0da",
-    "mrjob_pybundle/master/check_modules.py": "c8f29335d39a393d3e3465052b808848f26ab67018e9f6f7d4703b850e8f8daa",
+    "mrjob_pybundle/master/check_modules.py": "db97ccc84777e43a3434710164db5b779e4517418a80aa8a156795681629be6d",
     "mrjob_pybundle/master/elf.py": "b8f42683b7fdaecb2cfff45dd64bb61e5cd813e28fa75bf40c0ab1903ec62a5b",
-    "mrjob_pybundle/master/publish.py": "623d63c8f97d7590e8e3be01985036b345898dd9d3792096db8a89fa91bc0127",
+    "mrjob_pybundle/master/publish.py": "81400939045067781b1f121997b803517ac1f5090c37d703de4d3ebf331ca870",
     "mrjob_pybundle/master/python27_venv.py": "72816d5d2c4bd145d0b31ec5847889595f53f682122f24cae610ca4c1659e30d",
     "mrjob_pybundle/master/relocate.py": "15ee4a91392d96393fcb497fc1e658f72d034a0004a651fea46ec8b70f600ee0",
     "mrjob_pybundle/master/shared_libraries.py": "f20d06f94b89c46feb14e19e0f8809d6395afb37a6ad175fb99bb6d3ca244ac0",

@@ -10,6 +10,7 @@ from __future__ import print_function
 import os
 import sys
 
+from elf import Elf
 from shared_libraries import is_allowed
 
 MODULES = ["ssl", "hashlib", "sqlite3", "zlib", "bz2", "ctypes", "readline", "uuid", "curses"]
@@ -26,7 +27,7 @@ def main():
         print("missing: " + ", ".join(missing), file=sys.stderr)
         return 1
     strangers = sorted(path for path in loaded_libraries() if not path.startswith(root + os.sep))
-    strangers = [path for path in strangers if not is_allowed(os.path.basename(path))]
+    strangers = [path for path in strangers if not may_be_the_machines(path)]
     if strangers:
         print("loaded from outside the bundle: " + ", ".join(strangers), file=sys.stderr)
         return 1
@@ -50,6 +51,17 @@ def can_hash_with_openssl():
         print("_hashlib: %s" % error, file=sys.stderr)
         return False
     return len(_hashlib.openssl_sha256(b"bundle").digest()) == 32
+
+
+def may_be_the_machines(path):
+    """Whether the library at *path* may lie outside the bundle."""
+    # Before glibc 2.34, libc.so.6 is a link to libc-2.26.so or the like.
+    name = Elf(path).soname or os.path.basename(path)
+    if sys.version_info < (3,) and name == "libuuid.so.1":
+        # Python 2.7's uuid.py looks for it by itself, and does without it where a node has none.
+        return True
+    # The C library loads these itself, and only its own.
+    return is_allowed(name) or name.startswith("libnss_")
 
 
 def loaded_libraries():

@@ -10,6 +10,7 @@ Takes any boto3: conditional writes go in as a header, since botocore knows them
 from __future__ import print_function
 
 import argparse
+import codecs
 import hashlib
 import io
 import json
@@ -54,6 +55,8 @@ class RefusedError(Exception):
 
 
 def main():
+    if sys.version_info < (3,):
+        speak_unicode()
     options = parse_arguments()
     try:
         cache = Cache(options.cache_uri, options.bucket_owner)
@@ -66,6 +69,12 @@ def main():
         print("%s: %s" % (options.cache_uri, " ".join(str(error).split())), file=sys.stderr)
         return 1
     return 0
+
+
+def speak_unicode():
+    """What Python 3 does by itself: arguments are text, and text can be printed."""
+    sys.argv = [argument.decode("utf-8") for argument in sys.argv]
+    sys.stdout, sys.stderr = (codecs.getwriter("utf-8")(stream) for stream in (sys.stdout, sys.stderr))
 
 
 def parse_arguments():

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -51,18 +51,26 @@ class Sandbox:
     sandbox can use it at a time. *nodes* is the number of core nodes that mrjob jobs ask for by default.
     *middleware* (WSGI, outermost first) sees every request to its services, and may answer in their place.
     *engine*, one of :data:`ENGINES`, is what runs the steps.
+    *images* are custom AMIs by their ids (``image_id``): file trees that the nodes of such clusters have as ``/``.
+    Nodes of other clusters have this machine's own operating system.
     One process can have one sandbox at a time, because moto's state is global.
 
-    :raises SandboxError: on entering, when the directory is in use, this process already has a sandbox, or the extra
-        or what the engine needs is not installed.
+    :raises SandboxError: on entering, when the directory is in use, this process already has a sandbox, the extra or
+        what the engine needs is not installed, or the machine cannot have nodes with these images.
     """
 
     _one_at_a_time = threading.Lock()
 
     def __init__(
-        self, directory: Path, nodes: int = 2, middleware: Sequence[Any] = (), engine: str = ENGINES[0]
+        self,
+        directory: Path,
+        nodes: int = 2,
+        middleware: Sequence[Any] = (),
+        engine: str = ENGINES[0],
+        images: Mapping[str, Path] | None = None,
     ) -> None:
         self._engine = engine
+        self._images = {image_id: tree.absolute() for image_id, tree in (images or {}).items()}
         self._middleware = middleware
         self._directory = directory.absolute()
         self._nodes = nodes
@@ -123,7 +131,7 @@ class Sandbox:
         try:
             from moto.backends import get_backend
 
-            from mrjob_pybundle.sandbox import access, builtin, emr, hadoop, logs, nodes, s3, server
+            from mrjob_pybundle.sandbox import access, builtin, emr, hadoop, images, logs, nodes, s3, server
         except ImportError as error:
             raise SandboxError(f"{error}; to have a sandbox: pip install 'mrjob-pybundle[sandbox]'") from None
 
@@ -145,17 +153,26 @@ class Sandbox:
                 f"this machine allows no namespaces ({why_not}). Nodes share its files, /opt and /mnt"
                 " included, and its processes; only their environment and home are their own."
             )
+        image_tools = self._directory / "image-tools"
+        if self._images:
+            self._check_images(why_not)
+            images.install_image_tools(image_tools)
 
         self._s3 = s3.DurableS3(self._directory / "s3", _ACCOUNT)
         self._s3.install()
         middleware = [*self._middleware, access.bucket_owner(_ACCOUNT)]
         self._server = server.Server(self._s3.flush, self._after_emr_request, middleware)
         self.endpoint = self._server.endpoint
+
+        def make_node(directory: Path, key_id: str, image_id: str) -> nodes.Node:
+            environment = {**self._aws_environment(key_id), **engine.node_environment}
+            if image_id in self._images:
+                return images.ImageNode(directory, tools, environment, self._images[image_id], image_tools)
+            return node_class(directory, tools, environment)
+
         machine = emr.Machine(
             clusters,
-            lambda directory, key_id: node_class(
-                directory, tools, {**self._aws_environment(key_id), **engine.node_environment}
-            ),
+            make_node,
             engine.make,
             lambda key_id: self._client("s3", key_id),
         )
@@ -168,6 +185,15 @@ class Sandbox:
         engine.prepare(self._client("s3", _AWS_ITSELF), self._aws_environment(_AWS_ITSELF))
         (self._directory / "mrjob.conf").write_text(_mrjob_conf(self._nodes), encoding="utf-8")
         logs.notice(f"EMR and S3 are at {self.endpoint}; S3's content is kept in {self._directory}")
+
+    def _check_images(self, why_no_namespaces: str) -> None:
+        if why_no_namespaces:
+            raise SandboxError(f"images need namespaces, which this machine does not allow ({why_no_namespaces})")
+        if self._engine != ENGINES[0]:
+            raise SandboxError(f"images have no Java: they need --engine {ENGINES[0]}")
+        for tree in self._images.values():
+            if not (tree / "bin" / "bash").exists():
+                raise SandboxError(f"{tree} holds no operating system: scripts/make-node-root.sh makes one")
 
     def _create_roles(self) -> None:
         """The roles that mrjob.conf names, as ``aws emr create-default-roles`` would."""
@@ -221,15 +247,21 @@ class Sandbox:
             self._lock_file.close()
 
 
-def run(directory: Path, nodes: int, command: list[str], engine: str = ENGINES[0]) -> int:
-    """Run *command* in a sandbox; returns its exit status (128 + n if signal n ended it).
+def run(
+    directory: Path,
+    nodes: int,
+    command: list[str],
+    engine: str = ENGINES[0],
+    images: Mapping[str, Path] | None = None,
+) -> int:
+    """Run *command* in a :class:`Sandbox`; returns its exit status (128 + n if signal n ended it).
 
     Ctrl-C reaches the command by itself, being in our process group; SIGTERM is passed on to it. Either way
     the sandbox ends, with everything it started, after the command has.
 
     :raises SandboxError: the sandbox cannot start, or there is no such command.
     """
-    with _Signals() as signals, Sandbox(directory, nodes, engine=engine) as sandbox:
+    with _Signals() as signals, Sandbox(directory, nodes, engine=engine, images=images) as sandbox:
         try:
             signals.process = subprocess.Popen(command, env=sandbox.environment)
         except OSError as error:

@@ -38,14 +38,15 @@ _HADOOP_VERSIONS = {"5": "2.10.1", "6": "3.3.6", "7": "3.4.1"}
 
 @dataclass(frozen=True)
 class Machine:
-    """What clusters are made of: *make_node(directory, key_id)*, *make_engine(ground)*, *s3_client(key_id)* for what
-    Hadoop does on nodes.
+    """What clusters are made of: *make_node(directory, key_id, image_id)*, *make_engine(ground)*, *s3_client(key_id)*
+    for what Hadoop does on nodes.
 
-    They sign their requests with an access key id: see :func:`key_id_of_nodes`.
+    *image_id* is the cluster's custom AMI, "" if it names none. All requests are signed with an access key id: see
+    :func:`key_id_of_nodes`.
     """
 
     directory: Path
-    make_node: Callable[[Path, str], Node]
+    make_node: Callable[[Path, str, str], Node]
     make_engine: Callable[[Ground], Engine]
     s3_client: Callable[[str], Any]
 
@@ -267,7 +268,9 @@ class _Life:
     def _start_nodes(self) -> None:
         cluster = self.cluster
         for instance in cluster.ec2_instances:
-            node = self._machine.make_node(self._directory / instance.ec2_instance_id, self._key_id)
+            node = self._machine.make_node(
+                self._directory / instance.ec2_instance_id, self._key_id, cluster.custom_ami_id or ""
+            )
             node.start()
             with cluster.changed:
                 self._nodes[instance.ec2_instance_id] = node

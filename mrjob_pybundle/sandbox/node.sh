@@ -1,17 +1,18 @@
 #!/bin/bash
 # The life of one node: process 1 of its own PID and mount namespace.
 #
-# usage: node.sh DIRECTORY [PATH...]
+# usage: node.sh DIRECTORY TREE [SOURCE PLACE]...
 #
-# Makes a root directory from the machine's own operating system with everything that a cluster may write to
-# replaced: /opt, /mnt, /home, /tmp, /root, /run and /srv by directories below DIRECTORY, and /usr, /etc and
-# /var by overlays, so that not even `apt-get install` touches the machine. Each PATH of the machine stays
-# visible at its place, read-only. Prints its PID as the machine sees it once the node is up, and ends, and
+# Makes a root directory from the operating system in TREE (/ is the machine's own) with everything that a cluster
+# may write to replaced: /opt, /mnt, /home, /tmp, /root, /run and /srv by directories below DIRECTORY, and /usr,
+# /etc and /var by overlays, so that not even `apt-get install` touches TREE. Each SOURCE, a path of the machine,
+# is visible at its PLACE, read-only. Prints its PID as the machine sees it once the node is up, and ends, and
 # with it every process of the node and every mount, when standard input ends or on SIGTERM.
 set -euo pipefail
 
 readonly directory=$1
-shift
+readonly tree=${2%/}
+shift 2
 # /proc is still the machine's: in it, we have the PID that others know us by.
 read -r pid _ </proc/self/stat
 readonly pid
@@ -23,18 +24,18 @@ own() {
 }
 
 overlay() {
-    local lower=$1 upper=$directory/overlay$1
-    mkdir -p "$root$lower" "$upper/upper" "$upper/work"
+    local upper=$directory/overlay$1
+    mkdir -p "$root$1" "$upper/upper" "$upper/work"
     # No overlay can have its upper layer in its own lower layer, nor, in a container, on another overlay.
-    if [[ $directory/ == "$lower"/* ]] || ! try_overlay "$lower" "$upper"; then
+    if [[ $directory/ == "$tree$1"/* ]] || ! try_overlay "$1" "$upper"; then
         upper=$root/.overlay$1
         mkdir -p "$upper/upper" "$upper/work"
-        try_overlay "$lower" "$upper"
+        try_overlay "$1" "$upper"
     fi
 }
 
 try_overlay() {
-    mount -t overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" overlay "$root$1" 2>/dev/null
+    mount -t overlay -o "lowerdir=$tree$1,upperdir=$2/upper,workdir=$2/work" overlay "$root$1" 2>/dev/null
 }
 
 # An overlay doesn't show what is mounted below its lower layer, such as a container's /etc/resolv.conf.
@@ -42,21 +43,39 @@ overlay_with_mounts() {
     local target type
     overlay "$1"
     while read -r _ target type _; do
-        [[ $target == "$1"/* ]] || continue
+        [[ $target == "$tree$1"/* ]] || continue
         if [[ -f $target ]]; then
-            cat "$target" >"$root$target" || mount --bind "$target" "$root$target"
+            cat "$target" >"$root${target#"$tree"}" || mount --bind "$target" "$root${target#"$tree"}"
         elif [[ $type =~ ^(ext[234]|xfs|btrfs|zfs|virtiofs|9p)$ ]]; then
-            overlay "$target"
+            overlay "${target#"$tree"}"
         fi
     done </proc/self/mounts
+}
+
+# show SOURCE PLACE
+show() {
+    local source=$1 place=$root$2
+    mkdir -p "${place%/*}"
+    if [[ $2 == /etc/* ]]; then
+        # A copy: packages may replace what is in there, which they could not do with a mount.
+        cp -RHT --remove-destination "$source" "$place"
+        return
+    fi
+    if [[ -d $source ]]; then
+        mkdir -p "$place"
+    elif [[ ! -e $place ]]; then
+        : >"$place"
+    fi
+    mount --bind "$source" "$place"
+    mount -o remount,bind,ro "$place"
 }
 
 mkdir -p "$root"
 mount -t tmpfs -o mode=755 node "$root"
 for entry in bin sbin lib lib32 lib64 libx32; do
-    if [[ -L /$entry ]]; then
-        ln -s "$(readlink "/$entry")" "$root/$entry"
-    elif [[ -d /$entry ]]; then
+    if [[ -L $tree/$entry ]]; then
+        ln -s "$(readlink "$tree/$entry")" "$root/$entry"
+    elif [[ -d $tree/$entry ]]; then
         overlay "/$entry"
     fi
 done
@@ -74,15 +93,9 @@ done
 mkdir "$root/proc"
 mount -t proc proc "$root/proc"
 
-for path in "$@"; do
-    if [[ -d $path ]]; then
-        mkdir -p "$root$path"
-    else
-        mkdir -p "$root${path%/*}"
-        [[ -e $root$path ]] || : >"$root$path"
-    fi
-    mount --bind "$path" "$root$path"
-    mount -o remount,bind,ro "$root$path"
+while (($# > 0)); do
+    show "$1" "$2"
+    shift 2
 done
 
 # Scripts chown to this user. It is the node's root under another name. (Who is root only in a user

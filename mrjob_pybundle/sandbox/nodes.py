@@ -22,7 +22,7 @@ from typing import IO
 
 from mrjob_pybundle.templates import render_text
 
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # How package clients on this machine reach the network is part of the machine, like its resolv.conf.
 _PASSED_THROUGH = (
@@ -61,7 +61,7 @@ class Node:
         self.directory = directory
         self.tools = tools
         self.environment = {
-            "PATH": f"{tools}:{_PATH}",
+            "PATH": f"{tools}:{PATH}",
             "HOME": "/home/hadoop",
             "USER": "hadoop",
             "LOGNAME": "hadoop",
@@ -154,8 +154,8 @@ class NamespaceNode(Node):
         user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
         self._init = subprocess.Popen(
             ["unshare", *user, "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "--"]
-            + ["bash", str(node_script), str(self.directory)]
-            + [str(path) for path in visible_paths(self.tools, self.environment)],
+            + ["bash", str(node_script), str(self.directory), str(self._tree())]
+            + [str(path) for pair in self._visible() for path in pair],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -166,6 +166,14 @@ class NamespaceNode(Node):
         if not self._pid:
             _, message = self._init.communicate()
             raise NodeError(message.decode(errors="replace").strip() or "the node's first process ended")
+
+    def _tree(self) -> Path:
+        """Where the node's operating system lies on the machine."""
+        return Path("/")
+
+    def _visible(self) -> list[tuple[Path, str]]:
+        """What else of the machine the node sees: (path there, path on the node)."""
+        return [(path, str(path)) for path in visible_paths(self.tools, self.environment)]
 
     def _enter(self, command: Sequence[str], cwd: str) -> list[str]:
         user = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
@@ -247,7 +255,7 @@ def passed_through() -> dict[str, str]:
 
 def visible_paths(tools: Path, environment: Mapping[str, str]) -> list[Path]:
     """Paths of the machine that nodes need and would not see otherwise, outermost first."""
-    wanted = {tools, Path(sys.prefix), Path(sys.base_prefix), _awscli_directory()}
+    wanted = {tools, Path(sys.prefix), Path(sys.base_prefix), awscli_directory()}
     for value in environment.values():
         words = {*value.split(":"), *value.split()}
         wanted.update(Path(word) for word in words if word.startswith("/"))
@@ -260,7 +268,11 @@ def visible_paths(tools: Path, environment: Mapping[str, str]) -> list[Path]:
     return visible
 
 
-def _awscli_directory() -> Path:
+def awscli_directory() -> Path:
+    """The site-packages directory that has the AWS CLI.
+
+    :raises NodeError: it is not installed.
+    """
     spec = importlib.util.find_spec("awscli")
     if spec is None or spec.origin is None:
         raise NodeError("the AWS CLI is not installed: pip install 'mrjob-pybundle[sandbox]'")
@@ -269,16 +281,23 @@ def _awscli_directory() -> Path:
 
 def install_tools(directory: Path) -> None:
     """Put what nodes have on their PATH in front of everything into *directory*: aws, sudo, shutdown."""
+    values = {"PYTHON": sys.executable, "SITE": str(awscli_directory())}
+    install_commands(directory, render_text(own_file("bin/aws.sh.tmpl"), values))
+    _write_executable(directory / "node.sh", own_file("node.sh"))
+
+
+def install_commands(directory: Path, aws: str) -> None:
+    """Write sudo, shutdown and its kin into *directory*, and *aws*, a script."""
     directory.mkdir(parents=True, exist_ok=True)
-    ours = resources.files(__package__)
-    for name in ("sudo", "shutdown"):
-        _write_executable(directory / name, ours.joinpath(f"bin/{name}").read_text(encoding="utf-8"))
-    for name in ("poweroff", "halt"):
-        shutil.copy(directory / "shutdown", directory / name)
-    aws = ours.joinpath("bin/aws.sh.tmpl").read_text(encoding="utf-8")
-    values = {"PYTHON": sys.executable, "SITE": str(_awscli_directory())}
-    _write_executable(directory / "aws", render_text(aws, values))
-    _write_executable(directory / "node.sh", ours.joinpath("node.sh").read_text(encoding="utf-8"))
+    _write_executable(directory / "aws", aws)
+    _write_executable(directory / "sudo", own_file("bin/sudo"))
+    for name in ("shutdown", "poweroff", "halt"):
+        _write_executable(directory / name, own_file("bin/shutdown"))
+
+
+def own_file(name: str) -> str:
+    """The text of one of the sandbox's own scripts."""
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _write_executable(path: Path, text: str) -> None:

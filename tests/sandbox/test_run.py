@@ -93,3 +93,42 @@ def test_a_command_that_does_not_exist(tmp_path: Path) -> None:
         [sys.executable, "-c", _RUN, str(tmp_path), "no-such-command"], capture_output=True, text=True
     )
     assert "cannot run no-such-command" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--image", "ami-bare=/nonexistent"), "/nonexistent holds no operating system"),
+        (("--image", "ami-bare=/", "--engine", "hadoop"), "--engine builtin"),
+        (("--image", "ami-bare"), "--image"),
+    ],
+    ids=["no tree", "on Hadoop", "no tree named"],
+)
+def test_images_that_no_node_can_have(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    command = [sys.executable, "-m", "mrjob_pybundle.cli", "sandbox", "--dir", str(tmp_path), *arguments, "--", "true"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode
+    assert message in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+_ON_IMAGE = """
+import boto3
+emr, s3 = boto3.client("emr"), boto3.client("s3")
+script = "command -v aws | aws s3 cp - s3://sandbox/said"
+step = {"Name": "s", "HadoopJarStep": {"Jar": "command-runner.jar", "Args": ["bash", "-c", script]}}
+instances = {"MasterInstanceType": "m5.xlarge", "InstanceCount": 1}
+emr.run_job_flow(Name="image", CustomAmiId="ami-bare", Instances=instances, Steps=[step])
+s3.get_waiter("object_exists").wait(Bucket="sandbox", Key="said", WaiterConfig={"Delay": 0.2, "MaxAttempts": 300})
+print(s3.get_object(Bucket="sandbox", Key="said")["Body"].read().decode())
+"""
+
+
+def test_aws_on_an_image_comes_with_its_own_python(tmp_path: Path) -> None:
+    """The image is this machine's own system here: tests/pristine has others."""
+    command = [sys.executable, "-m", "mrjob_pybundle.cli", "sandbox", "--dir", str(tmp_path), "--image", "ami-bare=/"]
+    done = subprocess.run([*command, "--", sys.executable, "-c", _ON_IMAGE], capture_output=True, text=True)
+    if "images need namespaces" in done.stderr:
+        pytest.skip(done.stderr.splitlines()[-1])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "/run/sandbox/bin/aws"

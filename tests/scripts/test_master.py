@@ -334,3 +334,22 @@ def test_a_missing_bucket_is_one_line(publish: PublishCommand) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("s3://bucket-that-nobody-made/x: ")
     assert done.stderr.count("\n") == 1
+
+
+@every_python
+@pytest.mark.parametrize(("library", "may_be"), [("libm.so.6", True), ("libz.so.1", False)])
+def test_libraries_outside_the_bundle_are_known_by_their_soname(
+    python: str, tmp_path: Path, library: str, may_be: bool
+) -> None:
+    """Not by their file's name: up to glibc 2.33, libm.so.6 is a link to libm-2.33.so."""
+    listing = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=True).stdout
+    path = next(line.split()[-1] for line in listing.splitlines() if line.split()[:1] == [library])
+    shutil.copyfile(path, tmp_path / "other-name.so")
+    program = "import sys; from check_modules import may_be_the_machines; print(may_be_the_machines(sys.argv[1]))"
+    said = subprocess.run(
+        [python, "-B", "-c", program, tmp_path / "other-name.so"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(MASTER)},
+    )
+    assert said.stdout.strip() == str(may_be), said.stderr

@@ -1,0 +1,88 @@
+"""A sandbox whose nodes have nothing: a minimal Debian each, in two generations. Its S3 is kept from run to run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.line.conftest import ROOT, Line, texts
+
+__all__ = ["texts"]
+
+HERE = Path(__file__).parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mrjob-pybundle"
+#: release of Debian's → the image id that it has in the sandbox
+IMAGES = {"bullseye": "ami-debian-11", "bookworm": "ami-debian-12"}
+MRJOB_CONF = f"""\
+include: {{}}
+runners:
+  pybundle-emr:
+    pybundle_optimize: false
+    pybundle_cache_uri: s3://the-team/it's a cache/$(id)/é
+    pybundle_venv_build: {HERE}/venv-build.sh
+"""
+
+
+@dataclass(frozen=True)
+class Pristine:
+    """Jobs of one CPython on the nodes of one Debian."""
+
+    cpython: str
+    suite: str
+    line: Line
+    source: Path
+
+    def job(self, script: Path, *args: object, **kwargs: Any) -> subprocess.CompletedProcess[str]:
+        """Run a job with ``-r pybundle-emr`` and the bundle of ``venv-build.sh``."""
+        python = ("--pybundle-python-version", self.cpython, "--pybundle-python-source", self.source)
+        image = ("--image-id", IMAGES[self.suite])
+        return self.line.job(script, *python, *image, *args, **kwargs)
+
+
+def _have(script: str, *args: object) -> Path:
+    """What one of the project's scripts makes or fetches."""
+    run = subprocess.run([ROOT / "scripts" / script, *map(str, args)], capture_output=True, text=True)
+    if run.returncode:
+        pytest.skip((run.stderr.splitlines() or ["no reason given"])[-1])
+    return Path(run.stdout.strip())
+
+
+@pytest.fixture(scope="package")
+def trees() -> dict[str, Path]:
+    """The file trees of nodes that have nothing: {release of Debian's: directory}."""
+    return {suite: _have("make-node-root.sh", suite) for suite in IMAGES}
+
+
+@pytest.fixture(scope="package")
+def line(trees: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    """The sandbox with these images, and an mrjob.conf for it."""
+    from mrjob_pybundle.sandbox import BUCKET, Sandbox
+
+    directory = tmp_path_factory.mktemp("pristine")
+    images = {image_id: trees[suite] for suite, image_id in IMAGES.items()}
+    with Sandbox(CACHE / "pristine", nodes=1, images=images) as sandbox:
+        (directory / "mrjob.conf").write_text(MRJOB_CONF.format(sandbox.environment["MRJOB_CONF"]))
+        line = Line({**sandbox.environment, "MRJOB_CONF": str(directory / "mrjob.conf")}, directory, sandbox)
+        buckets = line.client("s3").list_buckets()["Buckets"]
+        if not any(bucket["Name"] == "the-team" for bucket in buckets):
+            line.client("s3").create_bucket(Bucket="the-team")
+        left = [{"Key": key} for key in line.objects(BUCKET)]  # by the last run's jobs
+        for start in range(0, len(left), 1000):
+            line.client("s3").delete_objects(Bucket=BUCKET, Delete={"Objects": left[start : start + 1000]})
+        yield line
+
+
+@pytest.fixture(
+    scope="package",
+    params=[("2.7.18", "bullseye"), ("3.11.2", "bookworm"), ("3.13.5", "bookworm")],
+    ids=lambda param: f"{param[0]}-{param[1]}",
+)
+def pristine(request: pytest.FixtureRequest, line: Line) -> Pristine:
+    cpython, suite = request.param
+    return Pristine(cpython, suite, line, _have("fetch-cpython-source.sh", cpython, CACHE / "sources"))

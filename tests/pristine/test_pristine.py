@@ -1,0 +1,263 @@
+"""CPython compiled on a machine that had no compiler, and bundles on nodes that have nothing, on two Debians."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.line.conftest import ROOT, Line
+from tests.pristine.conftest import IMAGES, Pristine
+
+pytestmark = pytest.mark.pristine
+
+JOBS = Path(__file__).parent / "jobs"
+
+#: What a bundle's Python needs, or what it would take to make one: no node has any of it.
+NOBODY_HAS = (
+    *(
+        "python",
+        "python2",
+        "python3",
+        "pip",
+        "gcc",
+        "cc",
+        "g++",
+        "make",
+        "ld",
+        "readelf",
+        "pkg-config",
+        "curl",
+        "openssl",
+    ),
+    *("libsqlite3.so", "libreadline.so", "libncursesw.so", "libpanelw.so", "libexpat.so", "libpq.so", "libssl.so.3"),
+)
+
+
+# Nodes
+
+
+@pytest.fixture(scope="module", params=IMAGES)
+def suite(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@contextmanager
+def _bare_cluster(line: Line, suite: str) -> Iterator[str]:
+    """A cluster of one node, without bootstrap actions, that waits for steps."""
+    emr = line.client("emr")
+    cluster = emr.run_job_flow(
+        Name="bare",
+        ReleaseLabel="emr-7.14.0",
+        CustomAmiId=IMAGES[suite],
+        Instances={"InstanceCount": 1, "MasterInstanceType": "m5.xlarge", "KeepJobFlowAliveWhenNoSteps": True},
+    )["JobFlowId"]
+    try:
+        emr.get_waiter("cluster_running").wait(ClusterId=cluster, WaiterConfig={"Delay": 1})
+        yield cluster
+    finally:
+        emr.terminate_job_flows(JobFlowIds=[cluster])
+
+
+@pytest.fixture(scope="module")
+def node(line: Line, suite: str) -> Iterator[Any]:
+    with _bare_cluster(line, suite) as cluster:
+        (master,) = line.sandbox.nodes(cluster, "MASTER")
+        yield master
+
+
+def _on(node: Any, script: str) -> str:
+    process = node.popen(["bash", "-euc", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    output: str = process.communicate()[0].decode()
+    assert process.returncode == 0, output
+    return output
+
+
+def test_a_node_has_nothing_and_the_machine_is_out_of_reach(node: Any) -> None:
+    libraries = _on(node, "ldconfig -p; find / -xdev -name '*.so*' -not -path '/run/sandbox/*'")
+    commands = _on(node, f"for name in {' '.join(NOBODY_HAS)}; do command -v $name || true; done")
+    assert commands == ""
+    assert [name for name in NOBODY_HAS if ".so" in name and name in libraries] == []
+    assert "/run/sandbox" not in _on(node, "ldconfig -p; env | grep -v ^PATH=")
+    # Of what belongs to the machine, PATH leads to these alone.
+    assert _on(node, "ls /run/sandbox/bin").split() == ["aws", "halt", "poweroff", "shutdown", "sudo"]
+
+
+def test_a_node_has_what_nodes_of_emr_have(line: Line, node: Any) -> None:
+    line.client("s3").put_object(Bucket="sandbox", Key="file.txt", Body=b"from S3")
+    assert _on(node, "aws s3 cp --only-show-errors s3://sandbox/file.txt - && sudo -u hadoop id -un").startswith(
+        "from S3"
+    )
+    _on(node, "command -v bash tar gzip flock sha256sum timeout awk")
+    assert _on(node, "getent passwd hadoop").split(":")[5] == "/home/hadoop"
+
+
+def test_what_a_node_installs_stays_its_own(trees: dict[str, Path], suite: str, node: Any) -> None:
+    _on(node, "touch /usr/bin/gcc /etc/here /var/here /opt/here && mkdir /home/somebody")
+    tree = trees[suite]
+    left = [
+        path for path in ("usr/bin/gcc", "etc/here", "var/here", "opt/here", "home/somebody") if (tree / path).exists()
+    ]
+    assert left == []
+    assert "hadoop:" not in (tree / "etc/passwd").read_text()
+
+
+# Bundles
+
+
+def test_words_are_counted(pristine: Pristine, texts: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    """The first time, the build installs what it needs, and compiles."""
+    ascii_texts = [path for path in texts if path.read_bytes().isascii()]  # mrjob's own protocols differ on 2.7
+    run = pristine.job(ROOT / "examples" / "wordcount.py", *ascii_texts)
+    assert run.returncode == 0, run.stderr[-6000:]
+    words: dict[str, int] = {}
+    for path in ascii_texts:
+        for word in re.findall(r"[a-z]+", path.read_text("ascii").lower()):
+            words[word] = words.get(word, 0) + 1
+    counted = (output.split("\t") for output in run.stdout.splitlines())
+    assert {json.loads(word): int(count) for word, count in counted} == words
+
+    (cluster,) = [found["Id"] for found in pristine.line.new_clusters() if found["Name"].startswith("wordcount.")]
+    ready = re.findall(r"is ready after (\S+) s", _bootstrap_logs(pristine.line, cluster))
+    assert len(ready) == 2  # master and core node
+    with capsys.disabled():
+        print(f"\nnode ready, CPython {pristine.cpython} on {pristine.suite}: {' s, '.join(ready)} s")
+
+
+def _bootstrap_logs(line: Line, cluster: str) -> str:
+    """What the bundle's bootstrap action said on all nodes of a cluster that has ended."""
+    logs = re.compile(rf".*/{cluster}/node/[^/]+/bootstrap-actions/1/stdout\.gz")
+    bodies = [
+        line.client("s3").get_object(Bucket="sandbox", Key=key)["Body"].read()
+        for key in line.objects("sandbox")
+        if logs.fullmatch(key)
+    ]
+    return "".join(gzip.decompress(body).decode() for body in bodies)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Key and self-signed certificate of a host called localhost, in one file."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(x509.oid.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(timezone.utc)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = tmp_path_factory.mktemp("certificate") / "certificate.pem"
+    path.write_bytes(private + certificate.public_bytes(pem))
+    return path
+
+
+#: what jobs/mr_what_works.py has checks of → what comes out, or a pattern that matches it
+EXPECTED: dict[str, Any] = {
+    "ssl": ["TLSv1.3"],
+    "a_stranger_is_not_trusted": "(?i)certificate.verify.failed",
+    "hashlib": "^[0-9a-f]{64}$",
+    "sqlite3": [45, 10],
+    "ctypes": [6, [1, 2, 3, 4, 5]],
+    "bz2": True,
+    "lzma": True,
+    "zlib": True,
+    "readline": "^a line$",
+    "uuid": [16, True],
+    "curses": 8,
+    "multiprocessing": [1, 2, 3],
+    "wheel_with_libraries": [0.8, 1.4],
+    "package_with_a_system_library": r"/nonexistent/\.s\.PGSQL",
+}
+
+
+def _answers(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """What jobs/mr_what_works.py said of each check: ["works", what came out] or ["fails", traceback]."""
+    assert run.returncode == 0, run.stderr[-6000:]
+    return {json.loads(name): json.loads(answer) for name, answer in (x.split("\t") for x in run.stdout.splitlines())}
+
+
+@pytest.fixture(scope="module")
+def answers(pristine: Pristine, certificate: Path) -> dict[str, Any]:
+    names = "".join(f"{name}\n" for name in ("versions", *EXPECTED, "libraries"))
+    run = pristine.job(JOBS / "mr_what_works.py", "--file", certificate, stdin=names)
+    return _answers(run)
+
+
+def test_versions(pristine: Pristine, answers: dict[str, Any]) -> None:
+    """2.7 has four bytes for a character, too."""
+    version, largest, mrjob, executable = answers["versions"][1]
+    assert (version, largest, mrjob) == (pristine.cpython, 0x10FFFF, "0.7.4")
+    assert executable.endswith("/venv/bin/python")
+
+
+@pytest.mark.parametrize("check", EXPECTED)
+def test_a_task_can(check: str, pristine: Pristine, answers: dict[str, Any]) -> None:
+    if check == "lzma" and pristine.cpython.startswith("2."):
+        pytest.skip("Python 2.7 has no lzma")
+    outcome, value = answers[check]
+    assert outcome == "works", value
+    expected = EXPECTED[check]
+    assert re.search(expected, value) if isinstance(expected, str) else value == expected
+
+
+#: Parts of the C library, its loader, and the two of the compiler that every Linux has.
+NODES_OWN = re.compile(
+    r"(ld|ld-linux-x86-64|lib(c|m|dl|rt|pthread|util|resolv|gcc_s|stdc\+\+|nss_\w+))(-2\.\d+)?\.so(\.\d+)*"
+)
+
+
+def test_libraries_come_from_the_bundle(pristine: Pristine, answers: dict[str, Any]) -> None:
+    """Also those that the node happens to have: all but the C library and its like."""
+    outcome, outside = answers["libraries"]
+    assert outcome == "works", outside
+    strangers = [path for path in outside if not NODES_OWN.fullmatch(Path(path).name)]
+    if pristine.cpython.startswith("2."):  # its uuid.py takes the node's libuuid, if there is one
+        strangers = [path for path in strangers if not Path(path).name.startswith("libuuid.so.")]
+    assert strangers == []
+    assert [path for path in outside if path.startswith("/run/")] == []
+
+
+def _plain_cache(line: Line) -> str:
+    """What is in the cache, at an address that Hadoop's ``-archives`` takes."""
+    s3 = line.client("s3")
+    for key in line.objects():
+        source, found, rest = key.partition("/v1/")
+        if found and source != "plain":
+            s3.copy_object(Bucket="the-team", Key=f"plain/v1/{rest}", CopySource={"Bucket": "the-team", "Key": key})
+    return "s3://the-team/plain"
+
+
+def test_a_job_brings_its_bundle_along(pristine: Pristine) -> None:
+    """To a cluster that has never seen it. Setup commands run on the bundle's Python, too."""
+    with _bare_cluster(pristine.line, pristine.suite) as cluster:
+        setup = "python -c 'import sys; print(sys.version)' > /tmp/setup"
+        run = pristine.job(
+            JOBS / "mr_what_works.py", "--cluster-id", cluster, "--pybundle-cache-uri", _plain_cache(pristine.line),
+            "--no-read-logs", "--setup", setup, stdin="versions\nhashlib\n",
+        )  # fmt: skip
+        answers = _answers(run)
+        said = _on(pristine.line.sandbox.nodes(cluster, "MASTER")[0], "cat /tmp/setup")
+    assert "the job brings it along" in run.stderr
+    assert answers["versions"][1][0] == pristine.cpython
+    assert said.startswith(f"{pristine.cpython} ")
