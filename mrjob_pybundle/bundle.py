@@ -18,7 +18,7 @@ from mrjob_pybundle.errors import OptionError
 
 #: Stand for what build-binaries.sh does. ``tests/test_recipe.py`` says when to raise them.
 PYTHON_RECIPE = 1
-VENV_RECIPE = 1
+VENV_RECIPE = 2
 
 #: Found beside sources, and never a part of them.
 _IGNORED = {".git", ".hg", ".svn", "__pycache__", ".DS_Store", ".mypy_cache", ".pytest_cache", ".ruff_cache"}

@@ -23,7 +23,7 @@ main() {
         NEW=$directory.new.$$
         trap 'rm -rf "$NEW"' EXIT
         for mirror in $(mirrors) ''; do
-            [[ -n $mirror ]] || die "no mirror in this machine's apt sources has Debian $suite"
+            [[ -n $mirror ]] || die "no mirror in this machine's apt sources gave Debian $suite: see above"
             if make_root "$suite" "$mirror"; then
                 break
             fi
