@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -80,13 +81,22 @@ def job(line: Line, cluster: str) -> Job:
 
 
 @pytest.fixture
-def cause(line: Line, cluster: str) -> Callable[[], str]:
-    """What mrjob finds in the logs of the last step that failed on that cluster."""
+def failure(line: Line, cluster: str) -> Callable[..., str]:
+    """What an author reads of a job that fails on that cluster."""
 
-    def diagnose() -> str:
-        return line.run("-m", "mrjob.cmd", "diagnose", cluster).stderr
+    def run(script: Path, *args: object) -> str:
+        process = line.submit(script, "-r", "pybundle-emr", "--cluster-id", cluster, *args)
+        assert process.stderr is not None
+        said = ""
+        for text in process.stderr:
+            said += text
+            # mrjob waits ten minutes for EMR to bring a living cluster's logs to S3. Here they are there.
+            if "(ctrl-c to skip)" in text:
+                process.send_signal(signal.SIGINT)
+        assert process.wait() == 1, said
+        return said
 
-    return diagnose
+    return run
 
 
 def example(module: str) -> Path:

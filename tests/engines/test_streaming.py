@@ -167,20 +167,16 @@ def test_a_container_that_is_killed_is_tried_again(job: Job) -> None:
     assert succeeded(job(JOBS / "mr_first_attempts_die.py", stdin="x\ny\n")) == ['"x"\t1', '"y"\t1']
 
 
-def test_a_task_that_says_nothing(job: Job, cause: Callable[[], str]) -> None:
-    run = job(
-        JOBS / "mr_never_ends.py",
-        "-D", "mapreduce.task.timeout=4000", "-D", "mapreduce.map.maxattempts=1", stdin="x\n",
-    )  # fmt: skip
-    assert run.returncode == 1
-    assert "Timed out after 4 secs" in cause()
+def test_a_task_that_says_nothing(failure: Callable[..., str]) -> None:
+    settings = ("-D", "mapreduce.task.timeout=4000", "-D", "mapreduce.map.maxattempts=1")
+    assert "Timed out after 4 secs" in failure(JOBS / "mr_never_ends.py", *settings)
 
 
-def test_a_spark_step_on_the_builtin_engine(engine: str, job: Job, cause: Callable[[], str]) -> None:
+def test_a_spark_step_on_the_builtin_engine(engine: str, failure: Callable[..., str]) -> None:
     if engine != "builtin":
         pytest.skip("the Hadoop engine runs Spark")
-    assert job(LINE_JOBS / "mr_spark.py", stdin="x\n").returncode == 1
-    assert "the sandbox's built-in engine runs no Spark; the Hadoop engine does" in cause()
+    said = failure(LINE_JOBS / "mr_spark.py")
+    assert "the sandbox's built-in engine runs no Spark; the Hadoop engine does" in said
 
 
 # What only Hadoop does
@@ -215,10 +211,6 @@ def test_a_streaming_jar_of_ones_own(hadoop: None, line: Line, job: Job, texts: 
     assert succeeded(run) == succeeded(line.run(script, "-r", "inline", texts[0]))
 
 
-def test_a_container_with_too_much_memory(hadoop: None, job: Job, cause: Callable[[], str]) -> None:
-    run = job(
-        JOBS / "mr_eats_memory.py",
-        "-D", "mapreduce.map.memory.mb=768", "-D", "mapreduce.map.maxattempts=1", stdin="x\n",
-    )  # fmt: skip
-    assert run.returncode == 1
-    assert "beyond the 'PHYSICAL' memory limit" in cause()
+def test_a_container_with_too_much_memory(hadoop: None, failure: Callable[..., str]) -> None:
+    settings = ("-D", "mapreduce.map.memory.mb=768", "-D", "mapreduce.map.maxattempts=1")
+    assert "beyond the 'PHYSICAL' memory limit" in failure(JOBS / "mr_eats_memory.py", *settings)
