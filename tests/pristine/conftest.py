@@ -24,6 +24,7 @@ MRJOB_CONF = f"""\
 include: {{}}
 runners:
   pybundle-emr:
+    cleanup: NONE
     pybundle_optimize: false
     pybundle_cache_uri: s3://the-team/it's a cache/$(id)/é
     pybundle_venv_build: {HERE}/venv-build.sh

@@ -127,6 +127,7 @@ def test_words_are_counted(pristine: Pristine, texts: list[Path], capsys: pytest
     assert {json.loads(word): int(count) for word, count in counted} == words
 
     (cluster,) = [found["Id"] for found in pristine.line.new_clusters() if found["Name"].startswith("wordcount.")]
+    pristine.line.client("emr").get_waiter("cluster_terminated").wait(ClusterId=cluster, WaiterConfig={"Delay": 1})
     ready = re.findall(r"is ready after (\S+) s", _bootstrap_logs(pristine.line, cluster))
     assert len(ready) == 2  # master and core node
     with capsys.disabled():
