@@ -38,12 +38,12 @@ echo "$PWD holds $(echo *)"
 python -c 'import sys; assert sys.prefix != sys.base_prefix'
 site=$(python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
 cp -r package/shout "$site/"
-include=$(python -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
 suffix=$(python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
 # A library that no node has, and a module that looks for it only where it was when it was built.
+# Python.h is found without a word of where it is.
 mkdir -p "$PWD/lib"
 gcc -shared -fPIC -Wl,-soname,libanswer.so.1 -o lib/libanswer.so.1 answer.c
-gcc -shared -fPIC "-I$include" -o "$site/answer$suffix" answermodule.c lib/libanswer.so.1 \\
+gcc -shared -fPIC -o "$site/answer$suffix" answermodule.c lib/libanswer.so.1 \\
     -Wl,--enable-new-dtags "-Wl,-rpath,$PWD/lib"
 cat >"$VIRTUAL_ENV/bin/shout" <<END
 #!$VIRTUAL_ENV/bin/python
