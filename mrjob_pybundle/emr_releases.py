@@ -84,7 +84,7 @@ class Line:
 
 
 #: Oldest first. Before 5.30: Amazon Linux 1. Patch releases don't change any of this. Spark was read for 6.0 to 6.4,
-#: 6.8, 6.10, 6.12, 6.14, 7.6 and 7.8 to 7.13 (3.5.6); that it is the same in between is believed.
+#: 6.8, 6.10, 6.12, 6.14, 7.6 and 7.8 to 7.13 (3.5.4 to 3.5.6); that it is the same in between is believed.
 LINES = (
     Line((5, 30), AMAZON_LINUX_2, _SPARK_2_4),  # believed
     Line((6, 0), AMAZON_LINUX_2, _SPARK_2_4),

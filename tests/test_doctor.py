@@ -41,7 +41,7 @@ def test_all_is_well(team: Team, tmp_path: Path) -> None:
     script, tarball = tmp_path / "venv-build.sh", tmp_path / "Python-3.13.5.tar.xz"
     script.write_text("pip install x\n")
     tarball.write_bytes(b"source")
-    before = team.objects()
+    before, clusters_before = team.objects(), _cluster_ids(team)
     examined = team.run("doctor", "--pybundle-venv-build", str(script), "--pybundle-python-source", str(tarball))
     lines = _lines(examined)
     assert {check for check, (verdict, _) in lines.items() if verdict == "note"} == {
@@ -57,7 +57,11 @@ def test_all_is_well(team: Team, tmp_path: Path) -> None:
     assert lines["EMR release"][1] == "emr-7.14.0 (amzn2023); CPython 3.13.5; its Spark runs up to 3.11"
     assert lines["Python's source"] == ("ok", str(tarball))
     assert team.objects() == before, "the probe is gone"
-    assert team.emr.list_clusters()["Clusters"] == []
+    assert _cluster_ids(team) == clusters_before
+
+
+def _cluster_ids(team: Team) -> list[str]:
+    return sorted(cluster["Id"] for cluster in team.emr.list_clusters()["Clusters"])
 
 
 @pytest.mark.usefixtures("roles")

@@ -135,6 +135,7 @@ class Sandbox:
         except ImportError as error:
             raise SandboxError(f"{error}; to have a sandbox: pip install 'mrjob-pybundle[sandbox]'") from None
 
+        self._check_images()
         engine = hadoop.kind() if self._engine == "hadoop" else builtin.BUILTIN
         for service in ("s3", "emr", "iam"):
             get_backend(service).reset()
@@ -148,6 +149,8 @@ class Sandbox:
             raise SandboxError(
                 f"--engine {self._engine} needs namespaces, which this machine does not allow ({why_not})"
             )
+        if why_not and self._images:
+            raise SandboxError(f"images need namespaces, which this machine does not allow ({why_not})")
         if why_not:
             logs.notice(
                 f"this machine allows no namespaces ({why_not}). Nodes share its files, /opt and /mnt"
@@ -155,7 +158,6 @@ class Sandbox:
             )
         image_tools = self._directory / "image-tools"
         if self._images:
-            self._check_images(why_not)
             images.install_image_tools(image_tools)
 
         self._s3 = s3.DurableS3(self._directory / "s3", _ACCOUNT)
@@ -186,10 +188,8 @@ class Sandbox:
         (self._directory / "mrjob.conf").write_text(_mrjob_conf(self._nodes), encoding="utf-8")
         logs.notice(f"EMR and S3 are at {self.endpoint}; S3's content is kept in {self._directory}")
 
-    def _check_images(self, why_no_namespaces: str) -> None:
-        if why_no_namespaces:
-            raise SandboxError(f"images need namespaces, which this machine does not allow ({why_no_namespaces})")
-        if self._engine != ENGINES[0]:
+    def _check_images(self) -> None:
+        if self._images and self._engine != ENGINES[0]:
             raise SandboxError(f"images have no Java: they need --engine {ENGINES[0]}")
         for tree in self._images.values():
             if not (tree / "bin" / "bash").exists():
