@@ -130,6 +130,7 @@ class HadoopEngine:
     def _configure(self, node: Node) -> None:
         # Without Kerberos, Hadoop believes who one says to be.
         node.environment.update({"HADOOP_USER_NAME": "hadoop", **spark_conf.environment()})
+        node.environment["PATH"] = f"{_BIN}:{node.environment['PATH']}"
         conf = node.host_path(hadoop_conf.CONF)
         hadoop_conf.write(conf, self._distribution, self._ports, node.environment)
         for path in (hadoop_conf.TMP, hadoop_conf.CONTAINER_LOGS, hadoop_conf.LOCAL):
@@ -155,7 +156,6 @@ class HadoopEngine:
             command.parent.mkdir(parents=True, exist_ok=True)
             command.write_text(render_text(template, values), encoding="utf-8")
             command.chmod(0o755)
-        node.environment["PATH"] = f"{_BIN}:{node.environment['PATH']}"
 
     def _start_hdfs_and_history(self, deadline: float) -> None:
         datanodes = [

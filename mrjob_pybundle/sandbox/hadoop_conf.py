@@ -183,7 +183,12 @@ def _yarn(hadoop: Distribution, ports: Ports, environment: Mapping[str, str]) ->
         "yarn.nodemanager.log-dirs": CONTAINER_LOGS,
         # What makes this machine a node of EMR, and lets its package clients reach the network.
         "yarn.nodemanager.env-whitelist": ",".join(sorted({*environment} - {"HOME", "USER", "LOGNAME", "SHELL"})),
+        # Commands that EMR's images have in /usr/bin. The whitelist gives no PATH: bash has one without being given it.
+        "yarn.nodemanager.force.path": environment["PATH"],
         "yarn.nodemanager.vmem-check-enabled": False,
+        # Memory is limited by looking at it, as on EMR. By default, a NodeManager leaves that to cgroups,
+        # even if it was told to use none.
+        "yarn.nodemanager.resource.memory.enforced": False,
         # Of one machine's disk that others fill, too.
         "yarn.nodemanager.disk-health-checker.enable": False,
         # Three containers at a time on a node.

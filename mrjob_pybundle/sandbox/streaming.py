@@ -358,6 +358,14 @@ class _AttemptError(Exception):
     """The message is what Hadoop would log, with its Java stack trace."""
 
 
+def _timed_out(attempt_id: str, seconds: float) -> _AttemptError:
+    # Since Hadoop 3.3 with a second limit, on tasks that cannot be started, which this engine has none of.
+    return _AttemptError(
+        f"AttemptID:{attempt_id} task timeout set: {seconds:.0f}s, taskTimedOut: true;"
+        " task stuck timeout set: 600s, taskStuck: false"
+    )
+
+
 def _subprocess_failed(code: int) -> _AttemptError:
     status = code if code >= 0 else 128 - code
     return _AttemptError(
@@ -459,7 +467,7 @@ class _Task:
             kill(process)
             process.stdout.close()
         if patience.exceeded:
-            raise _AttemptError(f"AttemptID:{self.attempt_id} Timed out after {self.job.timeout_seconds:.0f} secs")
+            raise _timed_out(self.attempt_id, self.job.timeout_seconds)
         if problems:
             raise problems[0]
         if code and self.job.nonzero_exit_is_failure:

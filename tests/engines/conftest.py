@@ -31,6 +31,10 @@ Job = Callable[..., "subprocess.CompletedProcess[str]"]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mrjob-pybundle"
 
 
+#: For tests that one of the engines has no part in.
+on_hadoop = pytest.mark.parametrize("engine", ["hadoop"], indirect=True)
+
+
 @pytest.fixture(scope="package", params=["builtin", "hadoop"])
 def engine(request: pytest.FixtureRequest) -> str:
     name: str = request.param

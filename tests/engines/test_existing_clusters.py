@@ -11,22 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.conftest import CPYTHON, succeeded
+from tests.engines.conftest import CPYTHON, on_hadoop, succeeded
 from tests.existing import cluster_without_bundle, fetched_archives, unpackings
 from tests.line.conftest import ROOT, Line
 
-pytestmark = pytest.mark.engines
+# On the built-in engine, tests/line does this.
+pytestmark = [pytest.mark.engines, on_hadoop]
 
 LENGTHS = ROOT / "tests" / "jobs" / "mr_line_lengths.py"
 #: ``-files`` takes only URIs, and the address of the cache of all other tests is none.
 PLAIN = "s3://the-team/plain"
 TASKS = 8
-
-
-@pytest.fixture(autouse=True)
-def hadoop(engine: str) -> None:
-    if engine != "hadoop":
-        pytest.skip("the built-in engine does this in tests/line")
 
 
 @pytest.fixture(scope="module")

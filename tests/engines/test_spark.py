@@ -11,18 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.conftest import CPYTHON, Job, example, succeeded
+from tests.engines.conftest import CPYTHON, Job, example, on_hadoop, succeeded
 from tests.line.conftest import ROOT, Line
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, on_hadoop]
 
 JOBS = Path(__file__).parent / "jobs"
-
-
-@pytest.fixture(autouse=True)
-def hadoop(engine: str) -> None:
-    if engine != "hadoop":
-        pytest.skip("the built-in engine runs no Spark")
 
 
 def _words(texts: list[Path]) -> Counter[str]:
