@@ -18,8 +18,10 @@ demo: $(VENV)/.installed
 # In two processes: those of tests/line share a sandbox, and mostly wait for it.
 test: $(VENV)/.installed
 	$(BIN)/pytest -n 2
+ifeq ($(filter test-engines,$(MAKECMDGOALS)),)
 	@if why=$$(scripts/can-test-engines.sh 2>&1); then why='it is a command of its own, and this machine can run it'; fi; \
 	echo "make test-engines (Hadoop, Spark, pristine nodes) was left out: $$why"
+endif
 
 # On Hadoop and Spark themselves, which need Java, and Maven to fetch Hadoop; and on nodes that have nothing, see below.
 # The first run compiles four Pythons. Before the tests, an empty sandbox says it if this machine lacks something.

@@ -341,8 +341,9 @@ class _Run:
                 task.fail(str(failure))
                 self._history.attempt_failed(name.upper(), task.task_id, task.attempt_id, str(failure))
                 self.count(_JOB_COUNTERS, f"Failed {name} tasks")
-                self.syslog.client(_JOB, f"Task Id : {task.attempt_id}, Status : FAILED")
-                self.stderr.write(f"{failure}\n\n")
+                if attempt_number < allowed - 1:  # of the last one, Hadoop's client says nothing
+                    self.syslog.client(_JOB, f"Task Id : {task.attempt_id}, Status : FAILED")
+                    self.stderr.write(f"{failure}\n\n")
             except NodeError as error:
                 raise _TaskError(f"{task.task_id}: {error}") from None
             else:

@@ -21,7 +21,7 @@ CPYTHON = "3.11.2"
 
 # Few tasks: starting a JVM is what takes time.
 MORE_CONF = f"""\
-    pybundle_venv_build: {ROOT}/examples/venv-build.sh
+    pybundle_venv_build: {ROOT}/tests/engines/venv-build.sh
     jobconf:
       mapreduce.job.maps: 1
 """
