@@ -186,8 +186,7 @@ def _yarn(hadoop: Distribution, ports: Ports, environment: Mapping[str, str]) ->
         # Commands that EMR's images have in /usr/bin. The whitelist gives no PATH: bash has one without being given it.
         "yarn.nodemanager.force.path": environment["PATH"],
         "yarn.nodemanager.vmem-check-enabled": False,
-        # Memory is limited by looking at it, as on EMR. By default, a NodeManager leaves that to cgroups,
-        # even if it was told to use none.
+        # Memory is limited by looking at it. By default, a NodeManager leaves that to cgroups, even if it uses none.
         "yarn.nodemanager.resource.memory.enforced": False,
         # Of one machine's disk that others fill, too.
         "yarn.nodemanager.disk-health-checker.enable": False,

@@ -360,7 +360,7 @@ class _AttemptError(Exception):
 
 
 def _timed_out(attempt_id: str, seconds: float) -> _AttemptError:
-    # Since Hadoop 3.3 with a second limit, on tasks that cannot be started, which this engine has none of.
+    # In the words of Hadoop 3.4.2, which has a second limit; this engine has not.
     return _AttemptError(
         f"AttemptID:{attempt_id} task timeout set: {seconds:.0f}s, taskTimedOut: true;"
         " task stuck timeout set: 600s, taskStuck: false"
