@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import threading
-import time
 import zipfile
 import zlib
 from collections import defaultdict
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from mrjob_pybundle.sandbox import shuffle
+from mrjob_pybundle.sandbox.limits import MemoryLimit, Patience
 from mrjob_pybundle.sandbox.logs import JobHistory, LogFile, counters_message
 from mrjob_pybundle.sandbox.nodes import Node, NodeError, kill
 from mrjob_pybundle.sandbox.shuffle import Record
@@ -367,6 +367,15 @@ def _timed_out(attempt_id: str, seconds: float) -> _AttemptError:
     )
 
 
+def _too_much_memory(pid: int, container_id: str, used: int, limit: int) -> _AttemptError:
+    # As YARN's ContainersMonitorImpl says it, without the virtual memory, which this engine does not limit.
+    return _AttemptError(
+        f"Container [pid={pid},containerID={container_id}] is running {used - limit}B beyond the 'PHYSICAL' memory"
+        f" limit. Current usage: {used / (1 << 20):.1f} MB of {limit / (1 << 20):.0f} MB physical memory used."
+        " Killing container."
+    )
+
+
 def _subprocess_failed(code: int) -> _AttemptError:
     status = code if code >= 0 else 128 - code
     return _AttemptError(
@@ -387,6 +396,7 @@ class _Task:
         self.task_id = f"{place.job_id.replace('job', 'task')}_{kind}_{number:06d}"
         self.attempt_id = f"{self.task_id.replace('task', 'attempt')}_{attempt}"
         self.container_id = place.next_container()
+        self.memory_limit = job.map_memory_bytes if kind == "m" else job.reduce_memory_bytes
         self.logs = place.container_logs / self.container_id
         self.syslog = LogFile(self.logs / "syslog")
         (self.logs / "stdout").touch()
@@ -453,7 +463,8 @@ class _Task:
         assert process.stdout is not None
         assert process.stderr is not None
         problems: list[BaseException] = []
-        patience = _Patience(process, self.job.timeout_seconds)
+        patience = Patience(process, self.job.timeout_seconds)
+        memory = MemoryLimit(process, self.memory_limit)
         feeder = threading.Thread(target=self._feed, args=(process.stdin, patience.watch(lines), problems))
         listener = threading.Thread(target=self._listen, args=(process.stderr, patience))
         feeder.start()
@@ -465,10 +476,13 @@ class _Task:
             code = process.wait()
         finally:
             patience.end()
+            memory.end()
             kill(process)
             process.stdout.close()
         if patience.exceeded:
             raise _timed_out(self.attempt_id, self.job.timeout_seconds)
+        if memory.exceeded:
+            raise _too_much_memory(process.pid, self.container_id, memory.exceeded, self.memory_limit)
         if problems:
             raise problems[0]
         if code and self.job.nonzero_exit_is_failure:
@@ -484,7 +498,7 @@ class _Task:
             problems.append(error)
             stdin.close()
 
-    def _listen(self, stderr: IO[bytes], patience: _Patience) -> None:
+    def _listen(self, stderr: IO[bytes], patience: Patience) -> None:
         with stderr:
             for line in patience.watch(stderr):
                 if not line.startswith(b"reporter:"):
@@ -511,35 +525,6 @@ class _Task:
     def clean_up(self) -> None:
         self._stderr.close()
         shutil.rmtree(self.node.host_path(self.directory), ignore_errors=True)
-
-
-class _Patience:
-    """Ends *process* when nothing that is watched has moved for *seconds*; 0: never."""
-
-    def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
-        self.exceeded = False
-        self._process = process
-        self._seconds = seconds
-        self._last = time.monotonic()
-        self._over = threading.Event()
-        if seconds:
-            threading.Thread(target=self._wait, daemon=True).start()
-
-    def watch(self, lines: Iterable[bytes]) -> Iterator[bytes]:
-        for line in lines:
-            self._last = time.monotonic()
-            yield line
-
-    def end(self) -> None:
-        self._over.set()
-
-    def _wait(self) -> None:
-        while (left := self._last + self._seconds - time.monotonic()) > 0:
-            if self._over.wait(left):
-                return
-        if self._process.poll() is None and not self._over.is_set():
-            self.exceeded = True
-            kill(self._process)
 
 
 def _variable(name: str) -> str:

@@ -33,6 +33,8 @@ _OLD_NAMES = {
     "mapred.line.input.format.linespermap": "mapreduce.input.lineinputformat.linespermap",
     "mapred.map.max.attempts": "mapreduce.map.maxattempts",
     "mapred.reduce.max.attempts": "mapreduce.reduce.maxattempts",
+    "mapred.job.map.memory.mb": "mapreduce.map.memory.mb",
+    "mapred.job.reduce.memory.mb": "mapreduce.reduce.memory.mb",
     "mapred.task.timeout": "mapreduce.task.timeout",
     "mapred.input.dir.recursive": "mapreduce.input.fileinputformat.input.dir.recursive",
     "mapreduce.job.inputformat.class": "mapred.input.format.class",
@@ -40,12 +42,12 @@ _OLD_NAMES = {
     "mapred.max.split.size": "mapreduce.input.fileinputformat.split.maxsize",
 }
 
-# How fast, with what memory, under what name: nothing that shows in the output on one machine.
+# How fast, under what name: nothing that shows in the output on one machine.
 _HARMLESS = re.compile(
     r"""mapreduce\.job\.(name|queuename|priority|maps|running\.(map|reduce)\.limit|jvm\.numtasks|tags
             |reduce\.slowstart\.completedmaps|ubertask\..*|acl-.*|counters\..*)
         |mapreduce\.jobhistory\..*
-        |mapreduce\.(map|reduce)\.(memory\.mb|java\.opts|cpu\.vcores|speculative|log\.level)
+        |mapreduce\.(map|reduce)\.(java\.opts|cpu\.vcores|speculative|log\.level)
         |mapreduce\.(map\.(output\.compress(\.codec)?|sort\.spill\.percent))
         |mapreduce\.reduce\.(shuffle\..*|merge\..*|input\.buffer\.percent)
         |mapreduce\.task\.(io\.sort\.(mb|factor)|profile.*)
@@ -54,7 +56,7 @@ _HARMLESS = re.compile(
         |mapreduce\.fileoutputcommitter\..*|mapreduce\.framework\.name
         |mapred\.(child\.java\.opts|map\.tasks\.speculative\.execution|reduce\.tasks\.speculative\.execution
             |compress\.map\.output|map\.output\.compression\.codec|job\.queue\.name
-            |job\.(map|reduce)\.memory\.mb|tasktracker\..*)
+            |tasktracker\..*)
         |io\.(sort\.(mb|factor)|file\.buffer\.size)|dfs\..*|fs\.s3.*|yarn\..*|hadoop\.(tmp\.dir|log.*)
         |stream\.joindelay\.milli|user\.name""",
     re.VERBOSE,
@@ -98,6 +100,9 @@ class StreamingJob:
     reduce_attempts: int = 4
     timeout_seconds: float = 600
     """A task that neither reads nor writes for so long is ended; 0: never."""
+    map_memory_bytes: int = 0
+    """A map task that has more memory is ended; 0: never."""
+    reduce_memory_bytes: int = 0
     nonzero_exit_is_failure: bool = True
     map_output_separator: bytes = b"\t"
     map_output_key_fields: int = 1
@@ -156,6 +161,8 @@ def parse(args: Sequence[str]) -> StreamingJob:
         map_attempts=settings.integer("mapreduce.map.maxattempts", 4),
         reduce_attempts=settings.integer("mapreduce.reduce.maxattempts", 4),
         timeout_seconds=settings.integer("mapreduce.task.timeout", 600_000) / 1000,
+        map_memory_bytes=settings.megabytes("mapreduce.map.memory.mb"),
+        reduce_memory_bytes=settings.megabytes("mapreduce.reduce.memory.mb"),
         nonzero_exit_is_failure=settings.boolean("stream.non.zero.exit.is.failure", True),
         map_input_separator=settings.separator("stream.map.input.field.separator"),
         map_output_separator=settings.separator("stream.map.output.field.separator"),
@@ -292,6 +299,10 @@ class _Settings:
 
     def integer(self, name: str, default: int) -> int:
         return _integer(f"-D {name}", self.text(name, str(default)))
+
+    def megabytes(self, name: str) -> int:
+        """In bytes. Hadoop's default of -1, and 0, say nothing: 0."""
+        return max(0, self.integer(name, -1)) << 20
 
     def boolean(self, name: str, default: bool) -> bool:
         value = self.text(name, str(default)).strip().lower()

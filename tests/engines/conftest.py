@@ -26,6 +26,9 @@ MORE_CONF = f"""\
       mapreduce.job.maps: 1
 """
 
+#: What a job needs to join that cluster, other than by its id.
+POOL = ("--pool-clusters", "--bootstrap-spark")
+
 Job = Callable[..., "subprocess.CompletedProcess[str]"]
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mrjob-pybundle"
@@ -64,13 +67,10 @@ def line(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line
 
 @pytest.fixture(scope="package")
 def cluster(line: Line) -> str:
-    """The id of one cluster for many jobs, which has run one."""
-    line.new_clusters()
-    script = ROOT / "tests" / "jobs" / "mr_line_lengths.py"
-    first = line.job(script, "--pool-clusters", "--bootstrap-spark", "--no-read-logs", stdin="x\n")
-    assert first.returncode == 0, first.stderr[-6000:]
-    (cluster,) = [found["Id"] for found in line.new_clusters() if not found["Name"].startswith("mrjob-pybundle build")]
-    return str(cluster)
+    """The id of one cluster for many jobs, made for them."""
+    created = line.run("-m", "mrjob_pybundle.cli", "create-cluster", *POOL)
+    assert created.returncode == 0, created.stderr[-6000:]
+    return created.stdout.rstrip("\n")
 
 
 @pytest.fixture(scope="package")

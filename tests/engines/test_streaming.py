@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from warcio.warcwriter import WARCWriter
 
-from tests.engines.conftest import CACHE, Job, example, on_hadoop, succeeded
+from tests.engines.conftest import CACHE, POOL, Job, example, on_hadoop, succeeded
 from tests.line.conftest import ROOT, Line
 
 pytestmark = pytest.mark.engines
@@ -181,6 +181,17 @@ def test_what_tasks_see(job: Job) -> None:
     assert seen['"mapper tmp is writable"'] == "true"
 
 
+def test_a_job_joins_the_pool(line: Line, cluster: str, job: Job) -> None:
+    """The cluster that create-cluster made has the job's bundle, and is found by it."""
+    succeeded(job(LINE_JOBS / "mr_line_lengths.py", stdin="x\n"))  # mrjob passes over clusters that are still starting
+    line.new_clusters()
+    run = line.job(LINE_JOBS / "mr_line_lengths.py", *POOL, "--no-read-logs", stdin="ab\n")
+    assert succeeded(run) == ["2\t1"]
+    assert f"Adding our job to existing cluster {cluster}" in run.stderr
+    assert "brings it along" not in run.stderr
+    assert line.new_clusters() == []
+
+
 # What goes wrong
 
 
@@ -209,6 +220,11 @@ def test_a_task_that_says_nothing(line: Line, failure: Callable[..., str]) -> No
     assert "task timeout set: 4s, taskTimedOut: true" in log
 
 
+def test_a_container_with_too_much_memory(failure: Callable[..., str]) -> None:
+    settings = ("-D", "mapreduce.map.memory.mb=768", "-D", "mapreduce.map.maxattempts=1")
+    assert "beyond the 'PHYSICAL' memory limit" in failure(JOBS / "mr_eats_memory.py", *settings)
+
+
 def _step_logs(line: Line, said: str, name: str) -> list[str]:
     """The logs of that name of all steps of the cluster that a job has said it created."""
     match = re.search(r"Created new cluster (j-\w+)", said)
@@ -225,7 +241,7 @@ def test_a_spark_step_on_the_builtin_engine(failure: Callable[..., str]) -> None
     assert "the sandbox's built-in engine runs no Spark; the Hadoop engine does" in said
 
 
-# What only Hadoop does: Java, and containers with limits
+# What only Hadoop does: Java
 
 
 @on_hadoop
@@ -259,9 +275,3 @@ def test_a_streaming_jar_of_ones_own(line: Line, job: Job, texts: list[Path]) ->
     script = example("mr_word_freq_count")
     run = job(script, "--hadoop-streaming-jar", jar, texts[0])
     assert succeeded(run) == succeeded(line.run(script, "-r", "inline", texts[0]))
-
-
-@on_hadoop
-def test_a_container_with_too_much_memory(failure: Callable[..., str]) -> None:
-    settings = ("-D", "mapreduce.map.memory.mb=768", "-D", "mapreduce.map.maxattempts=1")
-    assert "beyond the 'PHYSICAL' memory limit" in failure(JOBS / "mr_eats_memory.py", *settings)

@@ -90,4 +90,18 @@ def test_what_is_not_understood_is_refused_by_name(args: list[str], named: str) 
 
 
 def test_tuning_is_accepted() -> None:
-    parse(["-D", "mapreduce.map.memory.mb=2048", "-D", "mapreduce.job.name=x", *_PLAIN])
+    parse(["-D", "mapreduce.map.cpu.vcores=2", "-D", "mapreduce.job.name=x", *_PLAIN])
+
+
+@pytest.mark.parametrize(
+    ("settings", "limits"),
+    [
+        ([], (0, 0)),
+        (["mapreduce.map.memory.mb=-1"], (0, 0)),
+        (["mapreduce.map.memory.mb=2048"], (2 << 30, 0)),
+        (["mapred.job.map.memory.mb=1", "mapred.job.reduce.memory.mb=3"], (1 << 20, 3 << 20)),
+    ],
+)
+def test_memory_limits(settings: list[str], limits: tuple[int, int]) -> None:
+    job = parse([word for setting in settings for word in ("-D", setting)] + _PLAIN)
+    assert (job.map_memory_bytes, job.reduce_memory_bytes) == limits
