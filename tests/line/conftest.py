@@ -66,9 +66,10 @@ class Line:
         return self.run(script, "-r", "pybundle-emr", *args, **kwargs)
 
     def submit(self, *args: object, key_id: str = "author") -> subprocess.Popen[str]:
-        """Start ``python ARGS`` as a process of its own, with one line of input, as an author does."""
+        """Start ``python ARGS`` as a process of its own, with one line of input, as an author does at a terminal."""
         process = subprocess.Popen(
-            [sys.executable, *map(str, args)],
+            # What a shell starts in the background ignores Ctrl-C, and so does all that this starts.
+            ["env", "--default-signal=INT", sys.executable, *map(str, args)],
             env={**self.environment, "AWS_ACCESS_KEY_ID": key_id},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -126,7 +126,8 @@ def test_activate_gets_its_root_unchanged(root: str) -> None:
 
 @pytest.mark.parametrize("wrapper", ["jobrunner", "venv-exec"])
 @settings(max_examples=25, deadline=None)
-@given(name=texts.filter(lambda text: "/" not in text and 0 < len(text.encode()) < 200))
+# a colon ends a directory in PATH, whatever one does
+@given(name=texts.filter(lambda text: not set("/:") & set(text) and 0 < len(text.encode()) < 200))
 def test_wrappers_work_wherever_they_are(wrapper: str, name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     root = tmp_path_factory.mktemp("root") / f"-{name}"
     (root / "venv" / "bin").mkdir(parents=True)
