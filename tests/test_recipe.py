@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 RECIPES = (1, 2, 1)
 
 PARTS = {
-    "mrjob_pybundle/build-binaries.sh.tmpl": "710e7bb95d7e528667d405d5a174b768c2b78b383b3282e89ab6675f6db69cc7",
+    "mrjob_pybundle/build-binaries.sh.tmpl": "8b733db3ede949a8e255f465ab61227e9651aef19712bc338a2561819b240c1d",
     "mrjob_pybundle/master/archive.py": "0d77b6e71340659df8939138308f955b17de2b6d3ec3e69949740352ec98b0da",
     "mrjob_pybundle/master/check_modules.py": "db97ccc84777e43a3434710164db5b779e4517418a80aa8a156795681629be6d",
     "mrjob_pybundle/master/elf.py": "b8f42683b7fdaecb2cfff45dd64bb61e5cd813e28fa75bf40c0ab1903ec62a5b",
