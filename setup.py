@@ -64,7 +64,7 @@ setup(
         "mrjob_pybundle.sandbox": ["*.sh", "bin/*"],
     },
     include_package_data=False,
-    install_requires=["mrjob==0.7.4", "boto3>=1.35.16", "rich>=13"],
+    install_requires=["mrjob==0.7.4", "boto3>=1.35.70", "rich>=13"],
     extras_require={"sandbox": SANDBOX, "test": TEST, "lint": LINT},
     entry_points={"console_scripts": ["mrjob-pybundle=mrjob_pybundle.cli:main"]},
     cmdclass={"build_py": BuildPyWithPth, "editable_wheel": EditableWheelWithPth},

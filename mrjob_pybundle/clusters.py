@@ -34,8 +34,6 @@ class ExistingCluster:
     machines: Machines
     #: of its bootstrap actions, without directories
     script_names: frozenset[str]
-    #: how many steps it runs at once
-    step_concurrency: int
 
 
 def read_cluster(cluster_id: str, emr_client: Any) -> ExistingCluster:
@@ -69,7 +67,6 @@ def read_cluster(cluster_id: str, emr_client: Any) -> ExistingCluster:
             instance_types,
         ),
         frozenset(action["ScriptPath"].split("/")[-1] for action in actions),
-        cluster.get("StepConcurrencyLevel", 1),
     )
 
 

@@ -180,7 +180,7 @@ class Patient(PyBundleEMRJobRunner):
                     raise
                 return Verdict.NOTE, f"works, but {probe} may not be deleted (s3:DeleteObject); gc does that"
             return answer
-        return Verdict.NOTE, f"{denied.answer[1]}: enough for who only uses what others have built"
+        return Verdict.NOTE, f"{denied.answer[1]}: not needed by a job. Builds write elsewhere, which is not tried"
 
     def _check_conditions(self, probe: S3Uri, etag: str) -> _Answer:
         works = {
@@ -259,14 +259,14 @@ class Patient(PyBundleEMRJobRunner):
 
     def _check_release(self) -> _Answer:
         release, version = self._release, self._pybundle.python_version
-        if self._opts["image_id"]:
-            return Verdict.OK, f"{release.label}, on custom AMI {self._opts['image_id']}"
+        if self._machines.image_id:
+            return Verdict.OK, f"{release.label}, on custom AMI {self._machines.image_id}"
         emr_releases.check_python(version, release.os_family)
         newest = emr_releases.as_text(release.spark.newest_python)
         return Verdict.OK, f"{release.label} ({release.os_family}); CPython {version}; its Spark runs up to {newest}"
 
     def _check_architecture(self) -> _Answer:
-        types = sorted(set(self._instance_types()))
+        types = sorted(set(self._machines.instance_types))
         return Verdict.OK, f"{emr_releases.common_architecture(types)} ({', '.join(types)})"
 
     def _check_venv_build(self) -> _Answer:

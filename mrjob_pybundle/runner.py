@@ -47,7 +47,7 @@ from mrjob_pybundle.bundle import (
 from mrjob_pybundle.cache import Cache, Hit
 from mrjob_pybundle.carried import Carried, check_can_be_carried
 from mrjob_pybundle.clusters import ExistingCluster, Machines, read_cluster
-from mrjob_pybundle.errors import OptionError, PyBundleError
+from mrjob_pybundle.errors import CacheError, OptionError, PyBundleError
 from mrjob_pybundle.inputs import mrjob_package
 from mrjob_pybundle.mrjob_plugin import ALIAS
 from mrjob_pybundle.sources import find_source
@@ -65,6 +65,9 @@ _S3_POLL_SECONDS = 3.0
 
 #: Noting the use of a bundle is a request that a job need not make each time.
 _USE_IS_NOTED_EVERY_SECONDS = 24 * 3600
+
+#: How long mrjob waits for a step's logs, too.
+_LOG_WAIT_SECONDS = 600
 
 #: What Hadoop Streaming takes for a mapper, combiner or reducer itself, instead of running a command.
 _STREAMING_BUILT_IN = re.compile(r"aggregate|NONE|([a-z_]\w*\.)+[A-Z]\w*(\$\w+)*")
@@ -128,10 +131,16 @@ class PyBundleEMRJobRunner(EMRJobRunner):
             emr_releases.check_python(spec.python.version, spec.python.os_family)
         if self._has_pyspark_steps():
             emr_releases.check_python_for_spark(spec.python.version, self._release)
-        if len(self._bootstrap_actions()) + 1 > _MAX_BOOTSTRAP_ACTIONS:
+        if self._count_bootstrap_actions() > _MAX_BOOTSTRAP_ACTIONS:
             raise OptionError(
                 f"EMR runs at most {_MAX_BOOTSTRAP_ACTIONS} bootstrap actions, and one of them is the bundle's."
             )
+
+    def _count_bootstrap_actions(self) -> int:
+        """Of a cluster for this job: the bundle's, its author's, and what mrjob makes of other options."""
+        keeps_running = self._opts["pool_clusters"] or self._opts["max_mins_idle"]
+        extra = self._opts["extra_cluster_params"].get("BootstrapActions") or ()
+        return 1 + len(self._bootstrap_actions()) + bool(self._bootstrap) + bool(keeps_running) + len(extra)
 
     @cached_property
     def _release(self) -> emr_releases.Release:
@@ -226,7 +235,6 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         script, cluster = bootstrap_script(bundle), self._existing_cluster
         if cluster is None:
             uri = upload_script("bootstrap", script, self._tmp_dir, self._s3_client)
-            # The path has the digest of the script, so pooled clusters match by content.
             self._bootstrap_action = {"path": str(uri), "args": bootstrap_arguments(bundle, self.cache)}
         elif bootstrap_script_name(script) not in cluster.script_names:
             return self._bring_along(bundle, cluster)
@@ -270,8 +278,12 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         """Note that the bundle is used, for the housekeeping, unless that has been noted lately."""
         if hit.used is not None and time.time() - hit.used < _USE_IS_NOTED_EVERY_SECONDS:
             return
-        if not self.cache.note_use(self.bundle_spec.key, self._owner()):
-            log.info("may not note in the cache that this bundle is used: mrjob-pybundle gc may take it for unused")
+        consequence = "mrjob-pybundle gc may take it for unused"
+        try:
+            if not self.cache.note_use(self.bundle_spec.key, self._owner()):
+                log.info("may not note in the cache that this bundle is used: %s", consequence)
+        except CacheError as error:  # no reason for a job that has its bundle to fail
+            log.warning("could not note in the cache that this bundle is used: %s. %s", error, consequence)
 
     def _build_bundle(self) -> Bundle:
         if self._existing_cluster:
@@ -361,6 +373,17 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         theirs: list[dict[str, Any]] = super()._bootstrap_actions(add_spark=add_spark)
         return theirs if self._bootstrap_action is None else [self._bootstrap_action, *theirs]
 
+    def _pool_hash_dict(self) -> dict[str, Any]:
+        """Like mrjob's, but the bundle's bootstrap script is known by its name, which has its digest.
+
+        Its directory is the submitter's own (``cloud_tmp_dir``), and authors of a team are to share clusters.
+        """
+        wanted: dict[str, Any] = super()._pool_hash_dict()
+        if self._bootstrap_action is None:
+            return wanted
+        ours, *theirs = wanted["bootstrap_actions"]
+        return {**wanted, "bootstrap_actions": [{**ours, "path": ours["path"].split("/")[-1]}, *theirs]}
+
     def _add_extra_cluster_params(self, params: dict[str, Any]) -> dict[str, Any]:
         """Like mrjob's, but ``BootstrapActions`` are added to ours instead of taking their place.
 
@@ -376,28 +399,30 @@ class PyBundleEMRJobRunner(EMRJobRunner):
     def _add_steps_in_batch(self) -> bool:
         """All at once where mrjob would add them one by one to a cluster that ends when it has none left.
 
-        Not where a cluster would run them at the same time.
+        Not where a cluster would run them at the same time. And not to a cluster that others use as well: there, mrjob
+        has a batch's steps cancel all that waits after one has failed (``CANCEL_AND_WAIT``), also others' steps.
         """
-        at_once = max(
-            self._opts["max_concurrent_steps"],
-            self._existing_cluster.step_concurrency if self._existing_cluster else 1,
-        )
-        if self._opts["add_steps_in_batch"] is None and at_once == 1:
+        is_ours_alone = not (self._opts["cluster_id"] or self._opts["pool_clusters"])
+        if self._opts["add_steps_in_batch"] is None and is_ours_alone and self._opts["max_concurrent_steps"] == 1:
             return True
         return bool(super()._add_steps_in_batch())
 
     def _wait_for_logs_on_s3(self) -> None:
         """Like mrjob's, but a step that has succeeded is not waited for longer than its log takes to appear.
 
-        mrjob sleeps ten minutes between two steps (EMR copies logs every five), just to print counters.
+        mrjob sleeps ten minutes between two steps (EMR copies logs every five), just to print counters. So long we
+        wait at most: a cluster's role may not be allowed to write logs.
         """
+        if not self._s3_log_dir():
+            return  # this cluster writes none
         step_id = self._log_interpretations[-1]["step_id"] if self._log_interpretations else None
         if step_id is None or self._step_state(step_id) != "COMPLETED":
             super()._wait_for_logs_on_s3()
             return
         log.info("Waiting for the log of step %s to appear on S3 (ctrl-c to skip)...", step_id)
         try:
-            while not self.fs.exists(f"{self._s3_log_dir()}steps/{step_id}/"):
+            give_up = time.monotonic() + _LOG_WAIT_SECONDS
+            while time.monotonic() < give_up and not self.fs.exists(f"{self._s3_log_dir()}steps/{step_id}/"):
                 if self._describe_cluster()["Status"]["State"] not in ("RUNNING", "WAITING"):
                     super()._wait_for_logs_on_s3()
                     return

@@ -22,13 +22,13 @@ ROOT = Path(__file__).parents[1]
 RECIPES = (1, 2, 1)
 
 PARTS = {
-    "mrjob_pybundle/build-binaries.sh.tmpl": "8b733db3ede949a8e255f465ab61227e9651aef19712bc338a2561819b240c1d",
+    "mrjob_pybundle/build-binaries.sh.tmpl": "2a514f4c954ff7d7b41babc26853356fc11f9acd5e61fa671a6989939d08015a",
     "mrjob_pybundle/master/archive.py": "0d77b6e71340659df8939138308f955b17de2b6d3ec3e69949740352ec98b0da",
     "mrjob_pybundle/master/check_modules.py": "db97ccc84777e43a3434710164db5b779e4517418a80aa8a156795681629be6d",
     "mrjob_pybundle/master/elf.py": "b8f42683b7fdaecb2cfff45dd64bb61e5cd813e28fa75bf40c0ab1903ec62a5b",
-    "mrjob_pybundle/master/publish.py": "81400939045067781b1f121997b803517ac1f5090c37d703de4d3ebf331ca870",
+    "mrjob_pybundle/master/publish.py": "ed781aabadf5ec4212dcbbbb438e5baf01e5c0c79c9444357bb26cd06b96c30e",
     "mrjob_pybundle/master/python27_venv.py": "72816d5d2c4bd145d0b31ec5847889595f53f682122f24cae610ca4c1659e30d",
-    "mrjob_pybundle/master/relocate.py": "15ee4a91392d96393fcb497fc1e658f72d034a0004a651fea46ec8b70f600ee0",
+    "mrjob_pybundle/master/relocate.py": "1582f6833f3825d44d8441eadd6e00793cb7326933fce301d5cd4ec5384aa589",
     "mrjob_pybundle/master/shared_libraries.py": "f20d06f94b89c46feb14e19e0f8809d6395afb37a6ad175fb99bb6d3ca244ac0",
     "mrjob_pybundle_hook.py": "c9eb8a6a506ccd26a99dee4ab2fe23b5fbe1ec030f0b62ca9f301b19e32c38fe",
     "mrjob_pybundle_hook.pth": "736f3197982e6d83314b180b6825182d4a90ec4fd8a892024096064e99158645",

@@ -105,12 +105,27 @@ def publish(cache, options, archive):
     elif cache.create(manifest_key, io.BytesIO(body), "application/json"):
         print("published " + cache.uri(manifest_key))
     else:
-        published = json.loads(cache.read(manifest_key).decode("utf-8"))["build"]
+        published = json.loads(cache.read(manifest_key).decode("utf-8"))
         # A PUT that S3 carried out and whose answer got lost is sent again, and then meets itself.
-        if published["id"] == options.build_id:
+        if published["build"]["id"] == options.build_id:
             print("published " + cache.uri(manifest_key))
+        elif has_its_archives(cache, published):
+            print("build %(id)s of %(owner)s has published this key first; that one stays" % published["build"])
         else:
-            print("build %(id)s of %(owner)s has published this key first; that one stays" % published)
+            print("replacing the manifest of build %(id)s, an archive of which is lost" % published["build"])
+            cache.replace(manifest_key, io.BytesIO(body), "application/json")
+            print("published " + cache.uri(manifest_key))
+
+
+def has_its_archives(cache, published):
+    """Whether what a manifest names is there, as far as its size tells: readers take it for missing otherwise."""
+    named = [(published["kind"], published["key"], published["archive"])]
+    if "python" in published:
+        named.append(("python", published["python"]["key"], published["python"]))
+    return all(
+        cache.size("v1/%s/%s/%s.tar.gz" % (kind, key, archive["sha256"])) == archive["size"]
+        for kind, key, archive in named
+    )
 
 
 def manifest(options, archive):
@@ -191,6 +206,16 @@ class Cache(object):
 
     def read(self, key):
         return self._get(key).read()
+
+    def size(self, key):
+        """In bytes; None if the object is missing."""
+        try:
+            return self.client.head_object(Bucket=self.bucket, Key=self.prefix + key, **self.owner)["ContentLength"]
+        except botocore.exceptions.ClientError as error:
+            # S3 says 403 of a missing object to those who may not list the bucket.
+            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in (403, 404):
+                return None
+            raise
 
     def digest(self, key):
         digest, body = hashlib.sha256(), self._get(key)

@@ -12,6 +12,7 @@ import base64
 import glob
 import hashlib
 import io
+import json
 import os
 import re
 import stat
@@ -120,6 +121,11 @@ def things_left_behind(root, venv):
                 with open(path, "rb") as file:
                     if os.path.dirname(root).encode("utf-8") in file.read():
                         yield "%s leads to a directory of this build: install without --editable" % inside(path, root)
+            elif name == "direct_url.json":
+                # PEP 610: how pip notes what was not installed from an index.
+                with io.open(path, encoding="utf-8") as file:
+                    if json.load(file).get("dir_info", {}).get("editable"):
+                        yield "%s says that its package is elsewhere: install without --editable" % inside(path, root)
 
 
 def check_link(path, root):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import heapq
+import io
 import itertools
 import os
 import shutil
@@ -32,6 +33,8 @@ _FRAMEWORK = "Map-Reduce Framework"
 _JOB_COUNTERS = "Job Counters "
 _JOB = "org.apache.hadoop.mapreduce.Job"
 _COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open}
+# What Hadoop would know by its name, too.
+_OTHER_CODECS = (".snappy", ".zst", ".lz4")
 
 
 class JobError(Exception):
@@ -87,6 +90,9 @@ def _prepare(job: StreamingJob, place: Place, syslog: LogFile) -> list[Split]:
     if place.storage.exists(Uri.parse(job.output)):
         raise StorageError(f"Output directory {job.output} already exists")
     files = [file for text in job.inputs for file in place.storage.inputs(text, job.recursive)]
+    for file in files:
+        if file.uri.name.endswith(_OTHER_CODECS):
+            raise StorageError(f"the sandbox's streaming engine cannot decompress {file.uri}")
     syslog.client("org.apache.hadoop.mapred.FileInputFormat", f"Total input files to process : {len(files)}")
     maps = int(job.conf.get("mapreduce.job.maps", 1))
     wanted = max(1, min(_SPLIT_BYTES, -(-sum(file.size for file in files) // max(1, maps))))
@@ -99,7 +105,7 @@ def _splits(job: StreamingJob, storage: FileSystems, file: StoredFile, size: int
     if job.lines_per_map:
         yield from _line_splits(storage, file, job.lines_per_map)
         return
-    if file.uri.name.endswith(tuple(_COMPRESSED)):
+    if file.uri.name.endswith((*_COMPRESSED, ".deflate")):
         yield Split(file, 0, file.size)  # nobody can begin in the middle
         return
     start = 0
@@ -180,7 +186,8 @@ class _Run:
             raise JobError("Streaming Command Failed!") from None
         finally:
             shutil.rmtree(place.scratch, ignore_errors=True)
-        place.storage.of(self.output).put(self.output / "_SUCCESS", Path(os.devnull))
+        if job.marks_success:
+            place.storage.of(self.output).put(self.output / "_SUCCESS", Path(os.devnull))
         self.syslog.client(_JOB, f"Job {place.job_id} completed successfully")
         self._log_counters()
         self._history.job_finished(place.job_id, self.counters)
@@ -259,7 +266,8 @@ class _Run:
 
     def _input_lines(self, split: Split) -> Iterator[tuple[int, bytes]]:
         uri = split.file.uri
-        opener = _COMPRESSED.get(Path(uri.name).suffix)
+        suffix = Path(uri.name).suffix
+        opener = _inflated if suffix == ".deflate" else _COMPRESSED.get(suffix)
         if split.start == split.end:
             return
         storage = self.place.storage.of(uri)
@@ -600,6 +608,10 @@ def _open_output(path: Path, suffix: str) -> Any:
     if suffix == ".deflate":
         return _Deflate(path)
     return _COMPRESSED[suffix](path, "wb") if suffix else path.open("wb")
+
+
+def _inflated(file: IO[bytes]) -> IO[bytes]:
+    return io.BytesIO(zlib.decompress(file.read()))
 
 
 class _Deflate:

@@ -118,6 +118,8 @@ class StreamingJob:
     sort_fields: tuple[KeyField, ...] | None = None
     """None: by the key's bytes."""
     output_suffix: str = ""
+    marks_success: bool = True
+    """By an empty file ``_SUCCESS`` in the output."""
 
 
 def parse(args: Sequence[str]) -> StreamingJob:
@@ -175,6 +177,7 @@ def parse(args: Sequence[str]) -> StreamingJob:
         partition_fields=_partition_fields(partitioner, settings),
         sort_fields=_sort_fields(settings),
         output_suffix=_output_suffix(settings),
+        marks_success=settings.boolean("mapreduce.fileoutputcommitter.marksuccessfuljobs", True),
     )
     settings.refuse_the_rest()
     return job

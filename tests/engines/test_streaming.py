@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from warcio.warcwriter import WARCWriter
 
-from tests.engines.conftest import CACHE, POOL, Job, example, on_hadoop, succeeded
+from tests.engines.conftest import CACHE, CPYTHON, POOL, Job, example, on_hadoop, succeeded
 from tests.line.conftest import ROOT, Line
 
 pytestmark = pytest.mark.engines
@@ -101,6 +101,16 @@ def test_compressed_input_and_output(line: Line, job: Job, texts: list[Path], tm
     }
 
 
+def test_output_of_hadoops_own_codec_is_input_again(line: Line, job: Job, texts: list[Path], tmp_path: Path) -> None:
+    script = example("mr_word_freq_count")
+    deflated = ("-D", "mapreduce.output.fileoutputformat.compress=true")
+    succeeded(job(script, *deflated, "--output-dir", "s3://sandbox/deflated", "--no-cat-output", texts[0]))
+    assert "deflated/part-00000.deflate" in line.objects("sandbox")
+    (tmp_path / "counted").write_text("\n".join(succeeded(line.run(script, "-r", "inline", texts[0]))))
+    expected = succeeded(line.run(script, "-r", "inline", tmp_path / "counted"))
+    assert succeeded(job(script, "s3://sandbox/deflated/")) == expected
+
+
 def test_files_archives_and_setup_commands(job: Job, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("one\n")
     (tmp_path / "data.txt").write_text("uploaded")
@@ -174,11 +184,16 @@ def test_the_partitioner_and_the_order(job: Job, tmp_path: Path) -> None:
 
 
 def test_what_tasks_see(job: Job) -> None:
-    seen = dict(text.split("\t", 1) for text in succeeded(job(JOBS / "mr_what_tasks_see.py", stdin="x\n")))
+    run = job(JOBS / "mr_what_tasks_see.py", "--cmdenv", "OURS=from the conf", "--cmdenv", "OURS=a=b", stdin="x\n")
+    seen = dict(text.split("\t", 1) for text in succeeded(run))
     print(json.dumps(seen, indent=1))
     assert json.loads(seen['"mapper HOME"']) == "/home/"
     assert seen['"mapper cwd is PWD"'] == "true"
     assert seen['"mapper tmp is writable"'] == "true"
+    assert seen['"mapper OURS"'] == '"a=b"'
+    assert seen['"mapper version"'] == f'"{CPYTHON}"'
+    assert re.fullmatch(r'"/opt/pybundle/[0-9a-f]{20}/venv"', seen['"mapper python"'].replace("\\/", "/"))
+    assert '"names mapreduce_task_attempt_id"' in seen
 
 
 def test_a_job_joins_the_pool(line: Line, cluster: str, job: Job) -> None:

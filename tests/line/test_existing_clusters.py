@@ -137,6 +137,13 @@ def test_the_cluster_decides_on_the_bundle(line: Line) -> None:
     assert (inputs["os_family"], inputs["arch"]) == ("amzn2023", "aarch64")
 
 
+def test_a_cluster_that_writes_no_logs(line: Line, plain_cache: None, image_id: str) -> None:
+    """Nobody waits for them."""
+    with cluster_without_bundle(line, CustomAmiId=image_id, LogUri="") as cluster_id:
+        run = _join(line, cluster_id, LENGTHS, stdin="ab\n")
+    assert (run.returncode, run.stdout) == (0, "2\t1\n"), run.stderr[-6000:]
+
+
 def _refusal(line: Line, cluster_id: str, *args: object) -> str:
     line.new_clusters()
     run = line.job(LENGTHS, "--cluster-id", cluster_id, *args, stdin="x\n")

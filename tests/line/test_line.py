@@ -298,13 +298,18 @@ def test_pooled_clusters_match_between_two_runs(line: Line) -> None:
     assert _sorted_lines(line.job(JOBS / "mr_line_lengths.py", *switches, stdin="ab\n")) == ["2\t1"]
     (cluster,) = line.new_clusters()
     try:
-        second = line.job(JOBS / "mr_line_lengths.py", *switches, stdin="abc\n")
+        # of another author, who has a directory of her own
+        hers = ["--cloud-tmp-dir", "s3://sandbox/grace/"]
+        second = line.job(JOBS / "mr_line_lengths.py", *switches, *hers, stdin="abc\n")
         assert _sorted_lines(second) == ["3\t1"]
         assert f"Adding our job to existing cluster {cluster['Id']}" in second.stderr
         assert line.new_clusters() == []
         # by its id, as well
         third = line.job(JOBS / "mr_line_lengths.py", "--cluster-id", cluster["Id"], stdin="abcd\n")
         assert _sorted_lines(third) == ["4\t1"]
+        # whose failure must not cancel what others have waiting there
+        steps = line.client("emr").list_steps(ClusterId=cluster["Id"])["Steps"]
+        assert {step["ActionOnFailure"] for step in steps} == {"CONTINUE"}
     finally:
         line.client("emr").terminate_job_flows(JobFlowIds=[cluster["Id"]])
 

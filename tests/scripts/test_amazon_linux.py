@@ -243,6 +243,21 @@ def test_amazon_linux_2_gives_up_its_old_openssl_first(amazon_linux_2: AmazonLin
     assert "--with-openssl=/mnt/pybundle-build/old-openssl/openssl" in configured(outcome)
 
 
+def test_python_27_has_amazon_linux_2s_own_openssl(amazon_linux_2: AmazonLinux) -> None:
+    """It would not find the other one: configure has no --with-openssl."""
+    amazon_linux_2.install(*PACKAGES, "openssl11-devel")
+    outcome = amazon_linux_2.build("two-seven", PYTHON_VERSION="2.7.18")
+    assert amazon_linux_2.commands() == [
+        "yum -q -y remove openssl11-devel",
+        "yum -q -y install openssl-devel",
+    ]
+    assert configured(outcome) == [
+        "--prefix=/nonexistent/mrjob-pybundle",
+        "--with-ensurepip=no",
+        "--enable-unicode=ucs4",
+    ]
+
+
 def test_a_users_configure_arguments_come_last(amazon_linux_2: AmazonLinux) -> None:
     outcome = amazon_linux_2.build(
         "arguments", CONFIGURE_ARGS=["--with-openssl=/opt/of our own"], OPTIMIZE="yes", PYTHON_VERSION="3.9.2"

@@ -161,6 +161,21 @@ def test_links_into_the_bundle_become_relative(python: str, tmp_path: Path) -> N
 
 
 @every_python
+@pytest.mark.parametrize(("directory", "refused"), [('{"editable": true}', True), ("{}", False)])
+def test_a_package_that_is_elsewhere_is_refused(python: str, directory: str, refused: bool, tmp_path: Path) -> None:
+    """pip install -e leaves a finder that only it can read, and this note."""
+    root = tmp_path / "root"
+    info = root / "venv" / "lib" / "python3.13" / "site-packages" / "ours-1.dist-info"
+    info.mkdir(parents=True)
+    (root / "venv" / "bin").mkdir()
+    (root / "venv" / "pyvenv.cfg").touch()
+    (info / "direct_url.json").write_text(f'{{"dir_info": {directory}, "url": "file:///build/ours"}}')
+    done = run(python, "relocate.py", "--root", root)
+    assert done.returncode == refused
+    assert ("direct_url.json says that its package is elsewhere: install without --editable" in done.stderr) == refused
+
+
+@every_python
 def test_libraries_are_copied_with_what_they_need(python: str, tmp_path: Path) -> None:
     if shutil.which("gcc") is None:
         pytest.skip("no C compiler here")
@@ -248,10 +263,15 @@ class PublishCommand:
         (directory / "inputs.json").write_text('{"é": 1}', encoding="utf-8")
         (directory / "freeze.txt").write_text("mrjob==0.7.4\n")
         (directory / "seconds").write_text("venv 3\n")
+        store.put(self.python_key, self.content)  # the Python of the environment, which was there before
 
     @property
     def archive_key(self) -> str:
         return f"a b/v1/venv/k/{sha256(self.content)}.tar.gz"
+
+    @property
+    def python_key(self) -> str:
+        return f"a b/v1/python/pk/{sha256(self.content)}.tar.gz"
 
     def __call__(self, build_id: str, **values: str) -> subprocess.CompletedProcess[str]:
         arguments = {
@@ -304,6 +324,24 @@ def test_the_first_manifest_stays(publish: PublishCommand) -> None:
     assert publish.manifest()["build"]["id"] == "b-1"  # type: ignore[index]
     again = publish.store.client.head_object(Bucket=publish.store.bucket, Key=publish.archive_key)
     assert again["LastModified"] == first["LastModified"]
+
+
+@pytest.mark.parametrize("lost", ["archive_key", "python_key"])
+@pytest.mark.parametrize("how", ["missing", "too short"])
+def test_a_manifest_whose_archive_is_lost_is_replaced(publish: PublishCommand, lost: str, how: str) -> None:
+    """Readers take such a bundle for missing, and have it built; another time its archive has other bytes."""
+    assert publish("b-1").returncode == 0
+    key = getattr(publish, lost)
+    publish.store.client.delete_object(Bucket=publish.store.bucket, Key=key)
+    if how == "too short":
+        publish.store.put(key, publish.content[:-1])
+    (publish.directory / "a.tar.gz").write_bytes(b"rebuilt")
+    rebuilt = {"sha256": sha256(b"rebuilt"), "size": len(b"rebuilt"), "unpacked_size": 4096}
+    (publish.directory / "a.json").write_text(json.dumps(rebuilt))
+    done = publish("b-2")
+    assert done.returncode == 0, done.stderr
+    assert "replacing the manifest of build b-1, an archive of which is lost" in done.stdout
+    assert publish.manifest()["archive"] == rebuilt
 
 
 def test_its_own_manifest_is_no_stranger(publish: PublishCommand) -> None:

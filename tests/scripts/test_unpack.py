@@ -204,6 +204,17 @@ def test_what_a_killed_task_has_started_is_waited_for(node: Node) -> None:
 
 
 @as_two_users
+def test_a_task_cannot_change_what_later_jobs_run(node: Node) -> None:
+    """As when one of its setup commands installs a package."""
+    become_nobody = f"setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups"
+    run_it = f"{become_nobody} {node.jobrunner} script.py a"
+    bundle = f"/mnt/tmp/pybundle-{NOBODY}/{node.id}"
+    node.assert_ran(node.run(run_it), user=NOBODY)
+    done = node.run(f"{become_nobody} touch {bundle}/py/bin/new {bundle}/venv/lib/new", node.task(1))
+    assert done.stderr.count("Permission denied") == 2
+
+
+@as_two_users
 def test_two_users_have_a_copy_each(node: Node) -> None:
     mine, theirs = node.task(1), node.task(2)
     become_nobody = f"setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups"

@@ -6,7 +6,19 @@ import sys
 
 from mrjob.job import MRJob
 
-NAMES = ("HOME", "USER", "LOGNAME", "PATH", "SHELL", "TMPDIR", "PWD", "LANG", "CONTAINER_ID", "AWS_ENDPOINT_URL")
+NAMES = (
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "PATH",
+    "SHELL",
+    "TMPDIR",
+    "PWD",
+    "LANG",
+    "CONTAINER_ID",
+    "AWS_ENDPOINT_URL",
+    "OURS",
+)
 JOBCONF = re.compile(r"(mapred|mapreduce|stream|user|fs|io|dfs|yarn|hadoop)_")
 
 
@@ -21,6 +33,7 @@ class MRWhatTasksSee(MRJob):
         yield "mapper umask", oct(os.umask(0o22))
         yield "mapper tmp is writable", os.access(os.environ.get("TMPDIR", "/tmp"), os.W_OK)
         yield "mapper python", sys.prefix
+        yield "mapper version", sys.version.split()[0]
         yield "mapper isatty", [os.isatty(0), os.isatty(1)]
 
     def reducer(self, key, values):
