@@ -67,10 +67,13 @@ def line(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line
 
 @pytest.fixture(scope="package")
 def cluster(line: Line) -> str:
-    """The id of one cluster for many jobs, made for them."""
+    """The id of one cluster for many jobs, made for them. It has run one, so all of its nodes are ready."""
     created = line.run("-m", "mrjob_pybundle.cli", "create-cluster", *POOL)
     assert created.returncode == 0, created.stderr[-6000:]
-    return created.stdout.rstrip("\n")
+    cluster = created.stdout.rstrip("\n")
+    script = ROOT / "tests" / "jobs" / "mr_line_lengths.py"
+    succeeded(line.job(script, "--cluster-id", cluster, "--no-read-logs", stdin="x\n"))
+    return cluster
 
 
 @pytest.fixture(scope="package")

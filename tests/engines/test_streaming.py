@@ -196,9 +196,8 @@ def test_what_tasks_see(job: Job) -> None:
     assert '"names mapreduce_task_attempt_id"' in seen
 
 
-def test_a_job_joins_the_pool(line: Line, cluster: str, job: Job) -> None:
+def test_a_job_joins_the_pool(line: Line, cluster: str) -> None:
     """The cluster that create-cluster made has the job's bundle, and is found by it."""
-    succeeded(job(LINE_JOBS / "mr_line_lengths.py", stdin="x\n"))  # mrjob passes over clusters that are still starting
     line.new_clusters()
     run = line.job(LINE_JOBS / "mr_line_lengths.py", *POOL, "--no-read-logs", stdin="ab\n")
     assert succeeded(run) == ["2\t1"]
