@@ -347,8 +347,7 @@ def _bundle_of(status: Status, claim: Claim, order: Order, cache: Cache) -> Bund
 def _fail(status: Status, claim: Claim, cache: Cache) -> NoReturn:
     tail = cache.read_log(claim.build_id, max(0, status.log_size - 16384), status.log_size)
     lines = tail.decode("utf-8", "replace").splitlines()[-_LOG_LINES_SHOWN:]
-    exit_status = "" if status.exit_status is None else f" (exit status {status.exit_status})"
-    reason = f"Building the bundle failed in stage {status.stage}: {status.message or 'no message'}{exit_status}"
+    reason = f"Building the bundle failed in stage {status.stage}: {status.reason}"
     if not lines:
         raise BuildError(f"{reason}. There is no log of it.")
     shown = "\n".join(f"    {line}" for line in lines)

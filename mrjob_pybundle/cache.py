@@ -79,6 +79,13 @@ class Status:
     #: seconds since it was written, by S3's clock, when it was read
     age: float = field(default=0.0, compare=False)
 
+    @property
+    def reason(self) -> str:
+        """Why the build failed, with its exit status."""
+        message = self.message or "no message"
+        exit_status = f"exit status {self.exit_status}"
+        return message if self.exit_status is None or message.endswith(exit_status) else f"{message} ({exit_status})"
+
 
 @dataclass(frozen=True)
 class StoredObject:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import math
@@ -82,10 +83,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _days(text: str) -> float:
-    days = float(text)
-    if not 0 <= days < math.inf:
-        raise ValueError(f"{days} days")
-    return days
+    with contextlib.suppress(ValueError):
+        days = float(text)
+        if 0 <= days < math.inf:
+            return days
+    raise argparse.ArgumentTypeError(f"not a number of days: {text}")
 
 
 class _Commands:
@@ -319,7 +321,7 @@ def _add_sandbox(commands: Any) -> None:
 def _image(text: str) -> tuple[str, Path]:
     image_id, separator, tree = text.partition("=")
     if not (image_id and separator and tree):
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"not of the form ID=TREE: {text}")
     return image_id, Path(tree)
 
 

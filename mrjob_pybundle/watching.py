@@ -78,8 +78,7 @@ def outcome(status: Status) -> str:
     """How a build ended, in words."""
     if status.state == "SUCCEEDED":
         return f"it succeeded, after {clock(sum(status.stages.values()))}."
-    exit_status = "" if status.exit_status is None else f" (exit status {status.exit_status})"
-    return f"it failed in stage {status.stage}: {status.message or 'no message'}{exit_status}"
+    return f"it failed in stage {status.stage}: {status.reason}"
 
 
 def _check_exists(build_id: str, cache: Cache) -> None:

@@ -238,6 +238,8 @@ runners:
         (["--docker-image", "python:3.13"], "docker_image does not go with -r pybundle-emr"),
         (["--pybundle-python-version", "3.6.15"], "2.7 and of 3.7 and newer, not of 3.6.15"),
         (["--pybundle-cache-uri", "/tmp/x"], "'/tmp/x' is not an S3 URI"),
+        (15 * ["--bootstrap-action", "s3://b/a"] + ["--bootstrap", "true"], "EMR runs at most 16 bootstrap actions"),
+        (15 * ["--bootstrap-action", "s3://b/a"] + ["--pool-clusters"], "EMR runs at most 16 bootstrap actions"),
     ],
 )
 def test_refused_in_one_line(job: Path, clean_environment: dict[str, str], switches: list[str], line: str) -> None:

@@ -19,7 +19,7 @@ from tests.line.conftest import ROOT, Line
 from tests.line.test_team import _wait_until
 
 JOB = ROOT / "tests" / "jobs" / "mr_line_lengths.py"
-FAILED = "failed in stage venv-build: venv-build.sh ended with exit status 3 (exit status 3)"
+FAILED = "failed in stage venv-build: venv-build.sh ended with exit status 3"
 FIVE_MINUTES = 300.0
 
 Submit = Callable[[str], "subprocess.Popen[str]"]

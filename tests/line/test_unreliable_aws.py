@@ -89,6 +89,19 @@ def test_throttled_for_ever(line: Line, operation: str, key: str, doing: str) ->
     assert line.new_clusters() == []
 
 
+def test_a_use_that_cannot_be_noted(line: Line) -> None:
+    """Housekeeping's loss is no reason for a job to fail."""
+    _succeeded(_job(line))
+    for key in line.objects():
+        if key.endswith("/used"):
+            line.client("s3").delete_object(Bucket="the-team", Key=key)
+    with line.faults.injected(Rule("PutObject", SLOW_DOWN, key="*/v1/venv/*/used", who="author")) as strikes:
+        run = _job(line)
+    _succeeded(run)
+    assert len(strikes) == OUR_ATTEMPTS
+    assert "could not note in the cache that this bundle is used: AWS is throttling requests" in run.stderr
+
+
 def test_a_node_whose_archive_never_arrives_whole(line: Line) -> None:
     rule = Rule("GetObject", FlipBits(), key="*/v1/venv/*.tar.gz", who=NODE)
     with line.faults.injected(rule) as strikes:
