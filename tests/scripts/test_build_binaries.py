@@ -391,7 +391,10 @@ def test_a_rebuild_gives_the_same_bytes_and_replaces_the_manifest(
 
 
 def test_what_somebody_else_published_first_stays(builder: Builder, cached_python: dict[str, Value]) -> None:
-    theirs = {"build": {"id": "theirs", "owner": "somebody else"}}
+    archive = {"sha256": sha256(b"theirs"), "size": len(b"theirs")}
+    who = {"id": "theirs", "owner": "somebody else"}
+    theirs = {"kind": "venv", "key": "venv-late", "archive": archive, "build": who}
+    builder.store.put(f"team/v1/venv/venv-late/{archive['sha256']}.tar.gz", b"theirs")
     builder.store.put("team/v1/venv/venv-late/manifest.json", json.dumps(theirs).encode())
     outcome = builder.run("late", cached_python)
     assert outcome.exit_status == 0, outcome.log
