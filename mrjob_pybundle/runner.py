@@ -138,9 +138,14 @@ class PyBundleEMRJobRunner(EMRJobRunner):
 
     def _count_bootstrap_actions(self) -> int:
         """Of a cluster for this job: the bundle's, its author's, and what mrjob makes of other options."""
-        keeps_running = self._opts["pool_clusters"] or self._opts["max_mins_idle"]
         extra = self._opts["extra_cluster_params"].get("BootstrapActions") or ()
-        return 1 + len(self._bootstrap_actions()) + bool(self._bootstrap) + bool(keeps_running) + len(extra)
+        return (
+            1
+            + len(self._bootstrap_actions())
+            + bool(self._bootstrap)
+            + bool(self._opts["pool_clusters"])  # ends the cluster when it has been idle
+            + len(extra)
+        )
 
     @cached_property
     def _release(self) -> emr_releases.Release:

@@ -253,6 +253,19 @@ def test_refused_in_one_line(job: Path, clean_environment: dict[str, str], switc
     assert line in said[0]
 
 
+def test_as_many_bootstrap_actions_as_emr_runs(tmp_path: Path, clean_environment: dict[str, str]) -> None:
+    """The bundle's is the sixteenth. Only a cluster that waits for more jobs has one that ends it."""
+    conf = f"""\
+runners:
+  pybundle-emr:
+    cloud_tmp_dir: s3://my-bucket/tmp/
+    region: us-east-1
+    bootstrap_actions: {15 * ["s3://b/a"]}
+"""
+    opts = _parsed(_opts(conf, tmp_path, clean_environment))
+    assert opts["bootstrap_actions"] == 15 * ["s3://b/a"]
+
+
 def test_no_credentials_is_one_line(job: Path, clean_environment: dict[str, str]) -> None:
     run = _python(job, "-r", "pybundle-emr", env=clean_environment, input="")
     assert run.returncode == 1
