@@ -21,13 +21,13 @@ from types import TracebackType
 from typing import Any, NoReturn
 
 import mrjob_pybundle
-from mrjob_pybundle.build_cluster import BuildClusters, ClusterState, LaunchUnclearError, cluster_request
-from mrjob_pybundle.bundle import Bundle, BundleSpec, canonical_json
-from mrjob_pybundle.cache import Cache, Claim, Status
+from mrjob_pybundle.aws.build_clusters import BuildClusters, ClusterState, LaunchUnclearError, cluster_request
+from mrjob_pybundle.bundle.sources import Source, fetched
+from mrjob_pybundle.bundle.spec import Bundle, BundleSpec, canonical_json
+from mrjob_pybundle.cache.store import Cache, Claim, Status
 from mrjob_pybundle.errors import BuildError, CacheError
-from mrjob_pybundle.inputs import pack
+from mrjob_pybundle.master.inputs import pack
 from mrjob_pybundle.progress import BuildProgress
-from mrjob_pybundle.sources import Source, fetched
 from mrjob_pybundle.templates import render
 
 log = logging.getLogger("mrjob.pybundle")
@@ -184,7 +184,7 @@ def _prepare(build_id: str, order: Order, cache: Cache, aws: Aws) -> dict[str, A
         source_uri, source_sha256 = _stage_source(order.source, cache, aws)
     inputs = pack(order.venv_build, order.build_files)
     script = render(
-        "build-binaries.sh.tmpl",
+        "master/build-binaries.sh.tmpl",
         {
             "BUILD_ID": build_id,
             "INPUTS_SHA256": hashlib.sha256(inputs).hexdigest(),

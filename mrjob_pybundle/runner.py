@@ -23,19 +23,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from mrjob.emr import EMRJobRunner
 
 import mrjob_pybundle_hook
-from mrjob_pybundle import emr_releases, options
-from mrjob_pybundle.aws import Credentials, S3Uri, explain, refuse_incomplete_answers
-from mrjob_pybundle.bootstrap import (
-    NodePaths,
-    Programs,
-    bootstrap_arguments,
-    bootstrap_script,
-    bootstrap_script_name,
-    upload_script,
-)
+from mrjob_pybundle import options
+from mrjob_pybundle.aws import releases as emr_releases
+from mrjob_pybundle.aws.build_clusters import BuildClusters
+from mrjob_pybundle.aws.clients import Credentials, S3Uri, explain, refuse_incomplete_answers
+from mrjob_pybundle.aws.clusters import ExistingCluster, Machines, read_cluster
 from mrjob_pybundle.build import Aws, Order, build_bundle
-from mrjob_pybundle.build_cluster import BuildClusters
-from mrjob_pybundle.bundle import (
+from mrjob_pybundle.bundle.sources import find_source
+from mrjob_pybundle.bundle.spec import (
     Bundle,
     BundleSpec,
     PythonSpec,
@@ -44,16 +39,22 @@ from mrjob_pybundle.bundle import (
     find_build_files,
     package_sha256,
 )
-from mrjob_pybundle.cache import Cache, Hit
-from mrjob_pybundle.carried import Carried, check_can_be_carried
-from mrjob_pybundle.clusters import ExistingCluster, Machines, read_cluster
+from mrjob_pybundle.cache.store import Cache, Hit
 from mrjob_pybundle.errors import CacheError, OptionError, PyBundleError
-from mrjob_pybundle.inputs import mrjob_package
+from mrjob_pybundle.master.inputs import mrjob_package
 from mrjob_pybundle.mrjob_plugin import ALIAS
-from mrjob_pybundle.sources import find_source
+from mrjob_pybundle.nodes.bootstrap import (
+    NodePaths,
+    Programs,
+    bootstrap_arguments,
+    bootstrap_script,
+    bootstrap_script_name,
+    upload_script,
+)
+from mrjob_pybundle.nodes.carried import Carried, check_can_be_carried
 
 if TYPE_CHECKING:
-    from mrjob_pybundle.why import Explanation
+    from mrjob_pybundle.cache.why import Explanation
 
 log = logging.getLogger("mrjob.pybundle")
 
@@ -311,8 +312,8 @@ class PyBundleEMRJobRunner(EMRJobRunner):
 
     def why(self) -> Explanation | None:
         """How this job's bundle differs from the cached one that is most like it; ``None`` if none is cached."""
-        from mrjob_pybundle.inventory import take_inventory
-        from mrjob_pybundle.why import explain_miss
+        from mrjob_pybundle.cache.inventory import take_inventory
+        from mrjob_pybundle.cache.why import explain_miss
 
         return explain_miss(
             self.bundle_spec, self._pybundle.venv_build, self._build_files, take_inventory(self.cache), self.cache

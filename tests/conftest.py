@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mrjob_pybundle.aws import Credentials, S3Uri
+from mrjob_pybundle.aws.clients import Credentials, S3Uri
 
 _SHARED = ("tests/line/", "tests/engines/", "tests/pristine/", "tests/scripts/test_build_binaries.py")
 

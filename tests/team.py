@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 
 import mrjob_pybundle
-from mrjob_pybundle.aws import Credentials, S3Uri
-from mrjob_pybundle.bundle import BundleSpec
-from mrjob_pybundle.cache import Cache
-from mrjob_pybundle.cli import main
-from mrjob_pybundle.inputs import pack
+from mrjob_pybundle.aws.clients import Credentials, S3Uri
+from mrjob_pybundle.bundle.spec import BundleSpec
+from mrjob_pybundle.cache.store import Cache
+from mrjob_pybundle.command.main import main
+from mrjob_pybundle.master.inputs import pack
 
-PUBLISH = Path(mrjob_pybundle.__file__).parent / "master" / "publish.py"
+PUBLISH = Path(mrjob_pybundle.__file__).parent / "master" / "programs" / "publish.py"
 DAY = 24 * 3600
 
 
@@ -73,7 +73,7 @@ class Team:
 
     def runner(self, *args: str) -> Any:
         """A runner with the team's options."""
-        from mrjob_pybundle.cli import _parser, _runner
+        from mrjob_pybundle.command.main import _parser, _runner
 
         return _runner(_parser().parse_args(["key", *self.switches, *args]))
 

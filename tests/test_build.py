@@ -10,7 +10,7 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
-from mrjob_pybundle.build_cluster import cluster_request
+from mrjob_pybundle.aws.build_clusters import cluster_request
 from mrjob_pybundle.templates import read_template
 
 JOBS_CLUSTER: dict[str, Any] = {
@@ -121,7 +121,7 @@ def test_the_step_runs_only_the_script_that_was_put_there(tmp_path: Path) -> Non
 
     def step(sha256: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["bash", "-c", read_template("fetch-and-run.sh"), "build", script, sha256],
+            ["bash", "-c", read_template("master/fetch-and-run.sh"), "build", script, sha256],
             env={"PATH": f"{aws.parent}:/usr/bin:/bin"},
             capture_output=True,
             text=True,

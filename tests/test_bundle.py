@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrjob_pybundle.bundle import (
+from mrjob_pybundle.bundle.spec import (
     Archive,
     BuildFile,
     Bundle,
@@ -26,7 +26,7 @@ from mrjob_pybundle.bundle import (
     package_sha256,
 )
 from mrjob_pybundle.errors import OptionError
-from mrjob_pybundle.inputs import mrjob_package
+from mrjob_pybundle.master.inputs import mrjob_package
 
 PYTHON = PythonSpec("3.13.5", None, (), True, "x86_64", "amzn2023")
 SPEC = BundleSpec(PYTHON, "ab" * 32, (BuildFile("lib/a.py", False, "cd" * 32),), "0.7.4", "ef" * 32, 1)

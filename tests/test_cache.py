@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mrjob_pybundle.aws import Credentials, S3Uri
-from mrjob_pybundle.bundle import Archive, Bundle
-from mrjob_pybundle.cache import Cache, Claim
+from mrjob_pybundle.aws.clients import Credentials, S3Uri
+from mrjob_pybundle.bundle.spec import Archive, Bundle
+from mrjob_pybundle.cache.store import Cache, Claim
 from mrjob_pybundle.errors import CacheError
 from tests.test_bundle import SPEC
 

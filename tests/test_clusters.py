@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from mrjob_pybundle.aws import S3Uri
-from mrjob_pybundle.cache import Cache
-from mrjob_pybundle.clusters import read_cluster, types_of_fleets
+from mrjob_pybundle.aws.clients import S3Uri
+from mrjob_pybundle.aws.clusters import read_cluster, types_of_fleets
+from mrjob_pybundle.cache.store import Cache
 from mrjob_pybundle.errors import OptionError
 from tests.team import Team
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mrjob_pybundle.aws import Credentials, S3Uri
+from mrjob_pybundle.aws.clients import Credentials, S3Uri
 from tests.team import Output, Team
 
 

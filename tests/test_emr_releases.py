@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mrjob_pybundle import emr_releases
-from mrjob_pybundle.build_cluster import cluster_request
-from mrjob_pybundle.bundle import PythonSpec
+from mrjob_pybundle.aws import releases as emr_releases
+from mrjob_pybundle.aws.build_clusters import cluster_request
+from mrjob_pybundle.bundle.spec import PythonSpec
 from mrjob_pybundle.errors import OptionError
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "emr.md"

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from mrjob_pybundle.aws import S3Uri
-from mrjob_pybundle.cache import Claim
+from mrjob_pybundle.aws.clients import S3Uri
+from mrjob_pybundle.cache.store import Claim
 from tests.team import Team
 
 BUILD = "20261120-101112-0a1b2c3d"
@@ -86,7 +86,7 @@ def test_ls_for_scripts(team: Team) -> None:
 def test_who_reads_may_stop_reading(team: Team) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-m", "mrjob_pybundle.cli", "ls", "--json", *team.switches]
+    command = [sys.executable, "-m", "mrjob_pybundle", "ls", "--json", *team.switches]
     listed = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
     os.close(writer)
     assert (listed.returncode, listed.stderr) == (1, "")

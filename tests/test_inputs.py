@@ -9,7 +9,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from mrjob_pybundle import inputs
+from mrjob_pybundle.master import inputs
 
 ROOT = Path(__file__).parents[1]
 

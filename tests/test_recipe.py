@@ -3,7 +3,7 @@
 An edit of a part below fails here. Then there are two ways on:
 
 * the edit changes what is in an archive: raise ``PYTHON_RECIPE`` (both archives are built anew for everybody) or
-  ``VENV_RECIPE`` (only environments are) in ``mrjob_pybundle/bundle.py``, or ``HOOK_VERSION`` for the hook;
+  ``VENV_RECIPE`` (only environments are) in ``mrjob_pybundle/bundle/spec.py``, or ``HOOK_VERSION`` for the hook;
 * it doesn't (a comment, the log, an upload): leave them as they are.
 
 Either way, put the new digest here.
@@ -15,38 +15,37 @@ import hashlib
 from pathlib import Path
 
 import mrjob_pybundle_hook
-from mrjob_pybundle import bundle
+from mrjob_pybundle.bundle import spec as bundle
 
 ROOT = Path(__file__).parents[1]
+MASTER = ROOT / "mrjob_pybundle" / "master"
 
 RECIPES = (1, 2, 1)
 
 PARTS = {
-    "mrjob_pybundle/build-binaries.sh.tmpl": "2a514f4c954ff7d7b41babc26853356fc11f9acd5e61fa671a6989939d08015a",
-    "mrjob_pybundle/master/archive.py": "0d77b6e71340659df8939138308f955b17de2b6d3ec3e69949740352ec98b0da",
-    "mrjob_pybundle/master/check_modules.py": "db97ccc84777e43a3434710164db5b779e4517418a80aa8a156795681629be6d",
-    "mrjob_pybundle/master/elf.py": "b8f42683b7fdaecb2cfff45dd64bb61e5cd813e28fa75bf40c0ab1903ec62a5b",
-    "mrjob_pybundle/master/publish.py": "ed781aabadf5ec4212dcbbbb438e5baf01e5c0c79c9444357bb26cd06b96c30e",
-    "mrjob_pybundle/master/python27_venv.py": "72816d5d2c4bd145d0b31ec5847889595f53f682122f24cae610ca4c1659e30d",
-    "mrjob_pybundle/master/relocate.py": "1582f6833f3825d44d8441eadd6e00793cb7326933fce301d5cd4ec5384aa589",
-    "mrjob_pybundle/master/shared_libraries.py": "f20d06f94b89c46feb14e19e0f8809d6395afb37a6ad175fb99bb6d3ca244ac0",
+    "build-binaries.sh.tmpl": "2a514f4c954ff7d7b41babc26853356fc11f9acd5e61fa671a6989939d08015a",
+    "programs/archive.py": "0d77b6e71340659df8939138308f955b17de2b6d3ec3e69949740352ec98b0da",
+    "programs/check_modules.py": "db97ccc84777e43a3434710164db5b779e4517418a80aa8a156795681629be6d",
+    "programs/elf.py": "b8f42683b7fdaecb2cfff45dd64bb61e5cd813e28fa75bf40c0ab1903ec62a5b",
+    "programs/publish.py": "ed781aabadf5ec4212dcbbbb438e5baf01e5c0c79c9444357bb26cd06b96c30e",
+    "programs/python27_venv.py": "72816d5d2c4bd145d0b31ec5847889595f53f682122f24cae610ca4c1659e30d",
+    "programs/relocate.py": "1582f6833f3825d44d8441eadd6e00793cb7326933fce301d5cd4ec5384aa589",
+    "programs/shared_libraries.py": "f20d06f94b89c46feb14e19e0f8809d6395afb37a6ad175fb99bb6d3ca244ac0",
     "mrjob_pybundle_hook.py": "c9eb8a6a506ccd26a99dee4ab2fe23b5fbe1ec030f0b62ca9f301b19e32c38fe",
     "mrjob_pybundle_hook.pth": "736f3197982e6d83314b180b6825182d4a90ec4fd8a892024096064e99158645",
 }
 
 
-def _parts() -> list[Path]:
-    package = ROOT / "mrjob_pybundle"
-    return [
-        package / "build-binaries.sh.tmpl",
-        *sorted((package / "master").glob("*.py")),
-        ROOT / "mrjob_pybundle_hook.py",
-        ROOT / "mrjob_pybundle_hook.pth",
-    ]
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_what_archives_are_made_by() -> None:
-    digests = {path.relative_to(ROOT).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in _parts()}
+    on_master = [MASTER / "build-binaries.sh.tmpl", *sorted((MASTER / "programs").glob("*.py"))]
+    digests = {
+        **{path.relative_to(MASTER).as_posix(): _digest(path) for path in on_master},
+        **{path.name: _digest(path) for path in (ROOT / "mrjob_pybundle_hook.py", ROOT / "mrjob_pybundle_hook.pth")},
+    }
     assert digests == PARTS, "bump the recipe, or state that the bytes don't change: see the top of this file"
 
 

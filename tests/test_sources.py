@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mrjob_pybundle import cpython_releases, sources
-from mrjob_pybundle.aws import Credentials, S3Uri
+from mrjob_pybundle.aws.clients import Credentials, S3Uri
+from mrjob_pybundle.bundle import cpython_releases, sources
+from mrjob_pybundle.bundle.sources import Source, fetched, find_source
 from mrjob_pybundle.errors import OptionError
-from mrjob_pybundle.sources import Source, fetched, find_source
 
 
 @pytest.fixture

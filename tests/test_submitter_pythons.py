@@ -67,7 +67,10 @@ def test_keys_are_the_same_as_here(python: Path, clean_environment: dict[str, st
 
     def keys(interpreter: str | Path) -> object:
         run = subprocess.run(
-            [interpreter, "-m", "mrjob_pybundle.cli", "key", *switches], env=environment, capture_output=True, text=True
+            [interpreter, "-m", "mrjob_pybundle", "key", *switches],
+            env=environment,
+            capture_output=True,
+            text=True,
         )
         assert run.returncode == 0, run.stderr
         return json.loads(run.stdout)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from mrjob_pybundle.sandbox.nodes import Node
-from mrjob_pybundle.sandbox.storage import S3Storage
+from mrjob_pybundle.sandbox.machines.nodes import Node
+from mrjob_pybundle.sandbox.machines.storage import S3Storage
 
 
 class StepError(Exception):

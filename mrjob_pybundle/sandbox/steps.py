@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mrjob_pybundle.sandbox.engines import Engine, StepError
-from mrjob_pybundle.sandbox.nodes import Node, NodeError
+from mrjob_pybundle.sandbox.machines.nodes import Node, NodeError
 
 _SCRIPT_RUNNER = re.compile(r"s3://[^/]*elasticmapreduce/libs/script-runner/script-runner\.jar")
 

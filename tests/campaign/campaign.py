@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from mrjob_pybundle.sandbox import Sandbox
-from mrjob_pybundle.sandbox.faults import Do, Faults, Strike, damage_stored
-from mrjob_pybundle.sandbox.requests import Request
+from mrjob_pybundle.sandbox.api.faults import Do, Faults, Strike, damage_stored
+from mrjob_pybundle.sandbox.api.requests import Request
 from tests.campaign.plans import Damage, Kill, Plan, Trouble, rule
 
 JOB = Path(__file__).parents[1] / "jobs" / "mr_line_lengths.py"
@@ -110,7 +110,7 @@ class Campaign:
         nothing = Plan(0, False, (0.0,), 0, ())
         author = _Run(nothing, bucket, conf, self, _PATIENCE_COMPILE).author("nobody")
         assert author.outcome == "right", author.said
-        key_command = [sys.executable, "-m", "mrjob_pybundle.cli", "key"]
+        key_command = [sys.executable, "-m", "mrjob_pybundle", "key"]
         said = subprocess.run(key_command, env=self.environment(conf, "nobody"), stdout=subprocess.PIPE, check=True)
         for kind, described in json.loads(said.stdout).items():
             prefix = f"{root}/v1/{kind}/{described['key']}/"

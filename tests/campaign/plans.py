@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from mrjob_pybundle.sandbox.faults import (
+from mrjob_pybundle.sandbox.api.faults import (
     ACCESS_DENIED,
     ACCESS_DENIED_BY_EMR,
     CONFLICT,
@@ -60,7 +60,7 @@ class Damage:
 
 @dataclass(frozen=True)
 class Trouble:
-    """A fault at a point: see :class:`mrjob_pybundle.sandbox.faults.Rule`."""
+    """A fault at a point: see :class:`mrjob_pybundle.sandbox.api.faults.Rule`."""
 
     fault: Fault
     point: Point

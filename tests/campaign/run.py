@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mrjob_pybundle.sandbox import Sandbox
-from mrjob_pybundle.sandbox.faults import Faults
+from mrjob_pybundle.sandbox.api.faults import Faults
 from tests.campaign.campaign import Campaign, Result, client
 from tests.campaign.plans import describe, kind_of, plan
 

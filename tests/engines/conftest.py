@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mrjob_pybundle.sandbox.requests import Request
+from mrjob_pybundle.sandbox.api.requests import Request
 from tests.line.conftest import CONF, ROOT, Line, fetch_source, recording, texts
 
 __all__ = ["texts"]
@@ -68,7 +68,7 @@ def line(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line
 @pytest.fixture(scope="package")
 def cluster(line: Line) -> str:
     """The id of one cluster for many jobs, made for them. It has run one, so all of its nodes are ready."""
-    created = line.run("-m", "mrjob_pybundle.cli", "create-cluster", *POOL)
+    created = line.run("-m", "mrjob_pybundle", "create-cluster", *POOL)
     assert created.returncode == 0, created.stderr[-6000:]
     cluster = created.stdout.rstrip("\n")
     script = ROOT / "tests" / "jobs" / "mr_line_lengths.py"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from mrjob_pybundle.aws import Credentials
+from mrjob_pybundle.aws.clients import Credentials
 from mrjob_pybundle.sandbox import BUCKET, Sandbox
-from mrjob_pybundle.sandbox.faults import Faults
+from mrjob_pybundle.sandbox.api.faults import Faults
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ import uuid
 
 import pytest
 
-from mrjob_pybundle.aws import S3Uri
-from mrjob_pybundle.bundle import BundleSpec, PythonSpec
-from mrjob_pybundle.cache import Cache, Claim
+from mrjob_pybundle.aws.clients import S3Uri
+from mrjob_pybundle.bundle.spec import BundleSpec, PythonSpec
+from mrjob_pybundle.cache.store import Cache, Claim
 from mrjob_pybundle.errors import CacheError
 from mrjob_pybundle.sandbox import BUCKET
-from mrjob_pybundle.sandbox.faults import (
+from mrjob_pybundle.sandbox.api.faults import (
     ACCESS_DENIED,
     CONFLICT,
     INTERNAL_ERROR,

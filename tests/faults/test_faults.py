@@ -15,9 +15,9 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
-from mrjob_pybundle.aws import error_code
+from mrjob_pybundle.aws.clients import error_code
 from mrjob_pybundle.sandbox import BUCKET
-from mrjob_pybundle.sandbox.faults import (
+from mrjob_pybundle.sandbox.api.faults import (
     ACCESS_DENIED,
     ACCESS_DENIED_BY_EMR,
     CONFLICT,

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from mrjob_pybundle.sandbox.access import Access
-from mrjob_pybundle.sandbox.faults import Faults
-from mrjob_pybundle.sandbox.requests import Request, describe
+from mrjob_pybundle.sandbox.api.access import Access
+from mrjob_pybundle.sandbox.api.faults import Faults
+from mrjob_pybundle.sandbox.api.requests import Request, describe
 
 ROOT = Path(__file__).parents[2]
 CPYTHON = "3.13.5"

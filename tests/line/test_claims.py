@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from mrjob_pybundle.sandbox.faults import CONFLICT, THROTTLED, Delay, Do, Hide, LoseAnswer, Rule
-from mrjob_pybundle.sandbox.requests import Request
+from mrjob_pybundle.sandbox.api.faults import CONFLICT, THROTTLED, Delay, Do, Hide, LoseAnswer, Rule
+from mrjob_pybundle.sandbox.api.requests import Request
 from tests.line.conftest import ROOT, Line
 from tests.line.test_team import _wait_until
 

@@ -30,9 +30,9 @@ LINE = "x" * 9 + "\n"
 @pytest.fixture(scope="module")
 def plain_cache(line: Line) -> None:
     """A cache at a plain address that has the line's Python, but no environment on it."""
-    key = json.loads(line.run("-m", "mrjob_pybundle.cli", "key").stdout)["python"]["key"]
+    key = json.loads(line.run("-m", "mrjob_pybundle", "key").stdout)["python"]["key"]
     if not any(f"/v1/python/{key}/manifest.json" in name for name in line.objects()):
-        built = line.run("-m", "mrjob_pybundle.cli", "build")
+        built = line.run("-m", "mrjob_pybundle", "build")
         assert built.returncode == 0, built.stderr[-3000:]
     line.client("s3").create_bucket(Bucket=PLAIN)
     for name in line.objects():
@@ -131,7 +131,7 @@ def test_a_damaged_archive_that_a_job_brings_along(line: Line, plain_cache: None
 def test_the_cluster_decides_on_the_bundle(line: Line) -> None:
     """Its release, its AMI and its instances, whatever options say."""
     with cluster_without_bundle(line, ("m6g.xlarge", "c7g.xlarge"), ReleaseLabel="emr-7.1.0") as cluster_id:
-        run = line.run("-m", "mrjob_pybundle.cli", "key", "--cluster-id", cluster_id)
+        run = line.run("-m", "mrjob_pybundle", "key", "--cluster-id", cluster_id)
     assert run.returncode == 0, run.stderr
     inputs = json.loads(run.stdout)["python"]["inputs"]
     assert (inputs["os_family"], inputs["arch"]) == ("amzn2023", "aarch64")
@@ -167,7 +167,7 @@ def test_create_cluster(line: Line) -> None:
     """Its id is all that is printed; jobs with the bundle find it there, others don't join by pooling."""
     line.new_clusters()
     pool = ["--pool-clusters", "--pool-name", "ours", "--max-mins-idle", "10"]
-    created = line.run("-m", "mrjob_pybundle.cli", "create-cluster", *pool)
+    created = line.run("-m", "mrjob_pybundle", "create-cluster", *pool)
     assert created.returncode == 0, created.stderr[-3000:]
     cluster_id = created.stdout.rstrip("\n")
     try:
@@ -188,7 +188,7 @@ def test_create_cluster(line: Line) -> None:
 
 def test_create_cluster_takes_nocluster_without_bundle(line: Line) -> None:
     with cluster_without_bundle(line) as cluster_id:
-        run = line.run("-m", "mrjob_pybundle.cli", "create-cluster", "--cluster-id", cluster_id)
+        run = line.run("-m", "mrjob_pybundle", "create-cluster", "--cluster-id", cluster_id)
     assert run.returncode == 1
     assert run.stderr.endswith("mrjob-pybundle: cluster_id names a cluster that exists: leave it out to create one.\n")
     assert "Traceback" not in run.stderr

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mrjob_pybundle.sandbox.faults import (
+from mrjob_pybundle.sandbox.api.faults import (
     ACCESS_DENIED,
     ACCESS_DENIED_BY_EMR,
     INTERNAL_ERROR,

@@ -19,8 +19,8 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.iam.access_control import PermissionResult
 
-from mrjob_pybundle.sandbox.access import Call, Policy, is_allowed
-from mrjob_pybundle.sandbox.faults import ACCESS_DENIED_BY_EMR, Rule
+from mrjob_pybundle.sandbox.api.access import Call, Policy, is_allowed
+from mrjob_pybundle.sandbox.api.faults import ACCESS_DENIED_BY_EMR, Rule
 from tests.line.conftest import CPYTHON, ROOT, Line
 
 JOB = ROOT / "tests" / "jobs" / "mr_line_lengths.py"
@@ -101,7 +101,7 @@ class Team:
 
     def command(self, who: str, *args: str) -> subprocess.CompletedProcess[str]:
         """Run ``mrjob-pybundle ARGS`` as *who*."""
-        return self.run(who, "-c", "import sys; from mrjob_pybundle.cli import main; sys.exit(main())", *args)
+        return self.run(who, "-c", "import sys; from mrjob_pybundle.command.main import main; sys.exit(main())", *args)
 
     def refused(self, who: str) -> set[Call]:
         return {call for call in self.line.access.refused if call.principal == who}

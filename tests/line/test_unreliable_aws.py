@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mrjob_pybundle.sandbox.faults import (
+from mrjob_pybundle.sandbox.api.faults import (
     ACCESS_DENIED,
     SLOW_DOWN,
     THROTTLED,

@@ -13,8 +13,8 @@ import pytest
 pytest.importorskip("moto", reason="the sandbox extra is not installed")
 
 from mrjob_pybundle.sandbox import Sandbox
-from mrjob_pybundle.sandbox.access import Access
-from mrjob_pybundle.sandbox.requests import Request, describe
+from mrjob_pybundle.sandbox.api.access import Access
+from mrjob_pybundle.sandbox.api.requests import Request, describe
 
 RunJob = Callable[..., "subprocess.CompletedProcess[str]"]
 

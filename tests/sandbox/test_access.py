@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from mrjob_pybundle.sandbox.access import Access, Call, Policy, is_allowed
-from mrjob_pybundle.sandbox.emr import key_id_of_nodes
+from mrjob_pybundle.sandbox.api.access import Access, Call, Policy, is_allowed
+from mrjob_pybundle.sandbox.api.emr import key_id_of_nodes
 
 Clients = Callable[..., Any]
 MINE = "arn:aws:s3:::sandbox/mine/"

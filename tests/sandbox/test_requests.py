@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mrjob_pybundle.sandbox.requests import Request
+from mrjob_pybundle.sandbox.api.requests import Request
 
 
 def test_requests_of_boto3(clients: Callable[..., Any], requests: list[Request]) -> None:

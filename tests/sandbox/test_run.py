@@ -105,7 +105,17 @@ def test_a_command_that_does_not_exist(tmp_path: Path) -> None:
     ids=["no tree", "on Hadoop", "no tree named"],
 )
 def test_images_that_no_node_can_have(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
-    command = [sys.executable, "-m", "mrjob_pybundle.cli", "sandbox", "--dir", str(tmp_path), *arguments, "--", "true"]
+    command = [
+        sys.executable,
+        "-m",
+        "mrjob_pybundle",
+        "sandbox",
+        "--dir",
+        str(tmp_path),
+        *arguments,
+        "--",
+        "true",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode
     assert message in done.stderr.splitlines()[-1]
@@ -126,7 +136,16 @@ print(s3.get_object(Bucket="sandbox", Key="said")["Body"].read().decode())
 
 def test_aws_on_an_image_comes_with_its_own_python(tmp_path: Path) -> None:
     """The image is this machine's own system here: tests/pristine has others."""
-    command = [sys.executable, "-m", "mrjob_pybundle.cli", "sandbox", "--dir", str(tmp_path), "--image", "ami-bare=/"]
+    command = [
+        sys.executable,
+        "-m",
+        "mrjob_pybundle",
+        "sandbox",
+        "--dir",
+        str(tmp_path),
+        "--image",
+        "ami-bare=/",
+    ]
     done = subprocess.run([*command, "--", sys.executable, "-c", _ON_IMAGE], capture_output=True, text=True)
     if "images need namespaces" in done.stderr:
         pytest.skip(done.stderr.splitlines()[-1])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrjob_pybundle.sandbox import shuffle
+from mrjob_pybundle.sandbox.streaming import shuffle
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mrjob_pybundle.sandbox.storage import FileSystems, HdfsStorage, StorageError, Uri, glob_regex
+from mrjob_pybundle.sandbox.machines.storage import FileSystems, HdfsStorage, StorageError, Uri, glob_regex
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mrjob_pybundle.sandbox.streaming_options import StreamingOptionError, parse
+from mrjob_pybundle.sandbox.streaming.options import StreamingOptionError, parse
 
 _PLAIN = ["-input", "s3://b/in", "-output", "s3://b/out", "-mapper", "cat"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mrjob_pybundle.emr_releases import FAMILIES
+from mrjob_pybundle.aws.releases import FAMILIES
 from mrjob_pybundle.templates import Value
 
 from .conftest import make_machine, make_store, sha256

@@ -124,7 +124,7 @@ class Builder:
         inputs = {f"files/{name}": text.encode() for name, text in files.items()}
         if venv_build is not None:
             inputs["venv-build.sh"] = venv_build.encode()
-        inputs.update({f"master/{path.name}": path.read_bytes() for path in PACKAGE.glob("master/*.py")})
+        inputs.update({f"master/{path.name}": path.read_bytes() for path in PACKAGE.glob("master/programs/*.py")})
         inputs["mrjob_pybundle_hook.py"] = b"LOADED = True\n"
         inputs["mrjob_pybundle_hook.pth"] = b"import mrjob_pybundle_hook\n"
         packed = tar_gz(inputs)
@@ -156,7 +156,7 @@ class Builder:
             "BUCKET_OWNER": "",
         }
         script = self.machine.directory / f"{build_id}.sh"
-        script.write_text(render("build-binaries.sh.tmpl", {**all_values, **values}), encoding="utf-8")
+        script.write_text(render("master/build-binaries.sh.tmpl", {**all_values, **values}), encoding="utf-8")
         return ["nice", "bash", str(script)]
 
     def run(

@@ -16,7 +16,7 @@ import pytest
 
 from .conftest import REPOSITORY, Store, sha256
 
-MASTER = REPOSITORY / "mrjob_pybundle" / "master"
+MASTER = REPOSITORY / "mrjob_pybundle" / "master" / "programs"
 
 
 def interpreters() -> dict[str, str]:

@@ -16,7 +16,7 @@ from mrjob_pybundle.templates import render
 from .conftest import REPOSITORY, tool
 
 PACKAGE = REPOSITORY / "mrjob_pybundle"
-TEMPLATES = sorted(path.name for path in PACKAGE.glob("*.sh.tmpl"))
+TEMPLATES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("**/*.sh.tmpl"))
 SCRIPTS = sorted([*(REPOSITORY / "scripts").glob("*.sh"), *Path(__file__).parent.glob("*.sh")])
 LISTS = {"CONFIGURE_ARGS", "ACCELERATORS"}
 NASTY = 'it\'s "a" $(touch /tmp/oops) `id` \\ $HOME ;&|<>*?[]{}~#!\n\ttwo é 漢 -n '
@@ -96,9 +96,9 @@ def values_for(draw: st.DrawFn, template: str) -> dict[str, str | list[str]]:
 
 
 @settings(max_examples=50, deadline=None)
-@given(values=values_for("build-binaries.sh.tmpl"))
+@given(values=values_for("master/build-binaries.sh.tmpl"))
 def test_build_binaries_gets_its_values_unchanged(values: Mapping[str, str | list[str]]) -> None:
-    script = up_to(render("build-binaries.sh.tmpl", values), "# Set by the supervisor for the worker.")
+    script = up_to(render("master/build-binaries.sh.tmpl", values), "# Set by the supervisor for the worker.")
     assert variables_after(script, set(values), LISTS) == values
 
 
@@ -117,7 +117,7 @@ def test_bootstrap_gets_its_values_unchanged(values: Mapping[str, str | list[str
 @settings(max_examples=50, deadline=None)
 @given(root=texts)
 def test_activate_gets_its_root_unchanged(root: str) -> None:
-    script = render("activate.sh.tmpl", {"ROOT": root}) + 'printf "%s\\0" "$VIRTUAL_ENV" "$PATH"'
+    script = render("nodes/activate.sh.tmpl", {"ROOT": root}) + 'printf "%s\\0" "$VIRTUAL_ENV" "$PATH"'
     output = subprocess.run(
         ["sh"], input=script.encode(), capture_output=True, check=True, env={"PATH": "/usr/bin"}
     ).stdout
@@ -131,8 +131,8 @@ def test_activate_gets_its_root_unchanged(root: str) -> None:
 def test_wrappers_work_wherever_they_are(wrapper: str, name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     root = tmp_path_factory.mktemp("root") / f"-{name}"
     (root / "venv" / "bin").mkdir(parents=True)
-    (root / "activate").write_text(render("activate.sh.tmpl", {"ROOT": str(root)}), encoding="utf-8")
-    (root / wrapper).write_text(render(f"{wrapper}.sh.tmpl", {"ACTIVATE": f"{root}/activate"}), encoding="utf-8")
+    (root / "activate").write_text(render("nodes/activate.sh.tmpl", {"ROOT": str(root)}), encoding="utf-8")
+    (root / wrapper).write_text(render(f"nodes/{wrapper}.sh.tmpl", {"ACTIVATE": f"{root}/activate"}), encoding="utf-8")
     python = root / "venv" / "bin" / "python"
     python.write_text('#!/bin/sh\nprintf "%s\\0" "$VIRTUAL_ENV" "$@"\n')
     python.chmod(0o755)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from mrjob_pybundle.aws import S3Uri
-from mrjob_pybundle.bundle import Archive, Bundle
-from mrjob_pybundle.cache import Cache
-from mrjob_pybundle.carried import Carried
+from mrjob_pybundle.aws.clients import S3Uri
+from mrjob_pybundle.bundle.spec import Archive, Bundle
+from mrjob_pybundle.cache.store import Cache
+from mrjob_pybundle.nodes.carried import Carried
 
 from .conftest import Machine, sha256, wait_for_line
 from .test_bootstrap import REMEDY, archive

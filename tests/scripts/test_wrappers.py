@@ -30,10 +30,10 @@ def bundle() -> Iterator[Path]:
 
 def make_bundle(root: Path) -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", root / "venv"], check=True)
-    (root / "activate").write_text(render("activate.sh.tmpl", {"ROOT": str(root)}), encoding="utf-8")
+    (root / "activate").write_text(render("nodes/activate.sh.tmpl", {"ROOT": str(root)}), encoding="utf-8")
     for name in ("jobrunner", "venv-exec"):
         path = root / name
-        path.write_text(render(f"{name}.sh.tmpl", {"ACTIVATE": f"{root}/activate"}), encoding="utf-8")
+        path.write_text(render(f"nodes/{name}.sh.tmpl", {"ACTIVATE": f"{root}/activate"}), encoding="utf-8")
         path.chmod(0o755)
     package = root / "code" / "pkg"
     package.mkdir(parents=True)

@@ -1,0 +1,290 @@
+"""Taking things out of the cache, without anybody missing them.
+
+Nothing is deleted that could still be fetched. First a manifest is **retired**: a tombstone is written beside it, then
+it goes, and no new job finds its archive. An archive that no manifest names is deleted by a later :func:`collect`, and
+only when whoever knew of it has had a day to fetch it or to start a cluster, no build is under way that could use or
+publish it, and no living cluster names it in the arguments of a bootstrap action or of a step.
+
+What is to be done is planned by :func:`plan`, which is pure; the rest of this module carries it out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from mrjob_pybundle.aws.clients import explained
+from mrjob_pybundle.cache.inventory import MANIFEST, RETIRED, USED, Inventory, Shelf
+from mrjob_pybundle.cache.store import Cache, Claim, StoredObject
+from mrjob_pybundle.errors import CacheError, OptionError
+
+DAY = 24 * 3600.0
+
+#: Between an archive's losing its manifest, or being written, and its deletion: a job that found it may not have
+#: launched its cluster yet, and a build takes hours at most.
+GRACE_SECONDS = DAY
+#: What a build leaves behind, its log above all, is kept that long.
+LEFTOVER_SECONDS = 7 * DAY
+
+LIVING = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_REQUESTS_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class InUse:
+    """What the living clusters of one region name."""
+
+    cluster_ids: frozenset[str] = frozenset()
+    #: every sha256 in the arguments of their bootstrap actions and steps: archives are named by theirs
+    digests: frozenset[str] = frozenset()
+    #: of those that are build clusters
+    build_ids: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Which manifests a person wants retired: those for which all that is given holds. (Seconds.)"""
+
+    older_than: float | None = None
+    unused_for: float | None = None
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """Objects that go together, and what they are to a person."""
+
+    what: str
+    objects: tuple[StoredObject, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What :func:`collect` is to do."""
+
+    retire: tuple[Shelf, ...] = ()
+    delete: tuple[Deletion, ...] = ()
+    #: claims of builds that have ended long ago: venv key and build id
+    release: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes that are deleted."""
+        return sum(found.size for deletion in self.delete for found in deletion.objects)
+
+
+# planning
+
+
+def plan(inventory: Inventory, in_use: InUse, now: float, wish: Wish = Wish()) -> Plan:
+    """What may go, of *inventory* (all of it), when it is *now*. Pure."""
+    return _Planner(inventory, in_use, now, wish).plan()
+
+
+class _Planner:
+    def __init__(self, inventory: Inventory, in_use: InUse, now: float, wish: Wish) -> None:
+        self.inventory = inventory
+        self.in_use = in_use
+        self.now = now
+        self.wish = wish
+        manifests = [(shelf, shelf.manifest) for shelf in inventory.shelves if shelf.manifest]
+        self.named: set[str | None] = {sha256 for _, m in manifests for sha256 in (m.sha256, m.python_sha256)}
+        self.named_pythons = {m.python_key for _, m in manifests}
+        self.named_builds = {m.build_id for _, m in manifests}
+        self.named_sources = {m.source_sha256 for _, m in manifests}
+        # Any of them might name anything.
+        self.has_damage = any(shelf.damage for shelf in inventory.shelves)
+        live = [claim for claim in inventory.claims if not self._is_dead(claim.claim, claim.modified)]
+        self.claimed = {claim.key for claim in live}
+        self.claimed_builds = {found.claim.build_id for found in live if found.claim}
+        # A build uses Pythons and sources that nothing else may name, and does not say which.
+        self.is_building = bool(live or in_use.build_ids)
+
+    def plan(self) -> Plan:
+        return Plan(
+            retire=tuple(shelf for shelf in self.inventory.shelves if self._is_to_retire(shelf)),
+            delete=(*self._archives(), *self._builds(), *self._sources(), *self._probes()),
+            release=tuple(
+                (found.key, found.claim.build_id)
+                for found in self.inventory.claims
+                if found.claim and self._is_dead(found.claim, found.modified)
+            ),
+        )
+
+    def _is_dead(self, claim: Claim | None, modified: float) -> bool:
+        """Nobody builds for that claim. (A day: its cluster may live in a region that was not asked.)"""
+        return (
+            claim is not None
+            and not self._is_younger(modified, GRACE_SECONDS)
+            and claim.cluster_id not in self.in_use.cluster_ids
+            and claim.build_id not in self.in_use.build_ids
+        )
+
+    def _is_younger(self, moment: float, seconds: float) -> bool:
+        return moment > self.now - seconds
+
+    # manifests
+
+    def _is_to_retire(self, shelf: Shelf) -> bool:
+        manifest, wish = shelf.manifest, self.wish
+        if manifest is None or (wish.older_than is None and wish.unused_for is None):
+            return False
+        if shelf.kind == "venv" and shelf.key in self.claimed:
+            return False
+        if shelf.kind == "python" and (self.is_building or self.has_damage or shelf.key in self.named_pythons):
+            return False
+        last_used = max(manifest.built_at, shelf.used or 0.0)
+        return not (
+            (wish.older_than is not None and self._is_younger(manifest.built_at, wish.older_than))
+            or (wish.unused_for is not None and self._is_younger(last_used, wish.unused_for))
+        )
+
+    # archives
+
+    def _archives(self) -> Iterator[Deletion]:
+        for shelf in self.inventory.shelves:
+            if not self._may_be_swept(shelf):
+                continue
+            archives = shelf.archives
+            orphans = {sha256: archives[sha256] for sha256 in sorted(archives) if self._is_orphan(sha256)}
+            for archive in orphans.values():
+                yield Deletion(f"{shelf.kind} archive of {shelf.key[:12]}", (archive,))
+            if shelf.manifest is None and len(orphans) == len(archives):
+                marks = tuple(found for found in map(shelf.find, (USED, RETIRED)) if found)
+                if marks:
+                    yield Deletion(f"what was left of {shelf.kind} key {shelf.key[:12]}", marks)
+
+    def _may_be_swept(self, shelf: Shelf) -> bool:
+        if shelf.damage or self._is_younger(shelf.changed, GRACE_SECONDS):
+            return False
+        if shelf.kind == "venv":
+            return shelf.key not in self.claimed
+        return not (self.is_building or self.has_damage or self._was_let_go_lately(shelf.key))
+
+    def _was_let_go_lately(self, python_key: str) -> bool:
+        """Has a bundle on that Python changed within the grace? Who read its manifest may still want the archive."""
+        for venv in self.inventory.of("venv"):
+            known = venv.manifest.python_key if venv.manifest else (venv.retired or {}).get("python_key")
+            if known in (python_key, None) and self._is_younger(venv.changed, GRACE_SECONDS):
+                return True
+        return False
+
+    def _is_orphan(self, sha256: str) -> bool:
+        return sha256 not in self.named and sha256 not in self.in_use.digests
+
+    # leftovers
+
+    def _builds(self) -> Iterator[Deletion]:
+        needed = self.named_builds | self.claimed_builds | self.in_use.build_ids
+        for build_id, objects in sorted(self.inventory.builds.items()):
+            if build_id not in needed and self._is_left_over(objects):
+                yield Deletion(f"build {build_id}", objects)
+
+    def _sources(self) -> Iterator[Deletion]:
+        for sha256, objects in sorted(self.inventory.sources.items()):
+            if sha256 not in self.named_sources and not self.is_building and self._is_left_over(objects):
+                yield Deletion(f"source {objects[0].name.rsplit('/', 1)[-1]}", objects)
+
+    def _is_left_over(self, objects: Iterable[StoredObject]) -> bool:
+        return not self.has_damage and not any(self._is_younger(one.modified, LEFTOVER_SECONDS) for one in objects)
+
+    def _probes(self) -> Iterator[Deletion]:
+        old = tuple(one for one in self.inventory.probes if not self._is_younger(one.modified, GRACE_SECONDS))
+        if old:
+            yield Deletion("probes of mrjob-pybundle doctor", old)
+
+
+# what living clusters need
+
+
+def ask_emr(emr_client: Any) -> InUse:
+    """What the living clusters of the client's region name.
+
+    :raises CacheError: EMR did not say. Nothing may be deleted then.
+    """
+    cluster_ids, texts, build_ids = set(), [], set()
+    with explained("asking which clusters still need archives (ListClusters, ListBootstrapActions, ListSteps)"):
+        for cluster in _pages(emr_client, "list_clusters", "Clusters", ClusterStates=list(LIVING)):
+            cluster_ids.add(cluster["Id"])
+            if cluster["Name"].startswith("mrjob-pybundle build "):
+                build_ids.add(cluster["Name"].rsplit(" ", 1)[-1])
+            for action in _pages(emr_client, "list_bootstrap_actions", "BootstrapActions", ClusterId=cluster["Id"]):
+                texts += action.get("Args", ())
+            for step in _pages(emr_client, "list_steps", "Steps", ClusterId=cluster["Id"]):
+                texts += step["Config"].get("Args", ())
+    digests = {digest for text in texts for digest in _DIGEST.findall(text)}
+    return InUse(frozenset(cluster_ids), frozenset(digests), frozenset(build_ids))
+
+
+def _pages(client: Any, operation: str, section: str, **request: Any) -> Iterator[dict[str, Any]]:
+    for page in client.get_paginator(operation).paginate(**request):
+        yield from page[section]
+
+
+# doing
+
+
+def retire(cache: Cache, shelf: Shelf, owner: str, now: float) -> None:
+    """Take the manifest of *shelf* away, so that no new job finds its archive. The archive stays.
+
+    The tombstone comes first: whoever deletes archives must see that somebody may still be about to fetch them.
+    """
+    manifest = shelf.manifest
+    tombstone = {
+        "by": owner,
+        "at": datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "archive": manifest.sha256 if manifest else None,
+        "python_key": manifest.python_key if manifest else None,
+        "python_sha256": manifest.python_sha256 if manifest else None,
+    }
+    cache.write(f"{shelf.kind}/{shelf.key}/{RETIRED}", json.dumps(tombstone, indent=1).encode())
+    cache.delete(f"{shelf.kind}/{shelf.key}/{MANIFEST}")
+
+
+def retire_key(cache: Cache, shelf: Shelf, inventory: Inventory, owner: str, now: float) -> None:
+    """Retire what a person has named.
+
+    :raises OptionError: there is nothing to retire, or bundles are built on it.
+    """
+    if not shelf.find(MANIFEST):
+        raise OptionError(
+            f"{shelf.kind} {shelf.key[:12]} has no manifest: it was removed already. gc deletes the rest."
+        )
+    bundles = inventory.bundles_on(shelf.key)
+    if bundles:
+        keys = " ".join(bundle.key[:12] for bundle in bundles)
+        raise OptionError(
+            f"Python {shelf.key[:12]} is that of cached bundles. Remove them first: mrjob-pybundle rm {keys}"
+        )
+    retire(cache, shelf, owner, now)
+
+
+def make_plan(inventory: Inventory, emr_client: Any, now: float, wish: Wish) -> Plan:
+    """:func:`plan`, for what EMR says now. EMR is asked only if there is anything to delete.
+
+    :raises CacheError: EMR did not say.
+    """
+    at_most = plan(inventory, InUse(), now, wish)
+    if not (at_most.delete or at_most.release or (at_most.retire and inventory.claims)):
+        return at_most
+    try:
+        in_use = ask_emr(emr_client)
+    except CacheError as error:
+        raise CacheError(f"{error} Nothing was deleted.") from error
+    return plan(inventory, in_use, now, wish)
+
+
+def collect(cache: Cache, what: Plan, owner: str, now: float) -> None:
+    """Carry a plan out: archives first, while what was seen of the cache is fresh."""
+    with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+        list(pool.map(cache.delete, [found.name for deletion in what.delete for found in deletion.objects]))
+    for key, build_id in what.release:
+        cache.release_claim(key, build_id)
+    for shelf in what.retire:
+        retire(cache, shelf, owner, now)

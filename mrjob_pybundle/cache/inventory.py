@@ -1,0 +1,272 @@
+"""What lies in the cache: every key's directory, manifests read, claims, and what builds have left behind.
+
+Reading only, and it takes the cache as it finds it: a manifest that is damaged is part of the inventory.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import cached_property
+from typing import Any
+
+from mrjob_pybundle.cache.store import Cache, Claim, StoredObject
+from mrjob_pybundle.errors import OptionError
+
+MANIFEST, USED, RETIRED = "manifest.json", "used", "retired"
+
+_ARCHIVE = re.compile(r"([0-9a-f]{64})\.tar\.gz")
+_SHORTEST_PREFIX = 4
+_REQUESTS_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest, as far as the housekeeping reads it. *text* is all of it, as JSON types."""
+
+    sha256: str
+    #: bytes of the archive, packed and unpacked
+    size: int
+    unpacked_size: int
+    #: the python archive that a venv archive was built on; both ``None`` in a python archive's own manifest
+    python_key: str | None
+    python_sha256: str | None
+    inputs: Mapping[str, Any]
+    build_id: str
+    owner: str
+    #: seconds since the epoch, by the build master's clock
+    built_at: float
+    #: how long the build took, all stages together
+    seconds: float
+    #: of CPython's source tarball, in a python archive's manifest
+    source_sha256: str | None
+    text: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def parse(cls, kind: str, content: bytes) -> Manifest:
+        """Read what a build has published.
+
+        :raises ValueError: this is none.
+        """
+        try:
+            text = json.loads(content)
+            archive, build = text["archive"], text["build"]
+            python = text["python"] if kind == "venv" else {"key": None, "sha256": None}
+            built_at = datetime.strptime(build["built_at"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+            return cls(
+                sha256=str(archive["sha256"]),
+                size=int(archive["size"]),
+                unpacked_size=int(archive["unpacked_size"]),
+                python_key=python["key"],
+                python_sha256=python["sha256"],
+                inputs=dict(text["inputs"]),
+                build_id=str(build["id"]),
+                owner=str(build["owner"]),
+                built_at=built_at.timestamp(),
+                seconds=float(sum(build["seconds"].values())),
+                source_sha256=text.get("source", {}).get("sha256"),
+                text=text,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"not a manifest: {error!r}") from error
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The directory of one key."""
+
+    #: ``python`` or ``venv``
+    kind: str
+    key: str
+    objects: tuple[StoredObject, ...]
+    manifest: Manifest | None = None
+    #: what is wrong with the manifest, if it cannot be read
+    damage: str | None = None
+    #: who took the manifest away, when, and what it named: see :func:`mrjob_pybundle.cache.housekeeping.retire`
+    retired: Mapping[str, Any] | None = None
+
+    def find(self, file_name: str) -> StoredObject | None:
+        """The object of that name in this directory."""
+        return next((found for found in self.objects if found.name.rsplit("/", 1)[-1] == file_name), None)
+
+    @property
+    def archives(self) -> dict[str, StoredObject]:
+        """sha256 → archive, whether or not a manifest names it."""
+        matches = ((_ARCHIVE.fullmatch(found.name.rsplit("/", 1)[-1]), found) for found in self.objects)
+        return {match[1]: found for match, found in matches if match}
+
+    @property
+    def changed(self) -> float:
+        """When something was last put here, jobs' notes of use aside; seconds since the epoch, by S3's clock."""
+        return max((found.modified for found in self.objects if not found.name.endswith(f"/{USED}")), default=0.0)
+
+    @property
+    def used(self) -> float | None:
+        """When a job's use was last noted; seconds since the epoch, by S3's clock."""
+        marker = self.find(USED)
+        return marker.modified if marker else None
+
+    @property
+    def size(self) -> int:
+        """Bytes of all that lies here."""
+        return sum(found.size for found in self.objects)
+
+
+@dataclass(frozen=True)
+class FoundClaim:
+    """A claim on a venv key. *claim* is ``None`` if it cannot be read."""
+
+    key: str
+    claim: Claim | None
+    #: seconds since the epoch, by S3's clock
+    modified: float
+    object: StoredObject
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What lies in a cache. The last three are only there if everything was asked for."""
+
+    shelves: tuple[Shelf, ...] = ()
+    claims: tuple[FoundClaim, ...] = ()
+    #: build id → what lies in its directory
+    builds: Mapping[str, tuple[StoredObject, ...]] = field(default_factory=dict)
+    #: sha256 of a source tarball → what lies in its directory
+    sources: Mapping[str, tuple[StoredObject, ...]] = field(default_factory=dict)
+    #: what ``mrjob-pybundle doctor`` has left
+    probes: tuple[StoredObject, ...] = ()
+
+    def of(self, kind: str) -> list[Shelf]:
+        """The directories of ``python`` or ``venv`` keys."""
+        return [shelf for shelf in self.shelves if shelf.kind == kind]
+
+    @cached_property
+    def bundles(self) -> list[Shelf]:
+        """The directories with a venv manifest, newest first."""
+        found = [shelf for shelf in self.of("venv") if shelf.manifest]
+        return sorted(found, key=lambda shelf: -shelf.manifest.built_at if shelf.manifest else 0)
+
+    @cached_property
+    def pythons(self) -> dict[str, Shelf]:
+        """Key → the directories with a python manifest, newest first."""
+        found = [shelf for shelf in self.of("python") if shelf.manifest]
+        found.sort(key=lambda shelf: -shelf.manifest.built_at if shelf.manifest else 0)
+        return {shelf.key: shelf for shelf in found}
+
+    def bundles_on(self, python_key: str) -> list[Shelf]:
+        """The bundles that were built on a python key."""
+        return [shelf for shelf in self.bundles if shelf.manifest and shelf.manifest.python_key == python_key]
+
+
+def take_inventory(cache: Cache, *, everything: bool = False) -> Inventory:
+    """Read what lies in *cache*; *everything*: also what is no bundle's.
+
+    Claims are looked at before and after the rest: a build whose claim is in neither list has published before
+    we looked, or has not begun.
+
+    :raises CacheError: S3 said no.
+    """
+    with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+        first_claims = _claims(cache)
+        names = ("python/", "venv/", *(("builds/", "sources/", "doctor/") if everything else ()))
+        listed = dict(zip(names, pool.map(lambda name: list(cache.objects(name)), names), strict=True))
+        directories = [
+            (kind, key, objects)
+            for kind in ("python", "venv")
+            for key, objects in _by_directory(listed[f"{kind}/"]).items()
+        ]
+        shelves = tuple(pool.map(lambda directory: _shelf(cache, *directory), directories))
+    return Inventory(
+        shelves=shelves,
+        claims=tuple({found.object.name: found for found in (*first_claims, *_claims(cache))}.values()),
+        builds=_by_directory(listed.get("builds/", ())),
+        sources=_by_directory(listed.get("sources/", ())),
+        probes=tuple(listed.get("doctor/", ())),
+    )
+
+
+def find_shelf(cache: Cache, prefix: str) -> Shelf:
+    """The directory of the one key, of a bundle or of a Python, that begins with *prefix*.
+
+    :raises OptionError: there is none, or more than one.
+    """
+    if not re.fullmatch(rf"[0-9a-f]{{{_SHORTEST_PREFIX},64}}", prefix):
+        raise OptionError(
+            f"{prefix!r} is no key: {_SHORTEST_PREFIX} to 64 hexadecimal digits, as mrjob-pybundle ls has"
+        )
+    found = {
+        (kind, key): objects
+        for kind in ("venv", "python")
+        for key, objects in _by_directory(cache.objects(f"{kind}/{prefix}")).items()
+    }
+    if not found:
+        raise OptionError(f"no key in {cache.root} begins with {prefix}. See mrjob-pybundle ls.")
+    if len(found) > 1:
+        names = ", ".join(f"{key[:20]} ({kind})" for kind, key in sorted(found))
+        raise OptionError(f"{prefix} is the beginning of several keys: {names}. Give more digits.")
+    (((kind, key), objects),) = found.items()
+    return _shelf(cache, kind, key, objects)
+
+
+def find_claim(cache: Cache, build_id: str) -> tuple[str, Claim] | None:
+    """The claim of a build, and the venv key that it is on."""
+    return next(((c.key, c.claim) for c in _claims(cache) if c.claim and c.claim.build_id == build_id), None)
+
+
+def running_builds(cache: Cache) -> list[Claim]:
+    """The claims in *cache*, oldest first."""
+    return sorted((found.claim for found in _claims(cache) if found.claim), key=lambda claim: claim.since)
+
+
+def _by_directory(objects: Iterable[StoredObject]) -> dict[str, tuple[StoredObject, ...]]:
+    """Second part of the name → objects: ``venv/<key>/manifest.json`` lies in ``<key>``."""
+    found: dict[str, list[StoredObject]] = {}
+    for stored in objects:
+        parts = stored.name.split("/")
+        if len(parts) > 2:
+            found.setdefault(parts[1], []).append(stored)
+    return {name: tuple(inside) for name, inside in found.items()}
+
+
+def _shelf(cache: Cache, kind: str, key: str, objects: tuple[StoredObject, ...]) -> Shelf:
+    here = Shelf(kind, key, objects)
+    manifest, damage = None, None
+    if here.find(MANIFEST):
+        content = cache.read(f"{kind}/{key}/{MANIFEST}")
+        try:
+            manifest = Manifest.parse(kind, content) if content is not None else None
+        except ValueError as error:
+            damage = str(error)
+    return Shelf(kind, key, objects, manifest, damage, _tombstone(cache, here))
+
+
+def _tombstone(cache: Cache, shelf: Shelf) -> Mapping[str, Any] | None:
+    if not shelf.find(RETIRED):
+        return None
+    try:
+        said = json.loads(cache.read(f"{shelf.kind}/{shelf.key}/{RETIRED}") or b"{}")
+    except ValueError:
+        return {}  # that it is there, and since when, is what counts
+    return said if isinstance(said, dict) else {}
+
+
+def _claims(cache: Cache) -> list[FoundClaim]:
+    found = []
+    for stored in cache.objects("claims/"):
+        content = cache.read(stored.name)
+        if content is not None:  # not released since it was listed
+            key = stored.name.removeprefix("claims/").removesuffix(".json")
+            found.append(FoundClaim(key, _claim(content), stored.modified, stored))
+    return found
+
+
+def _claim(content: bytes) -> Claim | None:
+    try:
+        said = json.loads(content)
+        return Claim(said["build_id"], said["owner"], float(said["since"]), said.get("cluster_id"))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None

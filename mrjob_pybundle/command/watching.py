@@ -1,0 +1,98 @@
+"""Builds that somebody has started: looking at them, and stopping them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mrjob_pybundle.build import follow
+from mrjob_pybundle.cache.inventory import find_claim, running_builds
+from mrjob_pybundle.cache.store import Cache, Claim, Status
+from mrjob_pybundle.command.tables import clock
+from mrjob_pybundle.errors import BuildError, OptionError
+
+if TYPE_CHECKING:
+    from mrjob_pybundle.build import Aws
+
+_BUILD_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
+
+
+def only_build(cache: Cache) -> str:
+    """The id of the build that is running.
+
+    :raises OptionError: none is, or several are.
+    """
+    claims = running_builds(cache)
+    if not claims:
+        raise OptionError(f"no build is running for {cache.root}. To look at one that has ended, give its id.")
+    if len(claims) > 1:
+        names = ", ".join(f"{claim.build_id} of {claim.owner}" for claim in claims)
+        raise OptionError(f"several builds are running: {names}. Say which.")
+    return claims[0].build_id
+
+
+def ended_build(build_id: str, cache: Cache) -> tuple[Status, bytes] | None:
+    """Outcome and log of a build, ``None`` if its master has not said that it has ended.
+
+    :raises OptionError: there was no such build.
+    """
+    _check_exists(build_id, cache)
+    status = cache.status(build_id)
+    if status is None or status.state == "RUNNING":
+        return None
+    return status, cache.read_log(build_id, 0, status.log_size)
+
+
+def watch(build_id: str, cache: Cache, aws: Aws) -> Status:
+    """Show log and stages of a build until it ends.
+
+    :raises BuildError: it has no cluster.
+    """
+    return follow(_with_cluster(build_id, cache, aws), cache, aws)
+
+
+def stop(build_id: str, cache: Cache, aws: Aws) -> str:
+    """End a build by ending its cluster, whose id is returned. Its master still says so, and frees the claim.
+
+    :raises BuildError: it has ended already, or has no cluster.
+    """
+    ended = ended_build(build_id, cache)
+    if ended is not None:
+        raise BuildError(f"Build {build_id} has ended already: {outcome(ended[0])}")
+    claim = _with_cluster(build_id, cache, aws)
+    assert claim.cluster_id is not None
+    if not aws.clusters.is_of(claim.cluster_id, build_id):
+        # Who may write claims is not thereby one whose word ends clusters.
+        raise BuildError(
+            f"Build {build_id} names cluster {claim.cluster_id}, which is not a build's. It was left alone."
+        )
+    state = aws.clusters.state(claim.cluster_id)
+    if state.has_ended:
+        raise BuildError(f"Build {build_id} has ended already: its cluster {claim.cluster_id} is {state.name}.")
+    aws.clusters.terminate(claim.cluster_id)
+    return claim.cluster_id
+
+
+def outcome(status: Status) -> str:
+    """How a build ended, in words."""
+    if status.state == "SUCCEEDED":
+        return f"it succeeded, after {clock(sum(status.stages.values()))}."
+    return f"it failed in stage {status.stage}: {status.reason}"
+
+
+def _check_exists(build_id: str, cache: Cache) -> None:
+    if not _BUILD_ID.fullmatch(build_id):
+        raise OptionError(f"{build_id!r} is no build id. One looks like 20261122-101112-0a1b2c3d.")
+    if next(cache.objects(f"builds/{build_id}/"), None) is None and find_claim(cache, build_id) is None:
+        raise OptionError(f"{cache.root} knows of no build {build_id}.")
+
+
+def _with_cluster(build_id: str, cache: Cache, aws: Aws) -> Claim:
+    found = find_claim(cache, build_id)
+    claim = found[1] if found else Claim(build_id, owner="", since=0.0)
+    if claim.cluster_id is None:
+        claim = replace(claim, cluster_id=aws.clusters.find(build_id))
+    if claim.cluster_id is None:
+        raise BuildError(f"Build {build_id} has no cluster, or not yet: EMR lists none with its id in the name.")
+    return claim

@@ -1,0 +1,115 @@
+"""A bundle that a job brings along, to a cluster that exists already and can run no bootstrap action any more.
+
+The archives come to tasks as files, by Hadoop's distributed cache, and small scripts beside them: the first task
+on a node verifies and unpacks, as ``unpack.sh.tmpl`` says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from mrjob_pybundle.aws.clients import S3Uri
+from mrjob_pybundle.bundle.spec import Bundle
+from mrjob_pybundle.cache.store import Cache
+from mrjob_pybundle.errors import OptionError
+from mrjob_pybundle.nodes.bootstrap import upload_script
+from mrjob_pybundle.templates import render
+
+#: What Hadoop (``-files`` is split at commas, and its parts must be URIs) and Spark take in the name of a file.
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9._/=+@~-]*")
+
+
+@dataclass(frozen=True)
+class CarriedPaths:
+    """The :class:`~mrjob_pybundle.nodes.bootstrap.Programs` of a bundle that comes into a task's working directory."""
+
+    bundle_id: str
+
+    def name(self, what: str) -> str:
+        """The name in the working directory of one of the files that the job brings along."""
+        return f"pybundle-{self.bundle_id}-{what}"
+
+    @property
+    def jobrunner(self) -> str:
+        return f"./{self.name('jobrunner')}"
+
+    @property
+    def venv_exec(self) -> str:
+        return f"./{self.name('venv-exec')}"
+
+    @property
+    def activate(self) -> str:
+        return f"./{self.name('activate')}"
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What a job brings along of *bundle*, whose archives are in *cache*."""
+
+    bundle: Bundle
+    cache: Cache
+
+    @property
+    def paths(self) -> CarriedPaths:
+        return CarriedPaths(self.bundle.id)
+
+    @cached_property
+    def archives(self) -> Mapping[str, S3Uri]:
+        """Name in a task's working directory → where the archive is."""
+        return {
+            self.paths.name("python.tar.gz"): self.cache.archive_uri("python", self.bundle.python),
+            self.paths.name("venv.tar.gz"): self.cache.archive_uri("venv", self.bundle.venv),
+        }
+
+    @cached_property
+    def scripts(self) -> Mapping[str, str]:
+        """Kind of a script, which is in its name, too → its text."""
+        (python_name, python_uri), (venv_name, venv_uri) = self.archives.items()
+        bundle, activate = self.bundle, {"ACTIVATE": self.paths.activate}
+        return {
+            "unpack": render(
+                "nodes/unpack.sh.tmpl",
+                {
+                    "BUNDLE_ID": bundle.id,
+                    "PYTHON_ARCHIVE": python_name,
+                    "PYTHON_URI": str(python_uri),
+                    "PYTHON_SHA256": bundle.python.sha256,
+                    "PYTHON_SIZE": str(bundle.python.size),
+                    "VENV_ARCHIVE": venv_name,
+                    "VENV_URI": str(venv_uri),
+                    "VENV_SHA256": bundle.venv.sha256,
+                    "VENV_SIZE": str(bundle.venv.size),
+                    "UNPACKED_SIZE": str(bundle.python.unpacked_size + bundle.venv.unpacked_size),
+                    "ACTIVATE": render("nodes/activate.sh.tmpl", {"ROOT": "BUNDLE_ROOT"}),
+                },
+            ),
+            "activate": render("nodes/activate-carried.sh.tmpl", {"UNPACK": f"./{self.paths.name('unpack')}"}),
+            "jobrunner": render("nodes/jobrunner.sh.tmpl", activate),
+            "venv-exec": render("nodes/venv-exec.sh.tmpl", activate),
+        }
+
+    def upload(self, tmp_dir: S3Uri, s3_client: Any) -> dict[str, S3Uri]:
+        """Put the scripts below *tmp_dir*. Returns all that tasks need: name in their working directory → URI."""
+        kinds = list(self.scripts)
+        with ThreadPoolExecutor(len(kinds)) as pool:
+            uris = list(pool.map(lambda kind: upload_script(kind, self.scripts[kind], tmp_dir, s3_client), kinds))
+        names = [self.paths.name(kind) for kind in kinds]
+        return {**self.archives, **dict(zip(names, uris, strict=True))}
+
+
+def check_can_be_carried(cluster_id: str, cache: Cache, tmp_dir: S3Uri) -> None:
+    """Check that Hadoop can fetch what a job brings along.
+
+    :raises OptionError: it would misread the URIs.
+    """
+    for option, uri in (("pybundle_cache_uri", cache.root), ("cloud_tmp_dir", tmp_dir)):
+        if not _PLAIN_KEY.fullmatch(uri.key):
+            raise OptionError(
+                f"Cluster {cluster_id} was not created with this job's bundle, and Hadoop cannot bring files there"
+                f" from {uri}: {option} may only have ASCII letters, digits and . _ - / = + @ ~ in it then."
+            )
