@@ -16,7 +16,7 @@ from typing import Any
 
 from mrjob_pybundle.errors import OptionError
 
-#: Stand for what build-binaries.sh does. ``tests/test_recipe.py`` says when to raise them.
+#: Stand for what build-binaries.sh does. ``tests/unit/bundle/test_recipe.py`` says when to raise them.
 PYTHON_RECIPE = 1
 VENV_RECIPE = 2
 

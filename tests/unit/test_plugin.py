@@ -1,15 +1,14 @@
-"""The plug-in, through the doors that people use: unmodified scripts, conf files, pip."""
+"""The plug-in, through the doors that people use: unmodified scripts, conf files."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 JOB = """\
 from mrjob.job import MRJob
@@ -284,62 +283,3 @@ def test_a_traceback_only_with_v(job: Path, clean_environment: dict[str, str]) -
 def test_quiet_is_quiet(job: Path, clean_environment: dict[str, str]) -> None:
     run = _python(job, "-q", "-r", "pybundle-emr", env=clean_environment, input="")
     assert (run.returncode, run.stderr) == (1, "")
-
-
-# ways to install
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project's files, so that building leaves nothing in the checkout."""
-    copy = tmp_path_factory.mktemp("sources")
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    )
-    for name in listed.stdout.decode().rstrip("\0").split("\0"):
-        if (ROOT / name).is_file():
-            target = copy / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes((ROOT / name).read_bytes())
-    return copy
-
-
-def test_a_wheel_has_all_that_is_needed(sources: Path, tmp_path: Path) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(sources)], check=True
-    )
-    (wheel,) = tmp_path.glob("*.whl")
-    names = set(zipfile.ZipFile(wheel).namelist())
-    assert {"mrjob_pybundle_hook.pth", "mrjob_pybundle_hook.py"} <= names
-    in_package = {
-        path.relative_to(sources).as_posix()
-        for path in (sources / "mrjob_pybundle").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-    assert in_package <= names
-
-
-@pytest.mark.parametrize("switches", [[], ["-e"]], ids=["install", "editable"])
-def test_pip_install(
-    sources: Path, job: Path, tmp_path: Path, clean_environment: dict[str, str], switches: list[str]
-) -> None:
-    environment = tmp_path / "venv"
-    # mrjob and boto3 are those of this environment: what is tested is how our own files get there.
-    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
-    python = environment / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", *switches, sources], check=True)
-    ours = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
-    theirs = next(path for path in sys.path if path.endswith("site-packages"))
-    Path(ours, "dependencies.pth").write_text(f"{theirs}\n")
-    helped = subprocess.run(
-        [python, job, "--help", "-r", "pybundle-emr"], env=clean_environment, capture_output=True, text=True
-    )
-    assert "--pybundle-venv-build" in helped.stdout, helped.stderr

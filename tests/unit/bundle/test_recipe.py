@@ -17,7 +17,7 @@ from pathlib import Path
 import mrjob_pybundle_hook
 from mrjob_pybundle.bundle import spec as bundle
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 MASTER = ROOT / "mrjob_pybundle" / "master"
 
 RECIPES = (1, 2, 1)

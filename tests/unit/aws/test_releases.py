@@ -12,7 +12,7 @@ from mrjob_pybundle.aws.build_clusters import cluster_request
 from mrjob_pybundle.bundle.spec import PythonSpec
 from mrjob_pybundle.errors import OptionError
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "emr.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "emr.md"
 
 
 @pytest.mark.parametrize(

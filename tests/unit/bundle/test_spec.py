@@ -217,12 +217,12 @@ def test_a_bundle_id_stands_for_keys_and_contents() -> None:
 
 
 def test_keys_do_not_depend_on_hash_randomization_or_locale() -> None:
-    program = "from tests.test_bundle import SPEC; print(SPEC.key)"
+    program = "from tests.unit.bundle.test_spec import SPEC; print(SPEC.key)"
     for environment in ({"PYTHONHASHSEED": "1", "LC_ALL": "C"}, {"PYTHONHASHSEED": "2", "LC_ALL": "C.UTF-8"}):
         run = subprocess.run(
             [sys.executable, "-c", program],
             env={**os.environ, **environment},
-            cwd=Path(__file__).parents[1],
+            cwd=Path(__file__).parents[3],
             capture_output=True,
             text=True,
             check=True,
