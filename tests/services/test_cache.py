@@ -19,7 +19,7 @@ from mrjob_pybundle.aws.clients import Credentials, S3Uri
 from mrjob_pybundle.bundle.spec import Archive, Bundle
 from mrjob_pybundle.cache.store import Cache, Claim
 from mrjob_pybundle.errors import CacheError
-from tests.test_bundle import SPEC
+from tests.unit.bundle.test_spec import SPEC
 
 BUNDLE = Bundle(
     python=Archive(SPEC.python.key, "11" * 32, 6, 60),
