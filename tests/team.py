@@ -73,9 +73,10 @@ class Team:
 
     def runner(self, *args: str) -> Any:
         """A runner with the team's options."""
-        from mrjob_pybundle.command.main import _parser, _runner
+        from mrjob_pybundle.command.main import _parser
+        from mrjob_pybundle.command.switches import runner_of
 
-        return _runner(_parser().parse_args(["key", *self.switches, *args]))
+        return runner_of(_parser().parse_args(["key", *self.switches, *args]))
 
     def spec(self, *args: str) -> BundleSpec:
         """The specification that options lead to."""

@@ -1,0 +1,53 @@
+"""``build``, ``watch`` and ``stop``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from mrjob_pybundle.command import watching
+from mrjob_pybundle.command.switches import Commands, runner_of
+
+
+def add(commands: Commands) -> None:
+    """Add the commands."""
+    commands.add("build", _build, "", "have a job's bundle in the cache, now; builds nothing if it is there")
+    watch = commands.add("watch", _watch, "[BUILD]", "show log and stages of a build until it ends")
+    watch.add_argument("build", metavar="BUILD", nargs="?", help="its id; may be left out if only one is running")
+    stop = commands.add("stop", _stop, "BUILD", "end a build and its cluster")
+    stop.add_argument("build", metavar="BUILD", help="its id")
+
+
+def _build(args: argparse.Namespace) -> int:
+    runner = runner_of(args)
+    spec = runner.bundle_spec
+    bundle, is_new = runner.build_bundle()
+    print(f"bundle {spec.key}\npython {spec.python.key}")
+    print(
+        f"{'built' if is_new else 'cached already: nothing was built'}, {runner.cache.archive_uri('venv', bundle.venv)}"
+    )
+    return 0
+
+
+def _watch(args: argparse.Namespace) -> int:
+
+    runner = runner_of(args)
+    cache = runner.cache
+    build_id = args.build or watching.only_build(cache)
+    ended = watching.ended_build(build_id, cache)
+    if ended is None:
+        status = watching.watch(build_id, cache, runner.aws())
+    else:
+        status, text = ended
+        sys.stdout.write(text.decode("utf-8", "replace"))
+    sys.stdout.flush()
+    print(f"Build {build_id}: {watching.outcome(status)}", file=sys.stderr)
+    return 0 if status.state == "SUCCEEDED" else 1
+
+
+def _stop(args: argparse.Namespace) -> int:
+
+    runner = runner_of(args)
+    cluster_id = watching.stop(args.build, runner.cache, runner.aws())
+    print(f"ending cluster {cluster_id} of build {args.build}; what it has published already stays in the cache")
+    return 0

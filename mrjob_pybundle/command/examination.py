@@ -1,0 +1,356 @@
+"""Looking at what a job and its build need, one thing after the other, without launching anything."""
+
+from __future__ import annotations
+
+import enum
+import subprocess
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from mrjob_pybundle.aws import releases as emr_releases
+from mrjob_pybundle.aws.clients import DENIED, S3Uri, error_code, explained
+from mrjob_pybundle.errors import PyBundleError
+from mrjob_pybundle.runner import PyBundleEMRJobRunner
+
+_NETWORK_TIMEOUT_SECONDS = 20
+
+
+class Verdict(enum.Enum):
+    """What came of a check."""
+
+    OK = "ok"
+    NOTE = "note"
+    NOT_CHECKED = "not checked"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's."""
+
+    check: str
+    verdict: Verdict
+    text: str
+
+
+def examine(make_runner: Callable[[type[Patient]], Patient]) -> Iterator[Finding]:
+    """Run all checks. *make_runner* makes a runner of the given class from the options.
+
+    Needs nothing but requests: see docs/cache.md.
+    """
+    try:
+        patient = make_runner(Patient)
+    except PyBundleError as error:
+        yield Finding("configuration", Verdict.FAILED, f"{error} Nothing else was checked.")
+        return
+    yield Finding("configuration", Verdict.OK, f"cache {patient.cache.root}")
+    unknown: set[str] = set()
+    for name, check in patient.checks().items():
+        without = [needed for needed in _NEEDS.get(name, ()) if needed in unknown]
+        try:
+            verdict, text = (Verdict.NOT_CHECKED, f"without {' and '.join(without)}") if without else check()
+        except PyBundleError as error:
+            verdict, text = Verdict.FAILED, str(error)
+        if verdict in (Verdict.FAILED, Verdict.NOT_CHECKED):
+            unknown.add(name)
+        yield Finding(name, verdict, text)
+
+
+#: What could only fail in the same way if something else has failed.
+_NEEDS = {
+    "bucket": ("credentials",),
+    "bucket owner": ("bucket",),
+    "encryption": ("bucket",),
+    "list the cache": ("bucket",),
+    "write to the cache": ("bucket",),
+    "service role": ("credentials",),
+    "instance profile": ("credentials",),
+    "build's profile": ("credentials",),
+    "bundle": ("bucket", "EMR release", "architecture"),
+    "Python's source": ("bundle",),
+}
+
+_Answer = tuple[Verdict, str]
+
+
+class Patient(PyBundleEMRJobRunner):
+    """A runner that does not refuse what it is to be examined for."""
+
+    def _check_before_launch(self) -> None:
+        pass
+
+    def checks(self) -> dict[str, Callable[[], _Answer]]:
+        """Name → check, in the order in which they make sense. A check may raise :class:`PyBundleError`."""
+        return {
+            "credentials": self._check_credentials,
+            "region": self._check_region,
+            "bucket": self._check_bucket,
+            "bucket owner": self._check_bucket_owner,
+            "encryption": self._check_encryption,
+            "list the cache": self._check_list,
+            "write to the cache": self._check_write,
+            "service role": lambda: self._check_role("iam_service_role"),
+            "instance profile": lambda: self._check_profile("iam_instance_profile", self._opts["iam_instance_profile"]),
+            "build's profile": self._check_build_profile,
+            "EMR release": self._check_release,
+            "architecture": self._check_architecture,
+            "venv-build.sh": self._check_venv_build,
+            "bundle": self._check_bundle,
+            "Python's source": self._check_source,
+        }
+
+    # account
+
+    def _check_credentials(self) -> _Answer:
+        with explained("asking who we are (GetCallerIdentity)"):
+            identity = self._credentials.client("sts").get_caller_identity()
+        return Verdict.OK, f"{identity['Arn']} (account {identity['Account']})"
+
+    def _check_region(self) -> _Answer:
+        import boto3
+
+        region = self._opts["region"]
+        session = boto3.session.Session()
+        known = {r for name in session.get_available_partitions() for r in session.get_available_regions("emr", name)}
+        if region not in known:
+            return Verdict.NOTE, f"{region}, which the installed boto3 does not know to have EMR"
+        return Verdict.OK, region
+
+    # bucket
+
+    def _check_bucket(self) -> _Answer:
+        bucket = self.cache.root.bucket
+        try:
+            with explained(f"asking for s3://{bucket} (HeadBucket)"):
+                answer = _head_bucket(self._s3_client, bucket)
+        except _MissingError as missing:
+            if self._pybundle.cache_uri is None:
+                return Verdict.NOT_CHECKED, f"there is no {bucket} yet: the first build makes it"
+            return Verdict.FAILED, f"{missing}. Create it, or set pybundle_cache_uri to one that exists."
+        region, ours = answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region"), self._opts["region"]
+        if region and region != ours:
+            return Verdict.NOTE, f"{bucket} is in {region}, clusters are in {ours}: slower, and AWS bills the transfer"
+        return Verdict.OK, f"{bucket}, in {region or ours}"
+
+    def _check_bucket_owner(self) -> _Answer:
+        owner, bucket = self._pybundle.bucket_owner, self.cache.root.bucket
+        if owner is None:
+            return Verdict.NOTE, "any; with pybundle_bucket_owner, nobody else's bucket can take its place"
+        try:
+            with explained(f"asking for s3://{bucket} of account {owner} (HeadBucket)"):
+                _head_bucket(self._s3_client, bucket, ExpectedBucketOwner=owner)
+        except _MissingError as missing:
+            return Verdict.FAILED, str(missing)
+        return Verdict.OK, f"account {owner}"
+
+    def _check_encryption(self) -> _Answer:
+        with _not_denied("s3:GetEncryptionConfiguration") as denied, explained("asking for the bucket's encryption"):
+            try:
+                answer = self._s3_client.get_bucket_encryption(Bucket=self.cache.root.bucket)
+            except ClientError as error:
+                if error_code(error) == "ServerSideEncryptionConfigurationNotFoundError":
+                    return Verdict.OK, "the bucket has no default encryption of its own"
+                raise
+            rule = answer["ServerSideEncryptionConfiguration"]["Rules"][0]["ApplyServerSideEncryptionByDefault"]
+            key = rule.get("KMSMasterKeyID")
+            return Verdict.OK, f"{rule['SSEAlgorithm']} by default" + (f", key {key}" if key else "")
+        return denied.answer
+
+    def _check_list(self) -> _Answer:
+        next(self.cache.objects("venv/"), None)
+        return Verdict.OK, f"{self.cache.root}/v1/"
+
+    def _check_write(self) -> _Answer:
+        """Writes, reads and deletes a probe, with the conditions by which authors of the same bundle agree."""
+        probe = self.cache.root / "v1" / "doctor" / uuid.uuid4().hex
+        with _not_denied(f"writing {probe}") as denied, explained(f"writing {probe}"):
+            etag = self._put(probe, b"1", IfNoneMatch="*")
+            answer = self._check_conditions(probe, str(etag))
+            try:
+                self._s3_client.delete_object(**self._probe(probe))
+            except ClientError as error:
+                if error_code(error) not in DENIED:
+                    raise
+                return Verdict.NOTE, f"works, but {probe} may not be deleted (s3:DeleteObject); gc does that"
+            return answer
+        return Verdict.NOTE, f"{denied.answer[1]}: not needed by a job. Builds write elsewhere, which is not tried"
+
+    def _check_conditions(self, probe: S3Uri, etag: str) -> _Answer:
+        works = {
+            "a second PutObject with If-None-Match": self._put(probe, b"2", IfNoneMatch="*") is None,
+            "PutObject with a wrong If-Match": self._put(probe, b"3", IfMatch='"0123456789abcdef"') is None,
+            "PutObject with the right If-Match": self._put(probe, b"4", IfMatch=etag) is not None,
+        }
+        content = self._s3_client.get_object(**self._probe(probe))["Body"].read()
+        wrong = [name for name, as_it_should in works.items() if not as_it_should]
+        if wrong or content != b"4":
+            reason = f"{', '.join(wrong) or 'reading'} did not do what S3 does"
+            return Verdict.FAILED, f"{reason}. Two authors could build the same bundle. Is this Amazon S3?"
+        return Verdict.OK, "with conditional writes, by which authors agree who builds"
+
+    def _put(self, uri: S3Uri, body: bytes, **conditions: str) -> str | None:
+        """The ETag; ``None`` if the condition did not hold."""
+        try:
+            return str(self._s3_client.put_object(**self._probe(uri), Body=body, **conditions)["ETag"])
+        except ClientError as error:
+            if error_code(error) in ("PreconditionFailed", "412"):
+                return None
+            raise
+
+    def _probe(self, uri: S3Uri) -> dict[str, str]:
+        owner = self._pybundle.bucket_owner
+        return {"Bucket": uri.bucket, "Key": uri.key, **({"ExpectedBucketOwner": owner} if owner else {})}
+
+    # roles
+
+    def _check_role(self, option: str) -> _Answer:
+        name = self._opts[option]
+        if not name:
+            return _nobody_named(option)
+        name = name.rsplit("/", 1)[-1]
+        with _not_denied("iam:GetRole") as denied, explained(f"looking for role {name} (GetRole)"):
+            try:
+                self._iam.get_role(RoleName=name)
+            except ClientError as error:
+                if error_code(error) != "NoSuchEntity":
+                    raise
+                return Verdict.FAILED, f"there is no role {name}. Create it, or set {option} to one that exists."
+            return Verdict.OK, name
+        return denied.answer
+
+    def _check_profile(self, option: str, name: str | None) -> _Answer:
+        if not name:
+            return _nobody_named(option)
+        name = name.rsplit("/", 1)[-1]
+        action = "iam:GetInstanceProfile"
+        with _not_denied(action) as denied, explained(f"looking for instance profile {name} (GetInstanceProfile)"):
+            try:
+                profile = self._iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
+            except ClientError as error:
+                if error_code(error) != "NoSuchEntity":
+                    raise
+                return (
+                    Verdict.FAILED,
+                    f"there is no instance profile {name}. Create it, or set {option} to one that exists.",
+                )
+            if not profile["Roles"]:
+                return Verdict.FAILED, f"instance profile {name} has no role in it"
+            return Verdict.OK, f"{name} (role {profile['Roles'][0]['RoleName']})"
+        return denied.answer
+
+    def _check_build_profile(self) -> _Answer:
+        option = "pybundle_build_iam_instance_profile"
+        if self._pybundle.build_iam_instance_profile is None:
+            return Verdict.NOTE, f"the job's. With {option}, job nodes need not be able to write to the cache"
+        return self._check_profile(option, self._pybundle.build_iam_instance_profile)
+
+    @property
+    def _iam(self) -> Any:
+        return self._credentials.client("iam", self._opts["iam_endpoint"])
+
+    # bundle
+
+    def _check_release(self) -> _Answer:
+        release, version = self._release, self._pybundle.python_version
+        if self._machines.image_id:
+            return Verdict.OK, f"{release.label}, on custom AMI {self._machines.image_id}"
+        emr_releases.check_python(version, release.os_family)
+        newest = emr_releases.as_text(release.spark.newest_python)
+        return Verdict.OK, f"{release.label} ({release.os_family}); CPython {version}; its Spark runs up to {newest}"
+
+    def _check_architecture(self) -> _Answer:
+        types = sorted(set(self._machines.instance_types))
+        return Verdict.OK, f"{emr_releases.common_architecture(types)} ({', '.join(types)})"
+
+    def _check_venv_build(self) -> _Answer:
+        path = self._pybundle.venv_build
+        if path is None:
+            return Verdict.NOTE, "none: a bundle of Python and mrjob alone (pybundle_venv_build)"
+        content = path.read_bytes()
+        first_line = content.split(b"\n", 1)[0].decode("utf-8", "replace")
+        if b"\0" in content:
+            return Verdict.FAILED, f"{path} is no text"
+        if b"\r\n" in content:
+            return Verdict.FAILED, f"{path} has Windows line ends, on which its interpreter fails. Run dos2unix on it."
+        if content.startswith(b"\xef\xbb\xbf"):
+            return Verdict.FAILED, f"{path} begins with a byte order mark, which hides its first line. Remove it."
+        interpreter = first_line.removeprefix("#!").strip() if first_line.startswith("#!") else ""
+        if interpreter and "bash" not in interpreter:
+            return Verdict.OK, f"{path}, run by {interpreter}"
+        syntax = subprocess.run(["bash", "-n"], input=content, capture_output=True)
+        if syntax.returncode != 0:
+            reason = syntax.stderr.decode("utf-8", "replace").strip().splitlines()
+            return Verdict.FAILED, f"{path}: {reason[0].removeprefix('bash: ') if reason else 'bash cannot read it'}"
+        return Verdict.OK, f"{path}, run by {interpreter or 'bash, for it names no interpreter'}"
+
+    def _check_bundle(self) -> _Answer:
+        spec = self.bundle_spec
+        if self.cache.find(spec) is not None:
+            return Verdict.OK, f"cached (key {spec.key[:12]})"
+        if self.cache.find_python(spec.python) is not None:
+            return Verdict.NOTE, f"not cached (key {spec.key[:12]}), but its Python is. See mrjob-pybundle why"
+        return Verdict.NOTE, f"not cached (key {spec.key[:12]}). See mrjob-pybundle why"
+
+    def _check_source(self) -> _Answer:
+        source = self._source
+        if self.cache.find_python(self.bundle_spec.python) is not None:
+            return Verdict.OK, "not needed: this Python is compiled, and cached"
+        if source.sha256 and self.cache.find_source(source.sha256, source.file_name):
+            return Verdict.OK, f"{source.file_name} is in the cache"
+        if source.location.startswith("s3://"):
+            uri = S3Uri.parse(source.location)
+            with explained(f"reading {uri}"):
+                self._s3_client.head_object(Bucket=uri.bucket, Key=uri.key)
+        elif "://" in source.location:
+            request = urllib.request.Request(source.location, method="HEAD")
+            try:
+                with urllib.request.urlopen(request, timeout=_NETWORK_TIMEOUT_SECONDS):
+                    pass
+            except OSError as error:
+                reason = f"HTTP status {error.code}" if isinstance(error, urllib.error.HTTPError) else str(error)
+                return (
+                    Verdict.FAILED,
+                    f"cannot get {source.location} ({reason}). Point pybundle_python_source to a tarball.",
+                )
+        return Verdict.OK, source.location
+
+
+def _nobody_named(option: str) -> _Answer:
+    return Verdict.NOTE, f"none named: mrjob makes one, with AWS policies that are being withdrawn. Set {option}."
+
+
+class _MissingError(Exception):
+    """There is no such bucket."""
+
+
+def _head_bucket(s3_client: Any, bucket: str, **owner: str) -> dict[str, Any]:
+    try:
+        answer: dict[str, Any] = s3_client.head_bucket(Bucket=bucket, **owner)
+    except ClientError as error:
+        if error_code(error) in ("404", "NoSuchBucket"):
+            raise _MissingError(f"there is no bucket {bucket}") from error
+        raise
+    return answer
+
+
+class _Denied:
+    answer: _Answer = Verdict.NOT_CHECKED, ""
+
+
+@contextmanager
+def _not_denied(action: str) -> Iterator[_Denied]:
+    """Where AWS says that we may not: *answer* says so, and what follows the ``with`` block is run."""
+    denied = _Denied()
+    try:
+        yield denied
+    except PyBundleError as error:
+        if error.__cause__ is None or error_code(error.__cause__) not in DENIED:  # type: ignore[arg-type]
+            raise
+        denied.answer = Verdict.NOT_CHECKED, f"no permission ({action})"

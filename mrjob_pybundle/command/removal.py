@@ -1,0 +1,63 @@
+"""``rm`` and ``gc``: taking away what nobody needs."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import math
+
+from mrjob_pybundle.cache.housekeeping import DAY, Wish, collect, make_plan, retire_key
+from mrjob_pybundle.cache.inventory import find_shelf, take_inventory
+from mrjob_pybundle.command import tables
+from mrjob_pybundle.command.switches import Commands, runner_of
+
+
+def add(commands: Commands) -> None:
+    """Add the commands."""
+    remove = commands.add(
+        "rm", _rm, "KEY…", "remove bundles or Pythons: no new job finds them; running clusters keep what they need"
+    )
+    remove.add_argument("keys", metavar="KEY", nargs="+", help="the key, or as much of it as is unique")
+    gc = commands.add(
+        "gc",
+        _gc,
+        "[--older-than DAYS] [--unused-for DAYS] [--dry-run]",
+        "delete archives that nobody can need any more, and what builds have left",
+    )
+    gc.add_argument("--older-than", type=_days, metavar="DAYS", help="remove bundles that were built longer ago")
+    gc.add_argument("--unused-for", type=_days, metavar="DAYS", help="remove bundles that no job used for so long")
+    gc.add_argument("--dry-run", action="store_true", help="only say what would be done")
+
+
+def _days(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        days = float(text)
+        if 0 <= days < math.inf:
+            return days
+    raise argparse.ArgumentTypeError(f"not a number of days: {text}")
+
+
+def _rm(args: argparse.Namespace) -> int:
+
+    runner = runner_of(args)
+    cache = runner.cache
+    for key in args.keys:
+        shelf = find_shelf(cache, key)
+        retire_key(cache, shelf, take_inventory(cache), runner.owner, cache.clock())
+        what = "bundle" if shelf.kind == "venv" else "Python"
+        print(f"removed {what} {shelf.key[:12]}: no new job uses it. gc deletes its archive in a day at the earliest.")
+    return 0
+
+
+def _gc(args: argparse.Namespace) -> int:
+
+    runner = runner_of(args)
+    cache = runner.cache
+    wish = Wish(*(None if days is None else days * DAY for days in (args.older_than, args.unused_for)))
+    inventory = take_inventory(cache, everything=True)
+    now = cache.clock()
+    plan = make_plan(inventory, runner.emr_client, now, wish)
+    if not args.dry_run:
+        collect(cache, plan, runner.owner, now)
+    tables.write(tables.plan_text(plan, done=not args.dry_run))
+    return 0
