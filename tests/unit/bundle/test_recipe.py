@@ -23,7 +23,13 @@ MASTER = ROOT / "mrjob_pybundle" / "master"
 RECIPES = (1, 2, 1)
 
 PARTS = {
-    "build-binaries.sh.tmpl": "2a514f4c954ff7d7b41babc26853356fc11f9acd5e61fa671a6989939d08015a",
+    "build-binaries.sh.tmpl": "aa7db9cf1cb1243239739c1b7d8029c149aedf59930a5bcd01ee86c60ef96891",
+    "build-binaries/environment.sh": "77f865f6eb9fc8e29dd3087dd88700da9d7346d5336c3bdd6c651728b073d8bb",
+    "build-binaries/prepare.sh": "ac840017e14c80d85ca65ccee98fba8f076606746c11044e2339b4f29eec1f91",
+    "build-binaries/publish.sh": "288cd07d08523a759aa6b947bb456b48514bdc3b55d0c7c8e0d5797521768195",
+    "build-binaries/python.sh": "526bf4485b443ff40d3693e46665e663a6d40cbfcc23c9e41cbbabe3f2520a2b",
+    "build-binaries/report.sh": "95599325e5091802ae2fbd4a6fa33b0a6368a4e6ca5cd3c72fdee4847fee6600",
+    "build-binaries/supervise.sh": "ee82f128d114b053b4f32c6618e3baed3bc0b08c9d27b063a080cafc4771c61e",
     "programs/archive.py": "0d77b6e71340659df8939138308f955b17de2b6d3ec3e69949740352ec98b0da",
     "programs/check_modules.py": "db97ccc84777e43a3434710164db5b779e4517418a80aa8a156795681629be6d",
     "programs/elf.py": "b8f42683b7fdaecb2cfff45dd64bb61e5cd813e28fa75bf40c0ab1903ec62a5b",
@@ -41,7 +47,10 @@ def _digest(path: Path) -> str:
 
 
 def test_what_archives_are_made_by() -> None:
-    on_master = [MASTER / "build-binaries.sh.tmpl", *sorted((MASTER / "programs").glob("*.py"))]
+    on_master = [
+        *(MASTER / "build-binaries.sh.tmpl", *sorted((MASTER / "build-binaries").glob("*.sh"))),
+        *sorted((MASTER / "programs").glob("*.py")),
+    ]
     digests = {
         **{path.relative_to(MASTER).as_posix(): _digest(path) for path in on_master},
         **{path.name: _digest(path) for path in (ROOT / "mrjob_pybundle_hook.py", ROOT / "mrjob_pybundle_hook.pth")},
