@@ -1,5 +1,7 @@
-# What the venv archive's bytes come from, besides python.sh. tests/unit/bundle/test_recipe.py pins it.
+# What the venv archive's bytes come from, besides python.sh. Part of VENV_RECIPE.
 # shellcheck shell=bash disable=SC2164,SC2034
+
+readonly ENVIRONMENT_STAGES=(venv venv-build finish-venv venv-archive)
 
 stage_venv() {
     if [[ $PYTHON_VERSION == 2.* ]]; then

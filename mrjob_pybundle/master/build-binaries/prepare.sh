@@ -1,5 +1,5 @@
 # What a build begins with: the machine that it is for, what it was given, and a Python that is cached.
-# In no key: nothing here changes an archive's bytes.
+# Part of no recipe.
 # shellcheck shell=bash
 
 stage_prepare() {
@@ -13,6 +13,7 @@ stage_prepare() {
         amzn2023) [[ $os_id == amzn && $os_version == 2023* ]] ;;
         *) ;; # A custom AMI: its id says nothing about what is inside.
     esac || die "this machine runs $(os_release PRETTY_NAME), but the bundle is for $OS_FAMILY"
+    check_keys
 
     mkdir -p "$ROOT" "$INPUTS" "$ARCHIVES"
     fetch_verified "$BUILD_URI/inputs.tar.gz" "$WORK/inputs.tar.gz" "$INPUTS_SHA256" ''
@@ -20,6 +21,23 @@ stage_prepare() {
     mkdir -p "$INPUTS/files"
     printf '%s' "$PYTHON_INPUTS" >"$WORK/python-inputs.json"
     printf '%s' "$VENV_INPUTS" >"$WORK/venv-inputs.json"
+}
+
+# The team will trust what lies under these keys, so they must be what they say they are: digests of these inputs.
+check_keys() {
+    [[ $(printf '%s' "$PYTHON_INPUTS" | sha256sum) == "$PYTHON_KEY "* ]] || die "the python key is not that of its inputs"
+    [[ $(printf '%s' "$VENV_INPUTS" | sha256sum) == "$VENV_KEY "* ]] || die "the venv key is not that of its inputs"
+    [[ $VENV_INPUTS == *"\"python\":\"$PYTHON_KEY\""* ]] || die 'the venv key is for another Python'
+    # Of a release, the version says it all.
+    [[ -z $SOURCE_URI || $PYTHON_INPUTS == *'"source_sha256":null'* ]] \
+        || [[ $PYTHON_INPUTS == *"\"source_sha256\":\"$SOURCE_SHA256\""* ]] \
+        || die "$SOURCE_URI is not the source that the python key was made of"
+}
+
+# Compared as soon as there is a Python to do it: files, the submitter's mrjob, the hook.
+stage_inputs() {
+    "$PYTHON" -B -S "$INPUTS/master/check_inputs.py" --given "$INPUTS" --inputs "$WORK/venv-inputs.json" \
+        || die "this build was given other inputs than its key was made of: $(tail -n 1 "$LOG")"
 }
 
 stage_fetch_python() {

@@ -1,4 +1,4 @@
-# The archives, into the cache. In no key.
+# The archives, into the cache. Part of no recipe.
 # shellcheck shell=bash
 
 stage_publish() {

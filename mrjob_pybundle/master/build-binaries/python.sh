@@ -1,5 +1,17 @@
-# What the python archive's bytes come from, and what both archives share. tests/unit/bundle/test_recipe.py pins it.
-# shellcheck shell=bash disable=SC2164
+# What the python archive's bytes come from, and what both archives need. Part of PYTHON_RECIPE.
+# shellcheck shell=bash disable=SC2164,SC2034
+
+readonly PYTHON_STAGES=(source configure compile install check python-archive)
+
+# Compiled into Python as the place to look when it cannot tell from its own: a directory that no machine has.
+readonly PREFIX=/nonexistent/mrjob-pybundle
+
+CORES=$(getconf _NPROCESSORS_ONLN)
+readonly CORES
+
+# Flags and search paths of whoever started this are not among the bundle's inputs.
+unset CC CXX CFLAGS CPPFLAGS CXXFLAGS LDFLAGS LIBS MAKEFLAGS PYTHONHOME PYTHONPATH PYTHONSTARTUP PYTHONDONTWRITEBYTECODE \
+    PROFILE_TASK PKG_CONFIG_PATH
 
 stage_packages() {
     case $(os_release ID):$(os_release VERSION_ID) in

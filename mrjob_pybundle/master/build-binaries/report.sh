@@ -1,5 +1,12 @@
-# The report in S3: the log, and what the build is at. In no key.
+# The report in S3: the log, and what the build is at. Part of no recipe.
 # shellcheck shell=bash
+
+# Whoever waits reads of a new stage at once; of a log that grows, less often: an upload starts the AWS CLI twice, which
+# takes its seconds from the compiler.
+readonly LOOK_SECONDS=3
+readonly LOG_SECONDS=10
+# Even if there is nothing new: whoever waits takes a longer silence for death, and asks EMR.
+readonly SIGN_OF_LIFE_SECONDS=30
 
 report_while_running() {
     local stage='' size=0 reported=0 new_stage new_size silence

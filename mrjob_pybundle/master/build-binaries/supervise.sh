@@ -1,5 +1,9 @@
-# The two processes of a build, besides the one that reports. In no key.
+# The worker, who does the stages, and the supervisor, who sees to it that it ends. Part of no recipe.
 # shellcheck shell=bash disable=SC2164
+
+readonly NEEDED_SPACE=$((6 << 30))
+# How long after the time limit the machine goes, should this script still be there.
+readonly GRACE_SECONDS=600
 
 ### The worker: runs stages, and writes down where it is.
 
