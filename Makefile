@@ -39,7 +39,7 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck --exclude SC2016 .ci/run $$(git ls-files '*.sh' '*.sh.tmpl')
+	$(BIN)/shellcheck --external-sources --exclude SC2016 .ci/run $$(git ls-files '*.sh' '*.sh.tmpl')
 
 # Figures, not tests. The first run builds an optimized CPython: a quarter of an hour and more.
 bench: $(VENV)/.installed

@@ -61,7 +61,7 @@ setup(
     py_modules=["mrjob_pybundle_hook"],
     package_data={
         "mrjob_pybundle": ["*.tmpl", "py.typed"],
-        "mrjob_pybundle.master": ["*.tmpl", "*.sh", "programs/*.py"],
+        "mrjob_pybundle.master": ["*.tmpl", "*.sh", "build-binaries/*.sh", "programs/*.py"],
         "mrjob_pybundle.nodes": ["*.tmpl"],
         "mrjob_pybundle.sandbox.machines": ["*.sh", "bin/*"],
         "mrjob_pybundle.sandbox.hadoop": ["*.tmpl"],

@@ -16,14 +16,14 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
 import mrjob_pybundle
 from mrjob_pybundle.aws.build_clusters import BuildClusters, ClusterState, LaunchUnclearError, cluster_request
-from mrjob_pybundle.bundle.sources import Source, fetched
+from mrjob_pybundle.bundle.inputs import Inputs
 from mrjob_pybundle.bundle.spec import Bundle, BundleSpec, canonical_json
+from mrjob_pybundle.cache.sources import stage_source
 from mrjob_pybundle.cache.store import Cache, Claim, Status
 from mrjob_pybundle.errors import BuildError, CacheError
 from mrjob_pybundle.master.inputs import pack
@@ -49,10 +49,8 @@ class Order:
     """What is to be built, and how."""
 
     spec: BundleSpec
-    source: Source
-    venv_build: Path | None
-    #: name below ``files/`` → file
-    build_files: Mapping[str, Path]
+    #: what *spec* was made from
+    inputs: Inputs
     owner: str
     timeout_minutes: int
     rebuild: bool
@@ -76,7 +74,8 @@ class Aws:
 def build_bundle(order: Order, cache: Cache, aws: Aws) -> Bundle:
     """The bundle of *order*, which was not in the cache: built by us, or by whoever is already building it.
 
-    :raises BuildError: the build failed; the message has the stage and the end of the log.
+    :raises BuildError: the build failed, and the message has the stage and the end of the log; or a file has changed
+        since the key was made from it, and nothing was launched.
     :raises CacheError: AWS said no.
     :raises OptionError: there is no such CPython source.
     """
@@ -177,12 +176,13 @@ class _Renewed:
 
 
 def _prepare(build_id: str, order: Order, cache: Cache, aws: Aws) -> dict[str, Any]:
-    """Put all that the build needs into S3, and say what cluster to launch."""
+    """Put all that the build needs into S3, and say what cluster to launch.
+
+    :raises BuildError: a file is another one than the key was made from.
+    """
     python = None if order.rebuild else cache.find_python(order.spec.python)
-    source_uri, source_sha256 = ("", "")
-    if python is None:
-        source_uri, source_sha256 = _stage_source(order.source, cache, aws)
-    inputs = pack(order.venv_build, order.build_files)
+    source_uri, source_sha256 = ("", "") if python else stage_source(order.inputs.source, cache, aws.s3)
+    inputs = pack(order.inputs)
     script = render(
         "master/build-binaries.sh.tmpl",
         {
@@ -195,7 +195,7 @@ def _prepare(build_id: str, order: Order, cache: Cache, aws: Aws) -> dict[str, A
             "PYTHON_KEY": order.spec.python.key,
             "VENV_KEY": order.spec.key,
             "PYTHON_VERSION": order.spec.python.version,
-            "SOURCE_URI": source_uri,
+            "SOURCE_URI": str(source_uri),
             "SOURCE_SHA256": source_sha256,
             "CONFIGURE_ARGS": order.spec.python.configure_args,
             "OPTIMIZE": "yes" if order.spec.python.optimize else "no",
@@ -223,16 +223,6 @@ def _prepare(build_id: str, order: Order, cache: Cache, aws: Aws) -> dict[str, A
         owner=order.owner,
         tags=order.tags,
     )
-
-
-def _stage_source(source: Source, cache: Cache, aws: Aws) -> tuple[str, str]:
-    if source.sha256:
-        staged = cache.find_source(source.sha256, source.file_name)
-        if staged is not None:
-            return str(staged), source.sha256
-    log.info("Getting %s", source.location)
-    with fetched(source, aws.s3) as (path, sha256):
-        return str(cache.stage_source(path, sha256, source.file_name)), sha256
 
 
 # joining

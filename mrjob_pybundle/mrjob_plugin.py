@@ -15,7 +15,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-ALIAS = "pybundle-emr"
+from mrjob_pybundle.options import ALIAS, RUNNER_OPTS
 
 #: What ``emr:`` says of these is about the Python of the nodes, which is the one thing that we replace.
 NOT_INHERITED = ("python_bin", "task_python_bin", "bootstrap_mrjob")
@@ -49,8 +49,6 @@ def add_runner_switches(parser: Any) -> None:
 
 
 def _extend_options(options: Any) -> None:
-    from mrjob_pybundle.options import RUNNER_OPTS
-
     options._RUNNER_ALIASES.add(ALIAS)
     options._RUNNER_OPTS.update(RUNNER_OPTS)
 

@@ -13,6 +13,9 @@ from mrjob.conf import combine_lists, combine_path_lists, combine_paths
 from mrjob_pybundle.aws.clients import S3Uri
 from mrjob_pybundle.errors import OptionError
 
+#: The runner's name, for ``-r`` and in conf files.
+ALIAS = "pybundle-emr"
+
 #: A 3.13 whose digest is known (see ``cpython_releases.py``).
 DEFAULT_PYTHON_VERSION = "3.13.14"
 DEFAULT_BUILD_TIMEOUT_MINUTES = 90
@@ -208,7 +211,8 @@ def from_mrjob(opts: Mapping[str, Any]) -> Options:
 
 
 def _existing_path(option: str, value: str) -> Path:
-    path = Path(value)
+    # Read when the job is run, when the program that makes it may be in another directory.
+    path = Path(value).absolute()
     if not path.exists():
         raise OptionError(f"{option}: there is no {value}")
     return path
@@ -244,7 +248,7 @@ def _python_source(value: str | None) -> str | None:
     if value.startswith("s3://"):
         S3Uri.parse(value)
     elif "://" not in value:
-        _existing_file("pybundle_python_source", value)
+        return str(_existing_file("pybundle_python_source", value))
     elif not value.startswith("https://"):
         raise OptionError(f"pybundle_python_source: {value} is neither a path nor an s3:// or https:// URI")
     return value

@@ -22,27 +22,17 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from mrjob.emr import EMRJobRunner
 
-import mrjob_pybundle_hook
 from mrjob_pybundle import options
 from mrjob_pybundle.aws import releases as emr_releases
 from mrjob_pybundle.aws.build_clusters import BuildClusters
 from mrjob_pybundle.aws.clients import Credentials, S3Uri, explain, refuse_incomplete_answers
 from mrjob_pybundle.aws.clusters import ExistingCluster, Machines, read_cluster
 from mrjob_pybundle.build import Aws, Order, build_bundle
-from mrjob_pybundle.bundle.sources import find_source
-from mrjob_pybundle.bundle.spec import (
-    Bundle,
-    BundleSpec,
-    PythonSpec,
-    describe_build_files,
-    file_sha256,
-    find_build_files,
-    package_sha256,
-)
+from mrjob_pybundle.bundle.inputs import Inputs, read_inputs
+from mrjob_pybundle.bundle.sources import Source, find_source
+from mrjob_pybundle.bundle.spec import Bundle, BundleSpec, PythonSpec
 from mrjob_pybundle.cache.store import Cache, Hit
 from mrjob_pybundle.errors import CacheError, OptionError, PyBundleError
-from mrjob_pybundle.master.inputs import mrjob_package
-from mrjob_pybundle.mrjob_plugin import ALIAS
 from mrjob_pybundle.nodes.bootstrap import (
     NodePaths,
     Programs,
@@ -52,6 +42,7 @@ from mrjob_pybundle.nodes.bootstrap import (
     upload_script,
 )
 from mrjob_pybundle.nodes.carried import Carried, check_can_be_carried
+from mrjob_pybundle.options import ALIAS
 
 if TYPE_CHECKING:
     from mrjob_pybundle.cache.why import Explanation
@@ -127,15 +118,21 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         for name in ("python_bin", "task_python_bin"):
             if self._opts[name]:
                 log.warning("%s is set: steps run on %s, not on the bundle's Python", name, " ".join(self._opts[name]))
-        spec = self.bundle_spec
-        if not self._machines.image_id:
-            emr_releases.check_python(spec.python.version, spec.python.os_family)
-        if self._has_pyspark_steps():
-            emr_releases.check_python_for_spark(spec.python.version, self._release)
+        if not self._opts["cluster_id"]:
+            self._check_machines()
         if self._count_bootstrap_actions() > _MAX_BOOTSTRAP_ACTIONS:
             raise OptionError(
                 f"EMR runs at most {_MAX_BOOTSTRAP_ACTIONS} bootstrap actions, and one of them is the bundle's."
             )
+
+    def _check_machines(self) -> None:
+        """Whether they can have this Python. Of a cluster that exists, EMR knows: it is asked when the job runs."""
+        version = self._pybundle.python_version
+        emr_releases.common_architecture(list(self._machines.instance_types))
+        if not self._machines.image_id:
+            emr_releases.check_python(version, self._release.os_family)
+        if self._has_pyspark_steps():
+            emr_releases.check_python_for_spark(version, self._release)
 
     def _count_bootstrap_actions(self) -> int:
         """Of a cluster for this job: the bundle's, its author's, and what mrjob makes of other options."""
@@ -174,32 +171,29 @@ class PyBundleEMRJobRunner(EMRJobRunner):
     def bundle_spec(self) -> BundleSpec:
         """Everything that changes the bytes of this job's bundle; its keys name the bundle in the cache."""
         ours = self._pybundle
-        arch = emr_releases.common_architecture(list(self._machines.instance_types))
-        version, package = mrjob_package()
-        return BundleSpec(
-            python=PythonSpec(
+        return self._inputs.spec(
+            PythonSpec(
                 version=ours.python_version,
                 source_sha256=self._source.sha256_for_key,
                 configure_args=ours.configure_args,
                 optimize=ours.optimize,
-                arch=arch,
+                arch=emr_releases.common_architecture(list(self._machines.instance_types)),
                 os_family=self._machines.image_id or self._release.os_family,
-            ),
-            venv_build_sha256=file_sha256(ours.venv_build) if ours.venv_build else None,
-            build_files=describe_build_files(self._build_files),
-            mrjob_version=version,
-            mrjob_sha256=package_sha256(package),
-            hook_version=mrjob_pybundle_hook.HOOK_VERSION,
+            )
         )
 
     @cached_property
-    def _source(self) -> Any:
-        ours = self._pybundle
-        return find_source(ours.python_version, ours.python_source, ours.python_sha256)
+    def _inputs(self) -> Inputs:
+        """All that the bundle is made of, as it is when its keys are first asked for: when the job runs.
+
+        Keys stay what they are from then on. A file that is edited later is noticed when it is packed for a build.
+        """
+        return read_inputs(self._source, self._pybundle.venv_build, self._pybundle.build_files)
 
     @cached_property
-    def _build_files(self) -> Any:
-        return find_build_files(self._pybundle.build_files)
+    def _source(self) -> Source:
+        ours = self._pybundle
+        return find_source(ours.python_version, ours.python_source, ours.python_sha256)
 
     def _instance_types(self) -> list[str]:
         if self._opts["instance_fleets"]:
@@ -273,10 +267,12 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         :raises CacheError: AWS said no.
         """
         with _explained("building the bundle"):
+            self._check_machines()
             found = None if self._pybundle.rebuild else self.cache.find(self.bundle_spec)
             return (found, False) if found else (self._build_bundle(), True)
 
     def _find_or_build(self) -> Hit:
+        self._check_machines()
         hit = None if self._pybundle.rebuild else self.cache.look_up(self.bundle_spec)
         return hit or Hit(self._build_bundle(), used=None)
 
@@ -315,8 +311,9 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         from mrjob_pybundle.cache.inventory import take_inventory
         from mrjob_pybundle.cache.why import explain_miss
 
+        build_files = {name: file.path for name, file in self._inputs.build_files.items()}
         return explain_miss(
-            self.bundle_spec, self._pybundle.venv_build, self._build_files, take_inventory(self.cache), self.cache
+            self.bundle_spec, self._pybundle.venv_build, build_files, take_inventory(self.cache), self.cache
         )
 
     def aws(self) -> Aws:
@@ -332,9 +329,7 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         ours, arch = self._pybundle, self.bundle_spec.python.arch
         return Order(
             spec=self.bundle_spec,
-            source=self._source,
-            venv_build=ours.venv_build,
-            build_files=self._build_files,
+            inputs=self._inputs,
             owner=self._owner(),
             timeout_minutes=ours.build_timeout_minutes,
             rebuild=ours.rebuild,

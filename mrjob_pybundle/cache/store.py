@@ -18,6 +18,8 @@ need the same bundle at once agree by: see "Conditional requests" in the Amazon 
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +27,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
@@ -173,12 +174,16 @@ class Cache:
 
     # sources
 
-    def stage_source(self, path: Path, sha256: str, name: str) -> S3Uri:
-        """Put a source tarball into the cache unless it is there."""
-        uri = self._base / "sources" / sha256 / name
+    def stage_source(self, content: bytes, name: str) -> S3Uri:
+        """Put a source tarball into the cache, under its digest, unless it is there.
+
+        S3 is told the digest, too, and takes nothing else ("Checking object integrity" in the Amazon S3 User Guide).
+        """
+        digest = hashlib.sha256(content)
+        uri = self._base / "sources" / digest.hexdigest() / name
         if not self._exists(uri):
-            with self._explained(f"writing {uri}"), path.open("rb") as body:
-                self._put_if_absent(uri, body)
+            with self._explained(f"writing {uri}"):
+                self._put_if_absent(uri, content, base64.b64encode(digest.digest()).decode("ascii"))
         return uri
 
     def find_source(self, sha256: str, name: str) -> S3Uri | None:
@@ -433,9 +438,9 @@ class Cache:
     def _put(self, uri: S3Uri, body: Any, **conditions: str | None) -> str:
         return str(self._s3.put_object(**self._at(uri), Body=body, **conditions)["ETag"])
 
-    def _put_if_absent(self, uri: S3Uri, body: Any) -> None:
+    def _put_if_absent(self, uri: S3Uri, body: bytes, sha256: str) -> None:
         try:
-            self._put(uri, body, IfNoneMatch="*")
+            self._put(uri, body, IfNoneMatch="*", ChecksumSHA256=sha256)
         except ClientError as error:
             # 409: somebody is writing the same bytes under the same digest right now
             if error_code(error) not in (*_PRECONDITION_FAILED, *_CONFLICT):

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mrjob_pybundle.master import inputs
+from mrjob_pybundle.bundle.inputs import read_inputs
+from mrjob_pybundle.bundle.sources import find_source
+from mrjob_pybundle.master.inputs import mrjob_wheel
 from tests.unit.test_plugin import JOB
 
 ROOT = Path(__file__).parents[2]
@@ -80,7 +82,8 @@ def test_pip_install(
 
 
 def test_the_wheel_is_mrjob_to_pip(tmp_path: Path) -> None:
-    name, content = inputs.mrjob_wheel()
+    inputs = read_inputs(find_source("3.13.5", None, None), None, ())
+    name, content = mrjob_wheel(inputs.mrjob)
     wheel = tmp_path / name
     wheel.write_bytes(content)
     environment = tmp_path / "venv"
@@ -90,8 +93,8 @@ def test_the_wheel_is_mrjob_to_pip(tmp_path: Path) -> None:
     shown = subprocess.run([python, "-m", "pip", "show", "mrjob"], capture_output=True, text=True, check=True)
     assert "Version: 0.7.4" in shown.stdout
     (site_packages,) = environment.glob("lib/python*/site-packages")
-    for hook in ("mrjob_pybundle_hook.py", "mrjob_pybundle_hook.pth"):
-        (site_packages / hook).write_bytes(inputs.hook_file(hook))
+    for hook, file in inputs.hook.items():
+        (site_packages / hook).write_bytes(file.read())
     # No PyYAML and no boto3 in there, as in a bundle: what a task needs of mrjob must do without.
     job = tmp_path / "job.py"
     job.write_text((ROOT / "examples" / "wordcount.py").read_text().replace("import regex", "import re as regex"))
