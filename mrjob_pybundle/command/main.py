@@ -12,7 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import mrjob_pybundle_hook  # noqa: F401  (makes mrjob importable, also where Python reads no .pth file)
 from mrjob_pybundle import __version__
+from mrjob_pybundle.command import run
 from mrjob_pybundle.errors import PyBundleError
 
 log = logging.getLogger("mrjob.pybundle")
@@ -22,7 +24,10 @@ _ABOUT_OPTIONS = "options of the job: those of -r pybundle-emr, as switches, bes
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command. Returns its exit status: 0, 1 after an error that a person can act on, 2 for bad usage."""
-    args = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] == ["run"]:
+        run.main(words[1:])
+    args = _parser().parse_args(words)
     try:
         status = int(args.run(args))
         sys.stdout.flush()
@@ -68,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         "create-cluster", _create_cluster, "", "create a persistent cluster with a job's bundle on it, print its id"
     )
     commands.add("doctor", _doctor, "", "check what a job and its build need, and say what to do")
+    commands.subparsers.add_parser("run", help=run.ABOUT, add_help=False)  # main gives it what follows, unparsed
     _add_sandbox(commands.subparsers)
 
     show.add_argument("key", metavar="KEY", help="the key, or as much of it as is unique")
