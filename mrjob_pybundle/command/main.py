@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mrjob-pybundle",
         description="Bundles of Python for mrjob on Amazon EMR: the team's cache, and a sandbox.",
-        epilog="COMMAND --help tells more. All but sandbox take the options of a job and read its mrjob.conf.",
+        epilog="COMMAND --help tells more. All but run and sandbox take the options of a job and read its mrjob.conf.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = _Commands(parser)
