@@ -56,7 +56,7 @@ campaign: $(VENV)/.installed
 $(VENV)/.installed: setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet -e '.[test]'
+	$(BIN)/pip install --quiet -e '.[test,release]'
 	touch $@
 
 $(VENV)/.installed-lint: $(VENV)/.installed

@@ -12,12 +12,18 @@ import pytest
 
 from mrjob_pybundle.aws.clients import Credentials, S3Uri
 
-_SHARED = ("tests/line/", "tests/engines/", "tests/pristine/", "tests/scripts/test_build_binaries.py")
+_SHARED = (
+    "tests/line/",
+    "tests/engines/",
+    "tests/pristine/",
+    "tests/packaging/",
+    "tests/scripts/test_build_binaries.py",
+)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Tests that share a sandbox, and a Python compiled in it, are in one of several processes."""
+    """Tests that share what takes long to make, as a compiled Python or installed packages, are in one process."""
     from xdist.scheduler import LoadScopeScheduling
 
     class TogetherWhereTheyShare(LoadScopeScheduling):  # type: ignore[misc]

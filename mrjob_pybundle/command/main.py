@@ -7,8 +7,9 @@ import logging
 import os
 import sys
 
+import mrjob_pybundle_hook  # noqa: F401  (makes mrjob importable, also where Python reads no .pth file)
 from mrjob_pybundle import __version__
-from mrjob_pybundle.command import builds, contents, create_cluster, doctor, keys, removal, sandbox
+from mrjob_pybundle.command import builds, contents, create_cluster, doctor, keys, removal, run, sandbox
 from mrjob_pybundle.command.switches import Commands
 from mrjob_pybundle.errors import PyBundleError
 
@@ -17,7 +18,10 @@ log = logging.getLogger("mrjob.pybundle")
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command. Returns its exit status: 0, 1 after an error that a person can act on, 2 for bad usage."""
-    args = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] == ["run"]:
+        run.main(words[1:])
+    args = _parser().parse_args(words)
     try:
         status = int(args.run(args))
         sys.stdout.flush()
@@ -38,10 +42,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mrjob-pybundle",
         description="Bundles of Python for mrjob on Amazon EMR: the team's cache, and a sandbox.",
-        epilog="COMMAND --help tells more. All but sandbox take the options of a job and read its mrjob.conf.",
+        epilog="COMMAND --help tells more. All but run and sandbox take the options of a job and read its mrjob.conf.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = Commands(parser)
-    for verbs in (keys, contents, removal, builds, create_cluster, doctor, sandbox):
+    for verbs in (keys, contents, removal, builds, create_cluster, doctor):
         verbs.add(commands)
+    commands.subparsers.add_parser("run", help=run.ABOUT, add_help=False)  # main gives it what follows, unparsed
+    sandbox.add(commands)
     return parser

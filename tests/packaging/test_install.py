@@ -1,10 +1,9 @@
-"""Ways to install: the project by pip, and in a bundle, mrjob as the wheel that we make of it."""
+"""Ways to install: a clone by pip, and in a bundle, mrjob as the wheel that we make of it."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -23,39 +22,6 @@ def job(tmp_path: Path) -> Path:
     path = tmp_path / "my job.py"
     path.write_text(JOB)
     return path
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project's files, so that building leaves nothing in the checkout."""
-    copy = tmp_path_factory.mktemp("sources")
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    )
-    for name in listed.stdout.decode().rstrip("\0").split("\0"):
-        if (ROOT / name).is_file():
-            target = copy / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes((ROOT / name).read_bytes())
-    return copy
-
-
-def test_a_wheel_has_all_that_is_needed(sources: Path, tmp_path: Path) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(sources)], check=True
-    )
-    (wheel,) = tmp_path.glob("*.whl")
-    names = set(zipfile.ZipFile(wheel).namelist())
-    assert {"mrjob_pybundle_hook.pth", "mrjob_pybundle_hook.py"} <= names
-    in_package = {
-        path.relative_to(sources).as_posix()
-        for path in (sources / "mrjob_pybundle").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-    assert in_package <= names
 
 
 @pytest.mark.parametrize("switches", [[], ["-e"]], ids=["install", "editable"])
