@@ -128,7 +128,7 @@ def test_aws_on_an_image_comes_with_its_own_python(tmp_path: Path) -> None:
     """The image is this machine's own system here: tests/pristine has others."""
     command = [sys.executable, "-m", "mrjob_pybundle.cli", "sandbox", "--dir", str(tmp_path), "--image", "ami-bare=/"]
     done = subprocess.run([*command, "--", sys.executable, "-c", _ON_IMAGE], capture_output=True, text=True)
-    if "images need namespaces" in done.stderr:
+    if "images need" in done.stderr:
         pytest.skip(done.stderr.splitlines()[-1])
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "/run/sandbox/bin/aws"
