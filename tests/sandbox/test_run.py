@@ -57,7 +57,8 @@ def _left_over(directory: Path) -> list[str]:
 def test_nothing_is_left_after_a_signal(tmp_path: Path, stop: object, status: int) -> None:
     assert callable(stop)
     process = subprocess.Popen(
-        [sys.executable, "-c", _RUN, str(tmp_path), sys.executable, "-c", _BUSY],
+        # What a shell starts in the background ignores Ctrl-C, and so does all that this starts.
+        ["env", "--default-signal=INT", sys.executable, "-c", _RUN, str(tmp_path), sys.executable, "-c", _BUSY],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
