@@ -3,7 +3,7 @@
 #
 #     can-test-engines.sh
 #
-# It needs Java, Hadoop (fetched before, see fetch-hadoop.sh, or to be had by Maven), and namespaces.
+# It needs namespaces, Java, and Hadoop: fetched before (see fetch-hadoop.sh), or to be had by Maven.
 set -Eeuo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -11,9 +11,9 @@ readonly HERE
 WORK=''
 
 main() {
+    has_namespaces || die "it needs namespaces, which this machine refuses. To allow them: $(how_to_allow_namespaces)"
     command -v java >/dev/null || die 'it needs Java: apt-get install openjdk-17-jre-headless'
     is_fetched || maven_reaches_hadoop
-    has_namespaces || die "it needs namespaces, which this machine refuses. To allow them: $(how_to_allow_namespaces)"
 }
 
 # As the sandbox has them: as root, or in a namespace of users, in which some systems allow no mounts.
