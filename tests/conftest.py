@@ -20,6 +20,16 @@ _SHARED = (
     "tests/scripts/test_build_binaries.py",
 )
 
+# Some of these compile CPython, or wait for one that does: minutes each, and more beside other work.
+_SECONDS_WITH_COMPILING = 3600
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests that may compile a longer limit than pyproject.toml's."""
+    for item in items:
+        if item.nodeid.startswith(_SHARED) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(_SECONDS_WITH_COMPILING))
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from mrjob_pybundle.sandbox.errors import SandboxError
+from mrjob_pybundle.sandbox.machines import needs, own_paths
 
 BUCKET = "sandbox"
 """The bucket that every sandbox has."""
@@ -135,6 +136,8 @@ class Sandbox:
             raise SandboxError(f"{error}; to have a sandbox: pip install 'mrjob-pybundle[sandbox]'") from None
 
         self._check_images()
+        if missing := needs.missing_programs():
+            raise SandboxError(f"the sandbox cannot start: {missing}")
         engine = hadoop.kind() if self._engine == "hadoop" else builtin.BUILTIN
         for service in ("s3", "emr", "iam"):
             get_backend(service).reset()
@@ -144,16 +147,23 @@ class Sandbox:
         nodes.install_tools(tools)
         _link(self._directory / "command-bin" / "aws", tools / "aws")
         node_class, why_not = nodes.node_class(self._directory / "probe", tools)
+        if why_not:
+            why_not = f"which this machine refuses ({why_not}). To allow them: {needs.how_to_allow_namespaces()}"
         if why_not and engine.needs_namespaces:
-            raise SandboxError(
-                f"--engine {self._engine} needs namespaces, which this machine does not allow ({why_not})"
-            )
+            raise SandboxError(f"--engine {self._engine} needs namespaces, {why_not}")
         if why_not and self._images:
-            raise SandboxError(f"images need namespaces, which this machine does not allow ({why_not})")
+            raise SandboxError(f"images need namespaces, {why_not}")
+        if self._images and not needs.may_mount():
+            raise SandboxError("images need root: only root can write into another operating system's /etc")
+        if why_not and not own_paths.needs_no_quotes(str(self._directory)):
+            raise SandboxError(
+                f"scripts would have to quote {self._directory}, of which they know nothing. Choose another --dir, or"
+                f" allow namespaces, {why_not}"
+            )
         if why_not:
             logs.notice(
-                f"this machine allows no namespaces ({why_not}). Nodes share its files, /opt and /mnt"
-                " included, and its processes; only their environment and home are their own."
+                f"no namespaces, {why_not}. Without, nodes share this machine's files and processes;"
+                " /mnt, /opt/pybundle and their home are their own under other names."
             )
         image_tools = self._directory / "image-tools"
         if self._images:

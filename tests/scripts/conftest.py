@@ -19,6 +19,8 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from mrjob_pybundle.sandbox.machines.needs import may_mount
+
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
 SOURCES = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mrjob-pybundle" / "sources"
@@ -89,7 +91,7 @@ def store(s3_server: str) -> Store:
 
 @dataclass(frozen=True)
 class Machine:
-    """Runs commands with a /mnt of its own, and with copies of /opt, /usr, /var and /etc to write to."""
+    """Runs commands with a /mnt and a /var/tmp of its own, and with copies of /opt, /usr, /var and /etc to write to."""
 
     directory: Path
 
@@ -103,7 +105,7 @@ class Machine:
         return self.directory / "written" / "opt"
 
     def command(self, *words: str) -> list[str]:
-        become_root = [] if os.geteuid() == 0 else ["--map-root-user"]
+        become_root = [] if may_mount() else ["--map-root-user"]
         script = str(HERE / "own_machine.sh")
         return ["unshare", "--mount", *become_root, "bash", script, str(self.directory), *words]
 

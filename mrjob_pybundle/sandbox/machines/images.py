@@ -16,8 +16,8 @@ import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mrjob_pybundle.sandbox.machines.needs import PATH
 from mrjob_pybundle.sandbox.machines.nodes import (
-    PATH,
     NamespaceNode,
     NodeError,
     awscli_directory,
