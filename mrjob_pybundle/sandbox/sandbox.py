@@ -74,6 +74,7 @@ class Sandbox:
         self._server: Any = None
         self._emr: Any = None
         self._s3: Any = None
+        self._aws: Any = None
         self.endpoint = ""
         """``http://127.0.0.1:<port>``, once entered."""
 
@@ -129,7 +130,7 @@ class Sandbox:
 
             from mrjob_pybundle.sandbox.api import access, emr, s3, server
             from mrjob_pybundle.sandbox.hadoop import engine as hadoop
-            from mrjob_pybundle.sandbox.machines import images, logs, nodes
+            from mrjob_pybundle.sandbox.machines import images, logs, nodes, resident_aws
             from mrjob_pybundle.sandbox.streaming import builtin
         except ImportError as error:
             raise SandboxError(f"{error}; to have a sandbox: pip install 'mrjob-pybundle[sandbox]'") from None
@@ -142,7 +143,7 @@ class Sandbox:
         shutil.rmtree(clusters, ignore_errors=True)
         tools = self._directory / "bin"
         nodes.install_tools(tools)
-        _link(self._directory / "command-bin" / "aws", tools / "aws")
+        nodes.install_aws_itself(self._directory / "command-bin" / "aws")
         node_class, why_not = nodes.node_class(self._directory / "probe", tools)
         if why_not and engine.needs_namespaces:
             raise SandboxError(
@@ -185,6 +186,8 @@ class Sandbox:
         self._create_roles()
         engine.prepare(self._client("s3", _AWS_ITSELF), self._aws_environment(_AWS_ITSELF))
         (self._directory / "mrjob.conf").write_text(_mrjob_conf(self._nodes), encoding="utf-8")
+        self._aws = resident_aws.ResidentAws(tools)
+        self._aws.start()
         logs.notice(f"EMR and S3 are at {self.endpoint}; S3's content is kept in {self._directory}")
 
     def _check_images(self) -> None:
@@ -236,6 +239,7 @@ class Sandbox:
     ) -> None:
         try:
             self._emr.stop()
+            self._aws.stop()
             self._server.stop()
             self._s3.flush()
             self._emr.uninstall()
@@ -291,12 +295,6 @@ class _Signals:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-
-def _link(link: Path, target: Path) -> None:
-    link.parent.mkdir(exist_ok=True)
-    link.unlink(missing_ok=True)
-    link.symlink_to(target)
 
 
 def _mrjob_conf(nodes: int) -> str:

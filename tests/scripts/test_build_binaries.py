@@ -181,8 +181,8 @@ def tar_gz(members: Mapping[str, bytes], mode: int = 0o644) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def builder(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Builder:
-    return Builder(make_store(s3_server), make_machine(tmp_path_factory.mktemp("master") / "machine"))
+def builder(s3_server: str, aws: Path, tmp_path_factory: pytest.TempPathFactory) -> Builder:
+    return Builder(make_store(s3_server, aws), make_machine(tmp_path_factory.mktemp("master") / "machine"))
 
 
 @pytest.fixture(scope="session")
