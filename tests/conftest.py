@@ -6,26 +6,15 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from mrjob_pybundle.aws.clients import Credentials, S3Uri
 
-_SHARED = ("tests/line/", "tests/engines/", "tests/pristine/", "tests/scripts/test_build_binaries.py")
 
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Tests that share a sandbox, and a Python compiled in it, are in one of several processes."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class TogetherWhereTheyShare(LoadScopeScheduling):  # type: ignore[misc]
-        def _split_scope(self, nodeid: str) -> str:
-            shared = [place for place in _SHARED if nodeid.startswith(place)]
-            return shared[0] if shared else nodeid
-
-    return TogetherWhereTheyShare(config, log)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first author of all comes first: what others have built may not be there, and whoever compiles takes longest."""
+    items.sort(key=lambda item: item.path != Path(__file__).parent / "line" / "test_line.py")
 
 
 @pytest.fixture(scope="session")

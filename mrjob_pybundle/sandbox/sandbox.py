@@ -306,12 +306,12 @@ def _mrjob_conf(nodes: int) -> str:
         "num_core_instances": nodes,
         "iam_instance_profile": _INSTANCE_PROFILE,
         "iam_service_role": _SERVICE_ROLE,
-        "image_id": _image_id(),
+        "image_id": image_id(),
     }
     return json.dumps({"runners": {"emr": emr}}, indent=2) + "\n"  # which is YAML, too
 
 
-def _image_id() -> str:
+def image_id() -> str:
     """The name of the custom AMI that this machine's operating system poses as: ``ami-sandbox-debian-12``."""
     values = {}
     for path in (Path("/etc/os-release"), Path("/usr/lib/os-release")):

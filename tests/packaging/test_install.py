@@ -12,6 +12,8 @@ import pytest
 from mrjob_pybundle.master import inputs
 from tests.unit.test_plugin import JOB
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).parents[2]
 
 

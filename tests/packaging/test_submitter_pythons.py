@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).parents[2]
 JOB = ROOT / "tests" / "jobs" / "mr_line_lengths.py"
 

@@ -23,7 +23,6 @@ from mrjob_pybundle.sandbox.machines.resident_aws import ResidentAws
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
-SOURCES = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mrjob-pybundle" / "sources"
 
 
 @dataclass(frozen=True)
@@ -141,15 +140,6 @@ def make_machine(directory: Path) -> Machine:
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     return make_machine(tmp_path / "machine")
-
-
-@pytest.fixture(scope="session")
-def cpython_source() -> Path:
-    """The source tarball that the tests compile, fetched at most once in the life of this machine."""
-    script = REPOSITORY / "scripts" / "fetch-cpython-source.sh"
-    fetched = subprocess.run([script, "3.13.5", SOURCES], stdout=subprocess.PIPE, text=True)
-    assert fetched.returncode == 0, "see fetch-cpython-source's last line above"
-    return Path(fetched.stdout.strip())
 
 
 def sha256(data: bytes) -> str:

@@ -1,4 +1,7 @@
-"""build-binaries.sh compiles a real CPython, once per session, and the bundle works in another place."""
+"""build-binaries.sh makes environments on a real CPython, and the bundle works in another place.
+
+``tests/line/test_compile.py`` sees it compile that CPython.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,19 @@ from typing import Any
 import pytest
 
 from mrjob_pybundle.templates import Value, render
+from tests.compiled import CPYTHON as VERSION
+from tests.compiled import compiled_python
 
 from .conftest import Machine, Store, make_machine, make_store, sha256, wait_for_line
 
+pytestmark = pytest.mark.whole
+
 PACKAGE = Path(__file__).parent.parent.parent / "mrjob_pybundle"
-VERSION = "3.13.5"
 MACHINE = os.uname().machine
 STAGES = [
-    *("prepare", "packages", "source", "configure", "compile", "install", "check", "python-archive"),
+    *("prepare", "packages", "fetch-python"),
     *("venv", "venv-build", "finish-venv", "venv-archive", "publish"),
 ]
-CACHED_STAGES = ["prepare", "packages", "fetch-python", *STAGES[8:]]
 
 # Installs from what lies beside it, a console script and a C extension among them: needs no package index.
 VENV_BUILD = """\
@@ -151,7 +156,7 @@ class Builder:
             "TIMEOUT_MINUTES": "60",
             "ACCELERATORS": ["ujson==5.11.0"],
             "PYTHON_INPUTS": '{"version": "é"}',
-            "VENV_INPUTS": '{"files": []}',
+            "VENV_INPUTS": '{"files": ["é"]}',
             "REBUILD": "no",
             "BUCKET_OWNER": "",
         }
@@ -186,21 +191,15 @@ def builder(s3_server: str, aws: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="session")
-def built(builder: Builder, cpython_source: Path) -> Outcome:
-    """The build that compiles: minutes."""
-    content = cpython_source.read_bytes()
-    uri = builder.store.put(f"team/v1/sources/{sha256(content)}/{cpython_source.name}", content)
-    outcome = builder.run("compiles", {"SOURCE_URI": uri, "SOURCE_SHA256": sha256(content)}, VENV_BUILD, BUILD_FILES)
-    assert outcome.exit_status == 0, outcome.log[-5000:]
-    return outcome
-
-
-@pytest.fixture(scope="session")
-def cached_python(built: Outcome) -> dict[str, Value]:
+def cached_python(builder: Builder) -> dict[str, Value]:
     """The values by which a build takes the Python that has been compiled."""
-    archive = built.manifest("python", "python-key")["archive"]
+    python = compiled_python()
+    place = "team/v1/python/python-key"
+    for name, content in python.files.items():
+        builder.store.put(f"{place}/{name}", content)
+    archive = python.manifest["archive"]
     return {
-        "PYTHON_ARCHIVE_URI": built.store.uri(f"team/v1/python/python-key/{archive['sha256']}.tar.gz"),
+        "PYTHON_ARCHIVE_URI": builder.store.uri(f"{place}/{archive['sha256']}.tar.gz"),
         "PYTHON_ARCHIVE_SHA256": archive["sha256"],
         "PYTHON_ARCHIVE_SIZE": str(archive["size"]),
         "ACCELERATORS": [],
@@ -208,11 +207,19 @@ def cached_python(built: Outcome) -> dict[str, Value]:
 
 
 @pytest.fixture(scope="session")
+def built(builder: Builder, cached_python: dict[str, Value]) -> Outcome:
+    """A build of all that a bundle can have."""
+    outcome = builder.run("has-all", {**cached_python, "ACCELERATORS": ["ujson==5.11.0"]}, VENV_BUILD, BUILD_FILES)
+    assert outcome.exit_status == 0, outcome.log[-5000:]
+    return outcome
+
+
+@pytest.fixture(scope="session")
 def bundle(built: Outcome, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle, unpacked where it was not built, while the place where it was is gone."""
     root = tmp_path_factory.mktemp("node") / "a b"
     root.mkdir()
-    for kind, key in (("python", "python-key"), ("venv", "venv-compiles")):
+    for kind, key in (("python", "python-key"), ("venv", "venv-has-all")):
         with tarfile.open(fileobj=io.BytesIO(built.archive(kind, key))) as tar:
             tar.extractall(root, filter="tar" if hasattr(tarfile, "data_filter") else None)
     assert list((built.machine.mnt / "pybundle-build").iterdir()) == []
@@ -237,34 +244,19 @@ def test_reports_every_stage(built: Outcome) -> None:
     assert "a build file" in built.log
 
 
-def test_python_manifest(built: Outcome) -> None:
-    manifest = built.manifest("python", "python-key")
-    content = built.archive("python", "python-key")
-    assert manifest["format"] == 1
-    assert (manifest["kind"], manifest["key"]) == ("python", "python-key")
-    assert manifest["archive"]["sha256"] == sha256(content)
-    assert manifest["archive"]["size"] == len(content)
-    assert manifest["archive"]["unpacked_size"] > len(content)
-    assert manifest["inputs"] == {"version": "é"}
-    assert manifest["source"]["name"] == f"Python-{VERSION}.tar.xz"
-    assert manifest["contents"]["python_version"] == VERSION
-    assert manifest["contents"]["openssl"].startswith("OpenSSL ")
-    assert manifest["build"]["id"] == "compiles"
-    assert manifest["build"]["owner"] == 'O\'Hara "Scarlett" $(id)\\'
-    assert manifest["build"]["arch"] == MACHINE
-    assert manifest["build"]["seconds"]["compile"] > 0
-
-
 def test_venv_manifest_names_its_python(built: Outcome) -> None:
-    manifest = built.manifest("venv", "venv-compiles")
+    manifest = built.manifest("venv", "venv-has-all")
     python_archive = built.manifest("python", "python-key")["archive"]
     assert manifest["python"] == {"key": "python-key", **python_archive}
-    assert manifest["archive"]["sha256"] == sha256(built.archive("venv", "venv-compiles"))
+    assert manifest["archive"]["sha256"] == sha256(built.archive("venv", "venv-has-all"))
     assert "ujson==5.11.0" in manifest["contents"]["freeze"]
     assert "source" not in manifest
+    assert manifest["inputs"] == {"files": ["é"]}
+    assert manifest["build"]["id"] == "has-all"
+    assert manifest["build"]["owner"] == 'O\'Hara "Scarlett" $(id)\\'
 
 
-@pytest.mark.parametrize(("kind", "key"), [("python", "python-key"), ("venv", "venv-compiles")])
+@pytest.mark.parametrize(("kind", "key"), [("python", "python-key"), ("venv", "venv-has-all")])
 def test_archives_hold_nothing_to_be_afraid_of(built: Outcome, kind: str, key: str) -> None:
     top = {"python": "py", "venv": "venv"}[kind]
     with tarfile.open(fileobj=io.BytesIO(built.archive(kind, key))) as tar:
@@ -371,7 +363,7 @@ def second(builder: Builder, cached_python: dict[str, Value]) -> Outcome:
 
 def test_another_venv_does_not_compile_again(built: Outcome, second: Outcome) -> None:
     assert second.exit_status == 0, second.log
-    assert second.stages() == CACHED_STAGES
+    assert second.stages() == STAGES
     assert len(built.store.keys("team/v1/python/")) == 2
     manifest = second.manifest("venv", "venv-second")
     assert manifest["python"] == {"key": "python-key", **built.manifest("python", "python-key")["archive"]}

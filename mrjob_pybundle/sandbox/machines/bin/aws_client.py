@@ -21,13 +21,14 @@ def main() -> None:
         resident.connect(f"/proc/self/fd/{place}/{name}")
         umask = os.umask(0)
         os.umask(umask)
-        call = {"arguments": sys.argv[2:], "environment": dict(os.environ), "umask": umask}
+        ignored = [number for number in PASSED_ON if signal.getsignal(number) is signal.SIG_IGN]
+        call = {"arguments": sys.argv[2:], "environment": dict(os.environ), "umask": umask, "ignored": ignored}
         message = json.dumps(call).encode()
         here = os.open(".", os.O_PATH)
-        # Signals that arrive before the call does would get lost; ignored ones stay ignored.
+        # A signal that comes before the call would get lost.
         signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
         for number in PASSED_ON:
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            if number not in ignored:
                 signal.signal(number, lambda number, _: resident.send(bytes([number])))
         socket.send_fds(resident, [len(message).to_bytes(8, "big")], [here, 0, 1, 2])
         resident.sendall(message)

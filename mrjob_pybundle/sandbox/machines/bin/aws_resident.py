@@ -29,6 +29,8 @@ class Call(TypedDict):
     arguments: list[str]
     environment: dict[str, str]
     umask: int
+    #: signals that the client ignores
+    ignored: list[int]
 
 
 def _serve(listener: socket.socket) -> None:
@@ -98,6 +100,11 @@ def _attend(client: socket.socket) -> None:
         code = os.waitstatus_to_exitcode(status)
         with contextlib.suppress(OSError):  # the client has gone
             client.sendall(bytes([max(code, 0), max(-code, 0)]))
+    except (EOFError, ConnectionError):
+        pass  # the client has gone
+    except BaseException:
+        traceback.print_exc()
+        raise
     finally:
         os._exit(0)
 
@@ -155,6 +162,7 @@ def _run(call: Call, pid: int, descriptors: list[int]) -> None:
         for descriptor in descriptors:
             os.close(descriptor)
         os.umask(call["umask"])
+        _heed_signals(call["ignored"])
         os.environ.clear()
         os.environ.update(call["environment"])
         sys.argv = ["aws", *call["arguments"]]
@@ -165,6 +173,15 @@ def _run(call: Call, pid: int, descriptors: list[int]) -> None:
         raise
     finally:
         os._exit(exit_status)
+
+
+def _heed_signals(ignored: list[int]) -> None:
+    """As Python does when it starts, whatever is ignored here."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _exit_status() -> int:
