@@ -13,7 +13,7 @@ from mrjob_pybundle.aws.clients import Credentials, S3Uri
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The first author of all comes first: what others have built may not be there, and whoever compiles takes longest."""
+    """The first author of all comes first: what others have built may not be there by then, and compiling is long."""
     items.sort(key=lambda item: item.path != Path(__file__).parent / "line" / "test_line.py")
 
 

@@ -51,6 +51,7 @@ class Line:
     access: Access = field(default_factory=Access)
     #: clusters that tests have seen
     seen: set[str] = field(default_factory=set)
+    _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def run(self, *args: object, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
         """Run ``python ARGS`` in the sandbox's environment."""
@@ -119,13 +120,15 @@ class Line:
         """A boto3 client for the sandbox."""
         import boto3
 
-        return boto3.session.Session().client(
-            service,
-            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
-            region_name="us-east-1",
-            aws_access_key_id=key_id,
-            aws_secret_access_key="test",
-        )
+        if (service, key_id) not in self._clients:
+            self._clients[service, key_id] = boto3.session.Session().client(
+                service,
+                endpoint_url=self.environment["AWS_ENDPOINT_URL"],
+                region_name="us-east-1",
+                aws_access_key_id=key_id,
+                aws_secret_access_key="test",
+            )
+        return self._clients[service, key_id]
 
     def new_clusters(self) -> list[dict[str, Any]]:
         """Clusters launched since this was last asked."""
