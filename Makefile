@@ -1,4 +1,5 @@
-# Two commands do everything, set-up included: make demo, make test.
+# Two commands do everything, set-up included: make demo, make test. What is sorted into which test command, and how, is in
+# CONTRIBUTING.md.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,20 +9,24 @@ BENCH_SANDBOX := .sandbox-bench
 BENCH_JSON := $(BENCH_SANDBOX)/benchmarks.json
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mrjob-pybundle
 # These compile CPython, or may: that asks more of a machine than a virtual environment.
-COMPILING := demo test test-quick test-engines test-pristine bench campaign check-machine
+COMPILING := demo test test-all test-quick test-engines test-pristine bench campaign check-machine
 # Of the tests, those to which it matters most who runs them, and that compile nothing.
 QUICK := tests/sandbox $(addprefix tests/scripts/test_,bootstrap.py check_machine.py unpack.py wrappers.py)
 
-.PHONY: demo test test-quick test-engines test-pristine lint bench campaign clean check-machine can-test-engines
+.PHONY: demo test test-all test-quick test-engines test-pristine lint bench campaign clean check-machine can-test-engines
 
 # Runs a job twice in the sandbox: the first compiles CPython (a few minutes), the second finds all in the cache.
 demo: $(VENV)/.installed
 	@tarball=$$(scripts/fetch-cpython-source.sh $(CPYTHON) "$(CACHE)/sources") && \
 	$(BIN)/mrjob-pybundle sandbox --dir .sandbox --nodes 2 -- examples/demo.sh $(CPYTHON) "$$tarball"
 
-# In two processes: those of tests/line share a sandbox, and mostly wait for it.
 test: $(VENV)/.installed
 	$(BIN)/pytest -n 2
+	@echo "make test-all runs what was left out: the other tests of the whole line, a CPython that is compiled in any case," \
+	  "and whatever installs packages"
+
+test-all: $(VENV)/.installed
+	$(BIN)/pytest -n 2 -m 'not engines and not pristine'
 ifeq ($(filter test-engines,$(MAKECMDGOALS)),)
 	@if why=$$(scripts/can-test-engines.sh 2>&1); then why='it is a command of its own, and this machine can run it'; fi; \
 	echo "make test-engines (Hadoop, Spark, pristine nodes) was left out: $$why"

@@ -75,6 +75,7 @@ class Sandbox:
         self._server: Any = None
         self._emr: Any = None
         self._s3: Any = None
+        self._aws: Any = None
         self.endpoint = ""
         """``http://127.0.0.1:<port>``, once entered."""
 
@@ -130,7 +131,7 @@ class Sandbox:
 
             from mrjob_pybundle.sandbox.api import access, emr, s3, server
             from mrjob_pybundle.sandbox.hadoop import engine as hadoop
-            from mrjob_pybundle.sandbox.machines import images, logs, nodes
+            from mrjob_pybundle.sandbox.machines import images, logs, nodes, resident_aws
             from mrjob_pybundle.sandbox.streaming import builtin
         except ImportError as error:
             raise SandboxError(f"{error}; to have a sandbox: pip install 'mrjob-pybundle[sandbox]'") from None
@@ -145,7 +146,7 @@ class Sandbox:
         shutil.rmtree(clusters, ignore_errors=True)
         tools = self._directory / "bin"
         nodes.install_tools(tools)
-        _link(self._directory / "command-bin" / "aws", tools / "aws")
+        nodes.install_aws_itself(self._directory / "command-bin" / "aws")
         node_class, why_not = nodes.node_class(self._directory / "probe", tools)
         if why_not:
             why_not = f"which this machine refuses ({why_not}). To allow them: {needs.how_to_allow_namespaces()}"
@@ -195,6 +196,8 @@ class Sandbox:
         self._create_roles()
         engine.prepare(self._client("s3", _AWS_ITSELF), self._aws_environment(_AWS_ITSELF))
         (self._directory / "mrjob.conf").write_text(_mrjob_conf(self._nodes), encoding="utf-8")
+        self._aws = resident_aws.ResidentAws(tools)
+        self._aws.start()
         logs.notice(f"EMR and S3 are at {self.endpoint}; S3's content is kept in {self._directory}")
 
     def _check_images(self) -> None:
@@ -246,6 +249,7 @@ class Sandbox:
     ) -> None:
         try:
             self._emr.stop()
+            self._aws.stop()
             self._server.stop()
             self._s3.flush()
             self._emr.uninstall()
@@ -303,12 +307,6 @@ class _Signals:
             signal.signal(number, handler)
 
 
-def _link(link: Path, target: Path) -> None:
-    link.parent.mkdir(exist_ok=True)
-    link.unlink(missing_ok=True)
-    link.symlink_to(target)
-
-
 def _mrjob_conf(nodes: int) -> str:
     """An mrjob.conf that stands alone: the user's own names buckets and subnets that the sandbox doesn't have."""
     emr = {
@@ -318,12 +316,12 @@ def _mrjob_conf(nodes: int) -> str:
         "num_core_instances": nodes,
         "iam_instance_profile": _INSTANCE_PROFILE,
         "iam_service_role": _SERVICE_ROLE,
-        "image_id": _image_id(),
+        "image_id": image_id(),
     }
     return json.dumps({"runners": {"emr": emr}}, indent=2) + "\n"  # which is YAML, too
 
 
-def _image_id() -> str:
+def image_id() -> str:
     """The name of the custom AMI that this machine's operating system poses as: ``ami-sandbox-debian-12``."""
     values = {}
     for path in (Path("/etc/os-release"), Path("/usr/lib/os-release")):

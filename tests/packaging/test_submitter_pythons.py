@@ -11,6 +11,8 @@ import pytest
 
 from tests.packaging.pythons import interpreter, interpreters
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).parents[2]
 JOB = ROOT / "tests" / "jobs" / "mr_line_lengths.py"
 

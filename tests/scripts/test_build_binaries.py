@@ -1,4 +1,7 @@
-"""build-binaries.sh compiles a real CPython, once per session, and the bundle works in another place."""
+"""build-binaries.sh makes environments on a real CPython, and the bundle works in another place.
+
+``tests/line/test_compile.py`` sees it compile that CPython.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +23,18 @@ from mrjob_pybundle.bundle.sources import find_source
 from mrjob_pybundle.bundle.spec import PythonSpec, canonical_json
 from mrjob_pybundle.master.inputs import pack
 from mrjob_pybundle.templates import Value, render
+from tests.compiled import CPYTHON as VERSION
+from tests.compiled import compiled_python
 
 from .conftest import Machine, Store, make_machine, make_store, sha256, wait_for_line
 
-VERSION = "3.13.5"
+pytestmark = pytest.mark.whole
 MACHINE = os.uname().machine
 PYTHON = PythonSpec(VERSION, None, ("é",), False, MACHINE, "ami-0123")
 STAGES = [
-    *("prepare", "packages", "source", "configure", "compile", "install", "check", "python-archive"),
+    *("prepare", "packages", "fetch-python"),
     *("inputs", "venv", "venv-build", "finish-venv", "venv-archive", "publish"),
 ]
-CACHED_STAGES = ["prepare", "packages", "fetch-python", *STAGES[8:]]
 
 # Installs from what lies beside it, a console script and a C extension among them: needs no package index.
 VENV_BUILD = """\
@@ -209,30 +213,32 @@ def tar_gz(members: Mapping[str, bytes], mode: int = 0o644) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def builder(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Builder:
-    return Builder(make_store(s3_server), make_machine(tmp_path_factory.mktemp("master") / "machine"))
+def builder(s3_server: str, aws: Path, tmp_path_factory: pytest.TempPathFactory) -> Builder:
+    return Builder(make_store(s3_server, aws), make_machine(tmp_path_factory.mktemp("master") / "machine"))
 
 
 @pytest.fixture(scope="session")
-def built(builder: Builder, cpython_source: Path) -> Outcome:
-    """The build that compiles: minutes."""
-    content = cpython_source.read_bytes()
-    uri = builder.store.put(f"team/v1/sources/{sha256(content)}/{cpython_source.name}", content)
-    outcome = builder.run("compiles", {"SOURCE_URI": uri, "SOURCE_SHA256": sha256(content)}, VENV_BUILD, BUILD_FILES)
-    assert outcome.exit_status == 0, outcome.log[-5000:]
-    return outcome
-
-
-@pytest.fixture(scope="session")
-def cached_python(built: Outcome) -> dict[str, Value]:
+def cached_python(builder: Builder) -> dict[str, Value]:
     """The values by which a build takes the Python that has been compiled."""
-    archive = built.manifest("python", PYTHON.key)["archive"]
+    python = compiled_python()
+    place = f"team/v1/python/{PYTHON.key}"
+    for name, content in python.files.items():
+        builder.store.put(f"{place}/{name}", content)
+    archive = python.manifest["archive"]
     return {
-        "PYTHON_ARCHIVE_URI": built.store.uri(f"team/v1/python/{PYTHON.key}/{archive['sha256']}.tar.gz"),
+        "PYTHON_ARCHIVE_URI": builder.store.uri(f"{place}/{archive['sha256']}.tar.gz"),
         "PYTHON_ARCHIVE_SHA256": archive["sha256"],
         "PYTHON_ARCHIVE_SIZE": str(archive["size"]),
         "ACCELERATORS": [],
     }
+
+
+@pytest.fixture(scope="session")
+def built(builder: Builder, cached_python: dict[str, Value]) -> Outcome:
+    """A build of all that a bundle can have."""
+    outcome = builder.run("has-all", {**cached_python, "ACCELERATORS": ["ujson==5.11.0"]}, VENV_BUILD, BUILD_FILES)
+    assert outcome.exit_status == 0, outcome.log[-5000:]
+    return outcome
 
 
 @pytest.fixture(scope="session")
@@ -265,24 +271,6 @@ def test_reports_every_stage(built: Outcome) -> None:
     assert "a build file" in built.log
 
 
-def test_python_manifest(built: Outcome) -> None:
-    manifest = built.manifest("python", PYTHON.key)
-    content = built.archive("python", PYTHON.key)
-    assert manifest["format"] == 1
-    assert (manifest["kind"], manifest["key"]) == ("python", PYTHON.key)
-    assert manifest["archive"]["sha256"] == sha256(content)
-    assert manifest["archive"]["size"] == len(content)
-    assert manifest["archive"]["unpacked_size"] > len(content)
-    assert manifest["inputs"] == PYTHON.inputs()
-    assert manifest["source"]["name"] == f"Python-{VERSION}.tar.xz"
-    assert manifest["contents"]["python_version"] == VERSION
-    assert manifest["contents"]["openssl"].startswith("OpenSSL ")
-    assert manifest["build"]["id"] == "compiles"
-    assert manifest["build"]["owner"] == 'O\'Hara "Scarlett" $(id)\\'
-    assert manifest["build"]["arch"] == MACHINE
-    assert manifest["build"]["seconds"]["compile"] > 0
-
-
 def test_venv_manifest_names_its_python(built: Outcome) -> None:
     manifest = built.manifest("venv", built.key)
     python_archive = built.manifest("python", PYTHON.key)["archive"]
@@ -290,6 +278,9 @@ def test_venv_manifest_names_its_python(built: Outcome) -> None:
     assert manifest["archive"]["sha256"] == sha256(built.archive("venv", built.key))
     assert "ujson==5.11.0" in manifest["contents"]["freeze"]
     assert "source" not in manifest
+    assert sha256(canonical_json(manifest["inputs"]).encode()) == built.key
+    assert manifest["build"]["id"] == "has-all"
+    assert manifest["build"]["owner"] == 'O\'Hara "Scarlett" $(id)\\'
 
 
 @pytest.mark.parametrize(("kind", "top"), [("python", "py"), ("venv", "venv")])
@@ -399,7 +390,7 @@ def second(builder: Builder, cached_python: dict[str, Value]) -> Outcome:
 
 def test_another_venv_does_not_compile_again(built: Outcome, second: Outcome) -> None:
     assert second.exit_status == 0, second.log
-    assert second.stages() == CACHED_STAGES
+    assert second.stages() == STAGES
     assert len(built.store.keys("team/v1/python/")) == 2
     manifest = second.manifest("venv", second.key)
     assert manifest["python"] == {"key": PYTHON.key, **built.manifest("python", PYTHON.key)["archive"]}

@@ -81,7 +81,11 @@ def test_a_source_that_cannot_be_fetched(tmp_path: Path) -> None:
 
 def test_it_looks_for_what_the_build_looks_for() -> None:
     pattern = re.compile(r"gcc g\+\+ make [-a-z0-9+ \\\n]*libexpat1-dev")
-    texts = [read_template("master/build-binaries.sh.tmpl"), SCRIPT.read_text(), (REPOSITORY / "docs/sandbox.md").read_text()]
+    texts = [
+        read_template("master/build-binaries.sh.tmpl"),
+        SCRIPT.read_text(),
+        (REPOSITORY / "docs/sandbox.md").read_text(),
+    ]
     packages = [pattern.search(text) for text in texts]
     lists = [match[0].replace("\\", "").split() for match in packages if match]
     assert len(lists) == 3

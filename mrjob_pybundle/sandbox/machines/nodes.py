@@ -232,7 +232,7 @@ class PlainNode(Node):
             "MACHINES": self._paths.machines,
             "BASH": program("bash"),
         }
-        _write_executable(commands / "bash", render_text(own_file("bin/bash-on-shared-files.sh.tmpl"), values))
+        write_executable(commands / "bash", render_text(own_file("bin/bash-on-shared-files.sh.tmpl"), values))
         self.environment["PATH"] = f"{commands}:{self.environment['PATH']}"
         self.environment["HOME"] = self.path("/home/hadoop")
         self.environment["TMPDIR"] = str(self.host_path("/tmp"))
@@ -327,19 +327,26 @@ def awscli_directory() -> Path:
 
 
 def install_tools(directory: Path) -> None:
-    """Put what nodes have on their PATH in front of everything into *directory*: aws, sudo, shutdown."""
+    """Put what nodes have on their PATH in front of everything into *directory*: sudo, shutdown; aws comes with
+    :class:`~mrjob_pybundle.sandbox.machines.resident_aws.ResidentAws`."""
+    install_commands(directory)
+    write_executable(directory / "node.sh", own_file("node.sh"))
+
+
+def install_aws_itself(path: Path) -> None:
+    """Write an ``aws`` that is a process of its own: it may have to do with a terminal."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
     values = {"PYTHON": sys.executable, "SITE": str(awscli_directory())}
-    install_commands(directory, render_text(own_file("bin/aws.sh.tmpl"), values))
-    _write_executable(directory / "node.sh", own_file("node.sh"))
+    write_executable(path, render_text(own_file("bin/aws-itself.sh.tmpl"), values))
 
 
-def install_commands(directory: Path, aws: str) -> None:
-    """Write sudo, shutdown and its kin into *directory*, and *aws*, a script."""
+def install_commands(directory: Path) -> None:
+    """Write sudo, shutdown and its kin into *directory*."""
     directory.mkdir(parents=True, exist_ok=True)
-    _write_executable(directory / "aws", aws)
-    _write_executable(directory / "sudo", own_file("bin/sudo"))
+    write_executable(directory / "sudo", own_file("bin/sudo"))
     for name in ("shutdown", "poweroff", "halt"):
-        _write_executable(directory / name, own_file("bin/shutdown"))
+        write_executable(directory / name, own_file("bin/shutdown"))
 
 
 def own_file(name: str) -> str:
@@ -347,7 +354,7 @@ def own_file(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _write_executable(path: Path, text: str) -> None:
+def write_executable(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
     path.chmod(0o755)
 

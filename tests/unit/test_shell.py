@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,12 +14,11 @@ from hypothesis import strategies as st
 
 from mrjob_pybundle.templates import read_template, render
 
-from .conftest import REPOSITORY, tool
-
-PACKAGE = REPOSITORY / "mrjob_pybundle"
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "mrjob_pybundle"
 TEMPLATES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("**/*.sh.tmpl"))
 PARTS = sorted(PACKAGE.glob("master/build-binaries/*.sh"))
-SCRIPTS = sorted([*(REPOSITORY / "scripts").glob("*.sh"), *Path(__file__).parent.glob("*.sh"), *PARTS])
+SCRIPTS = sorted([*(ROOT / "scripts").glob("*.sh"), *(ROOT / "tests").glob("**/*.sh"), *PARTS])
 LISTS = {"CONFIGURE_ARGS", "ACCELERATORS"}
 NASTY = 'it\'s "a" $(touch /tmp/oops) `id` \\ $HOME ;&|<>*?[]{}~#!\n\ttwo é 漢 -n '
 
@@ -35,7 +35,14 @@ def shellcheck(script: str | Path, shell: str) -> None:
     # SC2016: values in single quotes hold what a shell would expand, and must not.
     result = subprocess.run(
         [
-            *(tool("shellcheck"), "--shell", shell, "--exclude", "SC2016", "--external-sources"),
+            *(
+                str(Path(sys.executable).with_name("shellcheck")),
+                "--shell",
+                shell,
+                "--exclude",
+                "SC2016",
+                "--external-sources",
+            ),
             str(script) if isinstance(script, Path) else "-",
         ],
         input=script if isinstance(script, str) else "",
