@@ -351,6 +351,5 @@ def _fail(status: Status, claim: Claim, cache: Cache) -> NoReturn:
     if not lines:
         raise BuildError(f"{reason}. There is no log of it.")
     shown = "\n".join(f"    {line}" for line in lines)
-    raise BuildError(
-        f"{reason}. The end of its log:\n{shown}\nThe whole log: {cache.build_dir(claim.build_id) / 'log.txt'}"
-    )
+    whole = f"The whole log: {cache.build_dir(claim.build_id) / 'log.txt'}"
+    raise BuildError(f"{reason}. The end of its log:\n{shown}\n{whole}", line=f"{reason}. {whole}")

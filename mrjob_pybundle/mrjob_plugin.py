@@ -11,9 +11,17 @@ so that unmodified scripts know the runner ``pybundle-emr``:
 from __future__ import annotations
 
 import logging
+import re
+import shlex
 from collections.abc import Callable
+from numbers import Real
+from os import PathLike
 from types import ModuleType
 from typing import Any
+
+from yaml import YAMLError
+
+from mrjob_pybundle.errors import OptionError
 
 ALIAS = "pybundle-emr"
 
@@ -48,6 +56,70 @@ def add_runner_switches(parser: Any) -> None:
     options._add_runner_args(parser, PyBundleEMRJobRunner.OPT_NAMES)
 
 
+def check_value(name: str, value: Any, source: str) -> None:
+    """Check that the value of an option of mrjob's, or of ours, is of a kind that mrjob can work with.
+
+    mrjob takes what a conf file has, and stumbles over it somewhere, later.
+
+    :raises OptionError: it is not; the message names the option and *source*, where it was set.
+    """
+    wanted = _wanted(name, value) if value is not None else None
+    if wanted is not None:
+        raise OptionError(f"{name} (from {source}): {value!r} is not {wanted}")
+
+
+def _wanted(name: str, value: Any) -> str | None:
+    """What *value* should be, and is not."""
+    from mrjob import conf
+    from mrjob.options import _RUNNER_OPTS
+
+    combiner = _RUNNER_OPTS[name].get("combiner")
+    switch: dict[str, Any] = next((kwargs for _, kwargs in _RUNNER_OPTS[name].get("switches", ())), {})
+    if combiner in (conf.combine_dicts, conf.combine_envs, conf.combine_jobconfs):
+        return None if isinstance(value, dict) else "a mapping (name: value)"
+    if switch.get("type") in (int, float):
+        return None if isinstance(value, Real) and not isinstance(value, bool) else "a number"
+    if combiner is conf.combine_paths:
+        return None if isinstance(value, (str, PathLike)) else "a path or a URI"
+    if name in _VERSIONS:
+        pattern, example = _VERSIONS[name]
+        is_one = not value or (isinstance(value, str) and re.fullmatch(pattern, value))
+        return None if is_one else f"of a form such as {example} (in quotes, in a conf file)"
+    if combiner in (conf.combine_cmds, conf.combine_path_lists) or name in _LISTS_OF_COMMANDS:
+        return _wanted_of_commands(name, value, is_path=combiner is conf.combine_path_lists)
+    if combiner is None and not switch.get("action") and name not in _NOT_ONLY_TEXT:
+        kinds = (list, dict, Real) if re.fullmatch(_NEVER_NUMBERS, name) else (list, dict)
+        return "text" if isinstance(value, kinds) else None
+    return None
+
+
+_VERSIONS = {
+    "image_version": (r"\d+(\.\d+)*", "7.14.0"),
+    "release_label": (r"emr-(spark-)?\d+(\.\d+)*", "emr-7.14.0"),
+}
+_LISTS_OF_COMMANDS = ("bootstrap", "bootstrap_actions", "setup")
+_NEVER_NUMBERS = r"region|.*_endpoint|.*instance_type"
+_NOT_ONLY_TEXT = ("additional_emr_info", "subnet")
+
+
+def _wanted_of_commands(name: str, value: Any, *, is_path: bool) -> str | None:
+    from mrjob.setup import parse_setup_cmd
+
+    lines = value if isinstance(value, (list, tuple)) else [value]
+    if not all(isinstance(line, (str, PathLike)) for line in lines):
+        return "text, or a list of texts"
+    try:
+        for line in lines:
+            words = (
+                [line] if is_path else parse_setup_cmd(line) if name in ("bootstrap", "setup") else shlex.split(line)
+            )
+            if name == "bootstrap_actions" and not words:
+                return "the URI of a bootstrap action, and its arguments"
+    except ValueError as error:
+        return f"a command ({error})"
+    return None
+
+
 def _extend_options(options: Any) -> None:
     from mrjob_pybundle.options import RUNNER_OPTS
 
@@ -62,10 +134,8 @@ def _extend_runner(runner: Any) -> None:
     def runner_class(alias: str) -> type:
         if alias != ALIAS:
             return their_runner_class(alias)
-        from mrjob_pybundle.errors import show_without_traceback
         from mrjob_pybundle.runner import PyBundleEMRJobRunner
 
-        show_without_traceback()
         return PyBundleEMRJobRunner
 
     def load_opts_with_emr_underneath(alias: str | None, conf_paths: list[str] | None = None) -> list[ConfOpts]:
@@ -89,6 +159,16 @@ def _sections(load_opts: Callable[..., list[ConfOpts]], alias: str, conf_paths: 
     conf_log.addFilter(quieter)
     try:
         return load_opts(alias, conf_paths)
+    except (OSError, ValueError, YAMLError) as error:
+        raise OptionError(f"Cannot read a conf file: {' '.join(str(error).split())}") from error
+    except (TypeError, AttributeError) as error:
+        from mrjob.conf import find_mrjob_conf
+
+        paths = ", ".join(conf_paths if conf_paths is not None else [str(find_mrjob_conf())])
+        raise OptionError(
+            f"{paths}, or a file that it includes, is no conf file of mrjob's: one has 'runners:' in it, and perhaps"
+            f" 'include:' with a path or a list of paths ({error})"
+        ) from error
     finally:
         conf_log.removeFilter(quieter)
 
@@ -107,6 +187,8 @@ class _QuieterAboutConf(logging.Filter):
 
 
 def _without_python(path: str | None, opts: dict[str, Any]) -> ConfOpts:
+    if not isinstance(opts, dict):
+        return path, opts  # mrjob refuses it, and names the file
     left_out = [name for name in NOT_INHERITED if opts.get(name)]
     if left_out:
         log.info(

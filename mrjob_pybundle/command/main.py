@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 
 from mrjob_pybundle import __version__
 from mrjob_pybundle.command import builds, contents, create_cluster, doctor, keys, removal, sandbox
 from mrjob_pybundle.command.switches import Commands
-from mrjob_pybundle.errors import PyBundleError
-
-log = logging.getLogger("mrjob.pybundle")
+from mrjob_pybundle.errors import PyBundleError, show
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command. Returns its exit status: 0, 1 after an error that a person can act on, 2 for bad usage."""
-    args = _parser().parse_args(argv)
+    """Run the command. Returns its exit status: 0, 130 after Ctrl-C, or that of the error's class (see the README)."""
+    parser = _parser()
+    try:
+        args = parser.parse_args(argv)
+    except ValueError as error:  # mrjob's switches for arguments of commands: quotes that are not closed
+        parser.error(str(error))
     try:
         status = int(args.run(args))
         sys.stdout.flush()
@@ -27,9 +28,8 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except PyBundleError as error:
-        log.debug("the error in full:", exc_info=error)
-        print(f"mrjob-pybundle: {error}", file=sys.stderr)
-        return 1
+        show(error, prefix="mrjob-pybundle: ")
+        return error.exit_status
     except KeyboardInterrupt:
         return 130
 
