@@ -189,7 +189,7 @@ def test_rm_takes_the_manifest_and_leaves_the_archive(team: Team) -> None:
     assert json.loads(team.cache.read(f"{venv}/retired") or b"")["by"] == "ada"
     assert "removed   by ada at " in team.run("show", spec.key).out
     again = team.run("rm", spec.key)
-    assert (again.status, "was removed already" in again.err) == (1, True)
+    assert (again.status, "was removed already" in again.err) == (2, True)
 
 
 def test_a_python_with_bundles_on_it_is_not_removed(team: Team) -> None:
