@@ -64,8 +64,10 @@ def show(error: BaseException, prefix: str = "") -> None:
 
 def _is_quiet() -> bool:
     """mrjob's ``-q`` gives its logger a handler that discards all, and no other."""
+    from mrjob.util import NullHandler
+
     handlers = logging.getLogger("mrjob").handlers
-    return bool(handlers) and all(isinstance(handler, logging.NullHandler) for handler in handlers)
+    return bool(handlers) and all(isinstance(handler, NullHandler) for handler in handlers)
 
 
 _LEFT_RUNNER = "_left_pybundle_runner"

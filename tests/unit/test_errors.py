@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ import pytest
 from mrjob.job import MRJob
 
 from mrjob_pybundle.command.main import main
+from mrjob_pybundle.errors import BuildError, show
 
 #: Nobody answers there.
 NOWHERE = "http://127.0.0.1:9"
@@ -31,6 +34,8 @@ def here(tmp_path: Path, clean_environment: dict[str, str], monkeypatch: pytest.
     monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
     loggers = [logging.getLogger(name) for name in ("mrjob", "__main__")]
     before = [list(logger.handlers) for logger in loggers]
+    for logger in loggers:
+        logger.handlers.clear()
     yield tmp_path
     for logger, handlers in zip(loggers, before, strict=True):
         logger.handlers[:] = handlers
@@ -172,6 +177,44 @@ def test_with_q_a_command_says_its_error(here: Path, capsys: pytest.CaptureFixtu
     said = capsys.readouterr().err
     assert said.startswith("mrjob-pybundle: No connection to AWS")
     assert said.count("\n") == 1
+
+
+def test_with_q_the_log_of_a_failed_build_is_left_out(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    failed = BuildError(
+        "It failed. The end of its log:\n    boom\nThe whole log: s3://b/log", line="It failed. s3://b/log"
+    )
+    show(failed)
+    MRJob.set_up_logging(quiet=True)
+    show(failed)
+    assert capsys.readouterr().err == f"{failed}\nIt failed. s3://b/log\n"
+
+
+def test_ctrl_c(clean_environment: dict[str, str]) -> None:
+    """While AWS keeps us waiting."""
+    with socket.create_server(("127.0.0.1", 0)) as aws:
+        endpoint = f"http://127.0.0.1:{aws.getsockname()[1]}"
+        environment = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_ENDPOINT_URL": endpoint}
+        command = [
+            sys.executable,
+            "-m",
+            "mrjob_pybundle",
+            "ls",
+            "--no-conf",
+            "--pybundle-cache-uri",
+            "s3://my-bucket/x",
+        ]
+        with subprocess.Popen(
+            [*command, "--cloud-tmp-dir", "s3://my-bucket/tmp/"],
+            env={**clean_environment, **environment},
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as running:
+            connection, _ = aws.accept()
+            with connection:
+                running.send_signal(signal.SIGINT)
+                said = running.communicate()[1]
+    assert running.returncode == 130
+    assert "Traceback" not in said
 
 
 # programs that make our runner
