@@ -172,6 +172,16 @@ def test_settings_of_aws_that_are_mistyped(
     assert ended == status
 
 
+@pytest.mark.parametrize(
+    "switches", [["--region", "us east 1"], ["--tag", "a=b", "-c", "nope.conf"], ["--cloud-tmp-dir", "x"]]
+)
+def test_doctor_says_it_too(here: Path, capsys: pytest.CaptureFixture[str], switches: list[str]) -> None:
+    assert main(["doctor", "--cloud-tmp-dir", "s3://my-bucket/tmp/", *switches]) == 1
+    (finding,) = [line for line in capsys.readouterr().out.splitlines() if line]
+    assert finding.startswith("FAILED      configuration: ")
+    assert finding.endswith(". Nothing else was checked.")
+
+
 def test_with_q_a_command_says_its_error(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ls", "-q", "--no-conf", "--cloud-tmp-dir", "s3://my-bucket/tmp/"]) == 3
     said = capsys.readouterr().err
