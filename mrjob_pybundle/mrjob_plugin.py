@@ -65,7 +65,8 @@ def check_value(name: str, value: Any, source: str) -> None:
     """
     wanted = _wanted(name, value) if value is not None else None
     if wanted is not None:
-        raise OptionError(f"{name} (from {source}): {value!r} is not {wanted}")
+        shown = "its value" if name.startswith("aws_") or name == "cmdenv" else repr(value)  # secrets are not shown
+        raise OptionError(f"{name} (from {source}): {shown} is not {wanted}")
 
 
 def _wanted(name: str, value: Any) -> str | None:
@@ -73,8 +74,9 @@ def _wanted(name: str, value: Any) -> str | None:
     from mrjob import conf
     from mrjob.options import _RUNNER_OPTS
 
-    combiner = _RUNNER_OPTS[name].get("combiner")
-    switch: dict[str, Any] = next((kwargs for _, kwargs in _RUNNER_OPTS[name].get("switches", ())), {})
+    option = _RUNNER_OPTS.get(name, {})
+    combiner = option.get("combiner")
+    switch: dict[str, Any] = next((kwargs for _, kwargs in option.get("switches", ())), {})
     if combiner in (conf.combine_dicts, conf.combine_envs, conf.combine_jobconfs):
         return None if isinstance(value, dict) else "a mapping (name: value)"
     if switch.get("type") in (int, float):
@@ -85,8 +87,12 @@ def _wanted(name: str, value: Any) -> str | None:
         pattern, example = _VERSIONS[name]
         is_one = not value or (isinstance(value, str) and re.fullmatch(pattern, value))
         return None if is_one else f"of a form such as {example} (in quotes, in a conf file)"
-    if combiner in (conf.combine_cmds, conf.combine_path_lists) or name in _LISTS_OF_COMMANDS:
-        return _wanted_of_commands(name, value, is_path=combiner is conf.combine_path_lists)
+    if combiner is conf.combine_path_lists:
+        return (
+            None if all(isinstance(path, (str, PathLike)) for path in _listed(value)) else "a path or a list of paths"
+        )
+    if combiner is conf.combine_cmds or name in _LISTS_OF_COMMANDS:
+        return _wanted_of_commands(name, value)
     if combiner is None and not switch.get("action") and name not in _NOT_ONLY_TEXT:
         kinds = (list, dict, Real) if re.fullmatch(_NEVER_NUMBERS, name) else (list, dict)
         return "text" if isinstance(value, kinds) else None
@@ -102,22 +108,26 @@ _NEVER_NUMBERS = r"region|.*_endpoint|.*instance_type"
 _NOT_ONLY_TEXT = ("additional_emr_info", "subnet")
 
 
-def _wanted_of_commands(name: str, value: Any, *, is_path: bool) -> str | None:
+def _wanted_of_commands(name: str, value: Any) -> str | None:
     from mrjob.setup import parse_setup_cmd
 
-    lines = value if isinstance(value, (list, tuple)) else [value]
-    if not all(isinstance(line, (str, PathLike)) for line in lines):
-        return "text, or a list of texts"
+    if not all(isinstance(line, str) for line in _listed(value)):
+        return "a command or a list of texts"
+    parse = parse_setup_cmd if name in ("bootstrap", "setup") else shlex.split
+    if name not in _LISTS_OF_COMMANDS and not isinstance(value, str):
+        return None  # the words of one command
     try:
-        for line in lines:
-            words = (
-                [line] if is_path else parse_setup_cmd(line) if name in ("bootstrap", "setup") else shlex.split(line)
-            )
-            if name == "bootstrap_actions" and not words:
-                return "the URI of a bootstrap action, and its arguments"
+        commands = [parse(line) for line in _listed(value)]
     except ValueError as error:
         return f"a command ({error})"
+    if name == "bootstrap_actions" and not all(commands):
+        return "the URI of a bootstrap action, and its arguments"
     return None
+
+
+def _listed(value: Any) -> list[Any] | tuple[Any, ...]:
+    """As mrjob does with one thing where there may be several."""
+    return value if isinstance(value, (list, tuple)) else [value]
 
 
 def _extend_options(options: Any) -> None:

@@ -132,6 +132,15 @@ def test_a_conf_file_that_is_mistyped(here: Path, capsys: pytest.CaptureFixture[
     assert status == 2
 
 
+@pytest.mark.parametrize("option", ["aws_secret_access_key", "aws_session_token", "cmdenv"])
+def test_secrets_are_not_shown(here: Path, capsys: pytest.CaptureFixture[str], option: str) -> None:
+    (here / "a.conf").write_text(f"runners: {{pybundle-emr: {{{option}: [TOPSECRET]}}}}")
+    status, said = _refused(capsys, "key", "-c", "a.conf")
+    assert f"{option} (from a.conf): its value is not" in said
+    assert "TOPSECRET" not in said
+    assert status == 2
+
+
 def test_an_unknown_option_in_a_conf_file_is_as_in_mrjob(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "a.conf").write_text("runners: {pybundle-emr: {no_such_option: 1, tags: !clear }}")
     assert main(["key", "--cloud-tmp-dir", "s3://my-bucket/tmp/", "-c", "a.conf"]) == 0
