@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 import mrjob_pybundle
 from mrjob_pybundle.aws.build_clusters import BuildClusters, ClusterState, LaunchUnclearError, cluster_request
+from mrjob_pybundle.aws.clients import S3Uri
 from mrjob_pybundle.bundle.inputs import Inputs
 from mrjob_pybundle.bundle.spec import Bundle, BundleSpec, canonical_json
 from mrjob_pybundle.cache.sources import stage_source
@@ -279,7 +280,7 @@ def follow(claim: Claim, cache: Cache, aws: Aws, *, leading: bool = False) -> St
     cluster = ClusterState("STARTING")
     asked_emr, pause = time.monotonic(), aws.emr_poll_seconds if leading else _SILENCE_SECONDS
     try:
-        with BuildProgress(claim.build_id, claim.cluster_id) as progress:
+        with BuildProgress(claim.build_id, claim.cluster_id, str(_log_uri(claim, cache))) as progress:
             while True:
                 status = cache.status(claim.build_id)
                 if status is not None:
@@ -341,6 +342,9 @@ def _fail(status: Status, claim: Claim, cache: Cache) -> NoReturn:
     if not lines:
         raise BuildError(f"{reason}. There is no log of it.")
     shown = "\n".join(f"    {line}" for line in lines)
-    raise BuildError(
-        f"{reason}. The end of its log:\n{shown}\nThe whole log: {cache.build_dir(claim.build_id) / 'log.txt'}"
-    )
+    whole = f"The whole log: {_log_uri(claim, cache)}"
+    raise BuildError(f"{reason}. The end of its log:\n{shown}\n{whole}", line=f"{reason}. {whole}")
+
+
+def _log_uri(claim: Claim, cache: Cache) -> S3Uri:
+    return cache.build_dir(claim.build_id) / "log.txt"

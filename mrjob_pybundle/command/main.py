@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 
@@ -11,17 +10,19 @@ import mrjob_pybundle_hook  # noqa: F401  (makes mrjob importable, also where Py
 from mrjob_pybundle import __version__
 from mrjob_pybundle.command import builds, contents, create_cluster, doctor, keys, removal, run, sandbox
 from mrjob_pybundle.command.switches import Commands
-from mrjob_pybundle.errors import PyBundleError
-
-log = logging.getLogger("mrjob.pybundle")
+from mrjob_pybundle.errors import PyBundleError, show
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command. Returns its exit status: 0, 1 after an error that a person can act on, 2 for bad usage."""
+    """Run the command. Returns its exit status: 0, 130 after Ctrl-C, or that of the error's class (see the README)."""
     words = sys.argv[1:] if argv is None else argv
     if words[:1] == ["run"]:
         run.main(words[1:])
-    args = _parser().parse_args(words)
+    parser = _parser()
+    try:
+        args = parser.parse_args(words)
+    except ValueError as error:  # mrjob's switches for arguments of commands: quotes that are not closed
+        parser.error(str(error))
     try:
         status = int(args.run(args))
         sys.stdout.flush()
@@ -31,9 +32,8 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except PyBundleError as error:
-        log.debug("the error in full:", exc_info=error)
-        print(f"mrjob-pybundle: {error}", file=sys.stderr)
-        return 1
+        show(error, prefix="mrjob-pybundle: ")
+        return error.exit_status
     except KeyboardInterrupt:
         return 130
 

@@ -19,7 +19,7 @@ FLOORS = [
     ["errors", "templates", "__init__"],
     ["bundle"],
     ["aws"],
-    ["options", "cache"],
+    ["options", "values", "cache"],
     ["nodes", "master"],
     ["progress"],
     ["build"],
