@@ -10,7 +10,7 @@ from typing import Any
 
 from mrjob.conf import combine_lists, combine_path_lists, combine_paths
 
-from mrjob_pybundle.aws.clients import S3Uri
+from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.errors import OptionError
 
 #: A 3.13 whose digest is known (see ``cpython_releases.py``).

@@ -26,8 +26,10 @@ import mrjob_pybundle_hook
 from mrjob_pybundle import options
 from mrjob_pybundle.aws import releases as emr_releases
 from mrjob_pybundle.aws.build_clusters import BuildClusters
-from mrjob_pybundle.aws.clients import Credentials, S3Uri, explain, refuse_incomplete_answers
+from mrjob_pybundle.aws.clients import Credentials, refuse_incomplete_answers
 from mrjob_pybundle.aws.clusters import ExistingCluster, Machines, read_cluster
+from mrjob_pybundle.aws.errors import explain
+from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.build import Aws, Order, build_bundle
 from mrjob_pybundle.bundle.sources import find_source
 from mrjob_pybundle.bundle.spec import (

@@ -20,7 +20,8 @@ from botocore.exceptions import (
     HTTPClientError,
 )
 
-from mrjob_pybundle.aws.clients import Credentials, error_code, explain, explained
+from mrjob_pybundle.aws.clients import Credentials
+from mrjob_pybundle.aws.errors import error_code, explain, explained
 from mrjob_pybundle.errors import CacheError
 from mrjob_pybundle.templates import read_template
 

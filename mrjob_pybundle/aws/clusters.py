@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from mrjob_pybundle.aws.clients import error_code, explained
+from mrjob_pybundle.aws.errors import error_code, explained
 from mrjob_pybundle.errors import OptionError
 
 _ENDED = ("TERMINATING", "TERMINATED", "TERMINATED_WITH_ERRORS")

@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mrjob_pybundle.aws.clients import S3Uri, explained
+from mrjob_pybundle.aws.errors import explained
+from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle import cpython_releases
 from mrjob_pybundle.bundle.spec import file_sha256
 from mrjob_pybundle.errors import OptionError

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from mrjob_pybundle.aws.clients import explained
+from mrjob_pybundle.aws.errors import explained
 from mrjob_pybundle.cache.inventory import MANIFEST, RETIRED, USED, Inventory, Shelf
 from mrjob_pybundle.cache.store import Cache, Claim, StoredObject
 from mrjob_pybundle.errors import CacheError, OptionError

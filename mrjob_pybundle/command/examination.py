@@ -15,7 +15,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from mrjob_pybundle.aws import releases as emr_releases
-from mrjob_pybundle.aws.clients import DENIED, S3Uri, error_code, explained
+from mrjob_pybundle.aws.errors import DENIED, error_code, explained
+from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.errors import PyBundleError
 from mrjob_pybundle.runner import PyBundleEMRJobRunner
 

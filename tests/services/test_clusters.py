@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mrjob_pybundle.aws.clients import S3Uri
 from mrjob_pybundle.aws.clusters import read_cluster, types_of_fleets
+from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.cache.store import Cache
 from mrjob_pybundle.errors import OptionError
 from tests.team import Team

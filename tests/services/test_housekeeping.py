@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mrjob_pybundle.aws.clients import S3Uri
+from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.cache.store import Claim
 from tests.team import Team
 
