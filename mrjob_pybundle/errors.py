@@ -21,6 +21,10 @@ class CacheError(PyBundleError):
     """The cache in S3 cannot be used: missing bucket, no permission, no credentials, damaged content."""
 
 
+class TransientError(CacheError):
+    """AWS could not be reached, or was too busy: the same may work if it is tried again in a few minutes."""
+
+
 class BuildError(PyBundleError):
     """A bundle could not be built. The message names the stage that failed and shows the end of the log."""
 

@@ -12,16 +12,18 @@ from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from typing import Any
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    HTTPClientError,
-)
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, SSLError
 
 from mrjob_pybundle.aws.clients import Credentials
-from mrjob_pybundle.aws.errors import error_code, explain, explained
+from mrjob_pybundle.aws.errors import (
+    INTERNAL,
+    error_code,
+    explain,
+    explained,
+    http_status,
+    is_about_certificates,
+    may_pass,
+)
 from mrjob_pybundle.errors import CacheError
 from mrjob_pybundle.templates import read_template
 
@@ -29,8 +31,6 @@ log = logging.getLogger("mrjob.pybundle")
 
 #: How often EMR is asked to launch before its refusal is passed on.
 _LAUNCH_TRIES = 6
-_NOT_CONNECTED = (ConnectTimeoutError, EndpointConnectionError)
-_THROTTLED = ("ThrottlingException", "Throttling", "TooManyRequestsException")
 
 #: A cluster that was just launched need not be listed yet. When its launch was not confirmed, it is looked for
 #: after pauses of these many seconds.
@@ -84,7 +84,7 @@ class BuildClusters:
             except (BotoCoreError, ClientError) as error:
                 if not _was_refused(error):
                     return self._find_launched(build_id, error)
-                if not _may_be_sent_again(error) or attempt == _LAUNCH_TRIES:
+                if not may_pass(error) or attempt == _LAUNCH_TRIES:
                     raise explain(error, doing) from error
             time.sleep(random.uniform(0.5, 1) * 2**attempt / 2)
         raise AssertionError("unreachable")
@@ -146,13 +146,11 @@ class BuildClusters:
 def _was_refused(error: Exception) -> bool:
     """Is it certain that EMR has not done what it was asked for?"""
     if isinstance(error, ClientError):
-        return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)) < 500
+        return 0 < http_status(error) < 500 and error_code(error) not in INTERNAL
+    if isinstance(error, SSLError):
+        return is_about_certificates(error)
     # Nothing was sent, for want of a connection, of credentials, of a parameter…
-    return not isinstance(error, HTTPClientError) or isinstance(error, _NOT_CONNECTED)
-
-
-def _may_be_sent_again(error: Exception) -> bool:
-    return error_code(error) in _THROTTLED or isinstance(error, _NOT_CONNECTED)
+    return not isinstance(error, HTTPClientError)
 
 
 def cluster_request(

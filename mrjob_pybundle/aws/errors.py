@@ -5,21 +5,83 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mrjob_pybundle.errors import CacheError, PyBundleError
+from mrjob_pybundle.errors import CacheError, PyBundleError, TransientError
 
 #: Codes by which AWS says that we may not.
 DENIED = ("AccessDenied", "AccessDeniedException", "403", "Forbidden", "AllAccessDisabled")
 
+#: Codes of a service that is too busy, whatever the HTTP status.
+THROTTLED = (
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "RequestLimitExceeded",
+    "BandwidthLimitExceeded",
+    "TooManyRequestsException",
+    "EC2ThrottledException",
+    "503",
+)
 
-def error_code(error: Exception) -> str:
+#: Codes of a service that has failed inside, whatever the HTTP status.
+INTERNAL = ("InternalError", "InternalFailure", "InternalServerError", "InternalServerException", "ServiceUnavailable")
+
+#: Codes of a request that was cut short, or met another at the same object.
+_IN_PASSING = ("RequestTimeout", "RequestTimeoutException", "ConditionalRequestConflict", "OperationAborted")
+_PASSING_STATUSES = (408, 429, 500, 502, 503, 504)
+
+
+def error_code(error: BaseException) -> str:
     """The code in a botocore ClientError's response (``NoSuchKey``, ``404``, ``PreconditionFailed``), or ``""``."""
     response = getattr(error, "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))
 
 
+def may_pass(error: BaseException) -> bool:
+    """Does it make sense to try again, in a while, what has ended in *error*, one of botocore's or boto3's?
+
+    Yes: no connection, no answer or half of one, throttling, failures inside AWS. No: all that somebody has to change
+    first, such as credentials, permissions, names and parameters.
+    """
+    from boto3.exceptions import Boto3Error, RetriesExceededError
+    from botocore import exceptions
+
+    if isinstance(error, RetriesExceededError):
+        return True  # of s3transfer, which counts only what came to nothing on the way
+    if isinstance(error, Boto3Error):
+        return error.__context__ is not None and may_pass(error.__context__)
+    if isinstance(error, exceptions.ClientError):
+        return error_code(error) in (*THROTTLED, *INTERNAL, *_IN_PASSING) or http_status(error) in _PASSING_STATUSES
+    if is_about_certificates(error):
+        return False
+    on_the_way = (
+        exceptions.ConnectionError,
+        exceptions.HTTPClientError,
+        exceptions.IncompleteReadError,
+        exceptions.FlexibleChecksumError,
+        exceptions.ChecksumError,
+    )
+    return isinstance(error, on_the_way)
+
+
+def http_status(error: BaseException) -> int:
+    """The HTTP status of a botocore ClientError; 0 where there is none."""
+    response = getattr(error, "response", None) or {}
+    return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def is_about_certificates(error: BaseException) -> bool:
+    """Was there no connection because one side does not trust the other's certificate?"""
+    from botocore.exceptions import SSLError
+
+    return isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
+
+
 @contextmanager
 def explained(doing: str) -> Iterator[None]:
-    """Turn what botocore raises inside into a :class:`CacheError` of one line.
+    """Turn what botocore raises inside into a :class:`CacheError` of one line, or its :class:`TransientError`.
 
     *doing* says what was tried and on what: ``"reading s3://bucket/key"``.
     """
@@ -33,7 +95,10 @@ def explained(doing: str) -> Iterator[None]:
 
 
 def explain(error: Exception, doing: str) -> PyBundleError:
-    """The one line that a person reads when AWS has answered *error* while *doing* something."""
+    """The one line that a person reads when AWS has answered *error* while *doing* something.
+
+    It is a :class:`TransientError` where trying again makes sense.
+    """
     code = error_code(error)
     kind = type(error).__name__
     if kind in ("NoCredentialsError", "PartialCredentialsError"):
@@ -60,11 +125,12 @@ def explain(error: Exception, doing: str) -> PyBundleError:
             f"No permission ({doing}; AWS says: {_message(error)})."
             " docs/security.md lists what each role must be allowed."
         )
-    if code in ("SlowDown", "Throttling", "ThrottlingException", "TooManyRequestsException", "503"):
-        return CacheError(f"AWS is throttling requests, even after retries ({doing}). Try again in a few minutes.")
+    if code in THROTTLED:
+        return TransientError(f"AWS is throttling requests, even after retries ({doing}). Try again in a few minutes.")
+    error_class = TransientError if may_pass(error) else CacheError
     if not code:
-        return CacheError(f"AWS gave no usable answer, even after retries ({doing}): {_message(error)}")
-    return CacheError(f"AWS said no ({doing}): {_message(error)}")
+        return error_class(f"AWS gave no usable answer, even after retries ({doing}): {_message(error)}")
+    return error_class(f"AWS said no ({doing}): {_message(error)}")
 
 
 def _message(error: Exception) -> str:

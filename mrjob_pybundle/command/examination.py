@@ -352,6 +352,6 @@ def _not_denied(action: str) -> Iterator[_Denied]:
     try:
         yield denied
     except PyBundleError as error:
-        if error.__cause__ is None or error_code(error.__cause__) not in DENIED:  # type: ignore[arg-type]
+        if error.__cause__ is None or error_code(error.__cause__) not in DENIED:
             raise
         denied.answer = Verdict.NOT_CHECKED, f"no permission ({action})"
