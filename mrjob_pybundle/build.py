@@ -13,7 +13,6 @@ import hashlib
 import logging
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,11 +20,13 @@ from types import TracebackType
 from typing import Any, NoReturn
 
 import mrjob_pybundle
-from mrjob_pybundle.aws.build_clusters import BuildClusters, ClusterState, LaunchUnclearError, cluster_request
+from mrjob_pybundle.aws.emr import Cluster, Emr, LaunchUnclearError, Life
 from mrjob_pybundle.bundle.sources import Source, fetched
 from mrjob_pybundle.bundle.spec import Bundle, BundleSpec, canonical_json
+from mrjob_pybundle.cache.builds import began, cluster_name, new_build_id
 from mrjob_pybundle.cache.store import Cache, Claim, Status
 from mrjob_pybundle.errors import BuildError, CacheError
+from mrjob_pybundle.master.cluster import cluster_request
 from mrjob_pybundle.master.inputs import pack
 from mrjob_pybundle.progress import BuildProgress
 from mrjob_pybundle.templates import render
@@ -40,6 +41,10 @@ _CLAIM_GRACE_SECONDS = 120
 #: A master reports every half minute at least: see build-binaries.sh. After this long a silence, EMR is asked.
 _SILENCE_SECONDS = 100
 _LONGEST_SILENCE_POLL_SECONDS = 300
+
+#: A cluster that EMR does not know may live in another region. When nobody has heard of its build for this long, it
+#: does not: until its master says its first word, it takes less than ten minutes.
+_UNKNOWN_SILENCE_SECONDS = 15 * 60
 
 _LOG_LINES_SHOWN = 20
 
@@ -67,7 +72,7 @@ class Order:
 class Aws:
     """Whom to ask, and how often (seconds)."""
 
-    clusters: BuildClusters
+    emr: Emr
     s3: Any
     s3_poll_seconds: float
     emr_poll_seconds: float
@@ -80,7 +85,7 @@ def build_bundle(order: Order, cache: Cache, aws: Aws) -> Bundle:
     :raises CacheError: AWS said no.
     :raises OptionError: there is no such CPython source.
     """
-    mine = Claim(build_id=_new_build_id(), owner=order.owner, since=time.time())
+    mine = Claim(build_id=new_build_id(), owner=order.owner, since=time.time())
     # Looked at first: who may only use the cache can still wait for somebody else's build.
     claim = cache.read_claim(order.spec.key) or cache.claim(order.spec.key, mine)
     while True:
@@ -93,10 +98,6 @@ def build_bundle(order: Order, cache: Cache, aws: Aws) -> Bundle:
         if isinstance(outcome, Bundle):
             return outcome
         claim = outcome
-
-
-def _new_build_id() -> str:
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:8]}"
 
 
 # building
@@ -121,9 +122,14 @@ def _build(claim: Claim, order: Order, cache: Cache, aws: Aws) -> Bundle | Claim
     if confirmed is None:
         return cache.claim(key, claim)
     try:
-        cluster_id = aws.clusters.launch(request, claim.build_id)
-    except LaunchUnclearError:
-        raise  # The claim stays: whoever comes next looks for that cluster once more.
+        cluster_id = aws.emr.launch(request)
+    except LaunchUnclearError as error:
+        # The claim stays: whoever comes next looks for that cluster once more.
+        raise CacheError(
+            f"EMR did not say whether it has launched the cluster of build {claim.build_id}, and does not list it"
+            f" ({error}). Run the job again in a few minutes: it joins that build if it runs by then, and starts one"
+            " if not."
+        ) from error
     except CacheError:
         cache.release_claim(key, claim.build_id)
         raise
@@ -131,7 +137,7 @@ def _build(claim: Claim, order: Order, cache: Cache, aws: Aws) -> Bundle | Claim
     launched = cache.replace_claim(key, confirmed, replace(confirmed, cluster_id=cluster_id))
     if launched is None:
         log.info("Another author has taken over in the meantime: ending cluster %s", cluster_id)
-        aws.clusters.terminate(cluster_id)
+        aws.emr.terminate(cluster_id)
         return cache.claim(key, claim)
     status = follow(launched, cache, aws, leading=True)
     cache.release_claim(key, claim.build_id)
@@ -243,7 +249,16 @@ def _has_ended(claim: Claim, cache: Cache, aws: Aws) -> bool:
     status = cache.status(claim.build_id)
     if status is not None and status.state != "RUNNING":
         return True
-    return claim.cluster_id is not None and aws.clusters.state(claim.cluster_id).has_ended
+    if claim.cluster_id is None:
+        return False
+    return _is_gone(aws.emr.cluster(claim.cluster_id), status.age if status else claim.age)
+
+
+def _is_gone(cluster: Cluster, silence: float) -> bool:
+    """Has a build's cluster ended, of which nobody has heard for *silence* seconds?"""
+    if cluster.life is Life.UNKNOWN:
+        return silence >= _UNKNOWN_SILENCE_SECONDS
+    return cluster.life is Life.ENDED
 
 
 def _take_over(claim: Claim, mine: Claim, order: Order, cache: Cache) -> Bundle | Claim:
@@ -261,7 +276,7 @@ def _join(claim: Claim, mine: Claim, order: Order, cache: Cache, aws: Aws) -> Bu
     while claim.cluster_id is None:
         if claim.age > _CLAIM_GRACE_SECONDS:
             # Its author died right after claiming. Before RunJobFlow, or after?
-            cluster_id = aws.clusters.find(claim.build_id)
+            cluster_id = find_cluster(claim.build_id, aws.emr)
             if cluster_id is None:
                 return _take_over(claim, mine, order, cache)
             claim = replace(claim, cluster_id=cluster_id)
@@ -275,6 +290,11 @@ def _join(claim: Claim, mine: Claim, order: Order, cache: Cache, aws: Aws) -> Bu
     return _bundle_of(follow(claim, cache, aws), claim, order, cache)
 
 
+def find_cluster(build_id: str, emr: Emr) -> str | None:
+    """The id of the cluster that was launched for a build, which nobody may have noted."""
+    return emr.find(cluster_name(build_id), since=began(build_id))
+
+
 # watching
 
 
@@ -286,8 +306,9 @@ def follow(claim: Claim, cache: Cache, aws: Aws, *, leading: bool = False) -> St
     """
     assert claim.cluster_id is not None
     shown = 0
-    cluster = ClusterState("STARTING")
-    asked_emr, pause = time.monotonic(), aws.emr_poll_seconds if leading else _SILENCE_SECONDS
+    cluster = Cluster(claim.cluster_id, Life.LIVING, "STARTING")
+    joined = time.monotonic()
+    asked_emr, pause = joined, aws.emr_poll_seconds if leading else _SILENCE_SECONDS
     try:
         with BuildProgress(claim.build_id, claim.cluster_id) as progress:
             while True:
@@ -299,13 +320,13 @@ def follow(claim: Claim, cache: Cache, aws: Aws, *, leading: bool = False) -> St
                     if status.state != "RUNNING":
                         return status
                 else:
-                    progress.waiting_for_cluster(cluster.name)
-                if cluster.has_ended:
+                    progress.waiting_for_cluster(cluster.state)
+                if _is_gone(cluster, status.age if status else claim.age + time.monotonic() - joined):
                     break
                 is_silent = status is None or status.age >= _SILENCE_SECONDS
                 if time.monotonic() - asked_emr >= pause and (leading or is_silent):
                     # Looked at before the next status is read: a cluster that has ended says nothing more.
-                    cluster = aws.clusters.state(claim.cluster_id)
+                    cluster = aws.emr.cluster(claim.cluster_id)
                     asked_emr = time.monotonic()
                     if not leading:
                         pause = min(2 * pause, _LONGEST_SILENCE_POLL_SECONDS)
@@ -319,15 +340,17 @@ def follow(claim: Claim, cache: Cache, aws: Aws, *, leading: bool = False) -> St
             claim.build_id,
         )
         raise
-    gone = _gone(status, claim.cluster_id, cluster.reason)
+    gone = _gone(status, cluster)
     if leading:
         cache.put_status(claim.build_id, gone)
     return gone
 
 
-def _gone(last: Status | None, cluster_id: str, reason: str) -> Status:
+def _gone(last: Status | None, cluster: Cluster) -> Status:
     """The status of a build whose cluster has ended without a word of success or failure."""
-    message = f"its cluster {cluster_id} ended: {reason or 'EMR gives no reason'}"
+    message = f"its cluster {cluster.id} ended: {cluster.reason or 'EMR gives no reason'}"
+    if cluster.life is Life.UNKNOWN:
+        message = f"nothing was heard of its cluster {cluster.id} for too long, and {cluster.reason}"
     if last is None:
         now = time.time()
         return Status("FAILED", "start of the cluster", now, now, 0, {}, None, message)

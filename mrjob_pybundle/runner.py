@@ -25,9 +25,8 @@ from mrjob.emr import EMRJobRunner
 import mrjob_pybundle_hook
 from mrjob_pybundle import options
 from mrjob_pybundle.aws import releases as emr_releases
-from mrjob_pybundle.aws.build_clusters import BuildClusters
 from mrjob_pybundle.aws.clients import Credentials, refuse_incomplete_answers
-from mrjob_pybundle.aws.clusters import ExistingCluster, Machines, read_cluster
+from mrjob_pybundle.aws.emr import Emr, ExistingCluster, Machines
 from mrjob_pybundle.aws.errors import explain
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.build import Aws, Order, build_bundle
@@ -168,7 +167,7 @@ class PyBundleEMRJobRunner(EMRJobRunner):
     @cached_property
     def _existing_cluster(self) -> ExistingCluster | None:
         cluster_id = self._opts["cluster_id"]
-        return read_cluster(cluster_id, self.emr_client) if cluster_id else None
+        return self.emr.existing_cluster(cluster_id) if cluster_id else None
 
     # specification
 
@@ -307,10 +306,10 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         """Who runs this, for the others of the team."""
         return str(self._owner())
 
-    @property
-    def emr_client(self) -> Any:
-        """A new boto3 EMR client for the job's region."""
-        return self._credentials.emr_client()
+    @cached_property
+    def emr(self) -> Emr:
+        """EMR in the job's region."""
+        return Emr(self._credentials)
 
     def why(self) -> Explanation | None:
         """How this job's bundle differs from the cached one that is most like it; ``None`` if none is cached."""
@@ -324,7 +323,7 @@ class PyBundleEMRJobRunner(EMRJobRunner):
     def aws(self) -> Aws:
         """What builds ask, and how often."""
         return Aws(
-            clusters=BuildClusters(self._credentials),
+            emr=self.emr,
             s3=self._s3_client,
             s3_poll_seconds=min(_S3_POLL_SECONDS, self._opts["check_cluster_every"]),
             emr_poll_seconds=self._opts["check_cluster_every"],
