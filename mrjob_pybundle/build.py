@@ -78,6 +78,15 @@ class Aws:
     emr_poll_seconds: float
 
 
+@dataclass(frozen=True)
+class _Turn:
+    """Who is to build, as a claim says."""
+
+    claim: Claim
+    #: does this claim stand for an attempt of ours that is still to be made?
+    is_ours: bool
+
+
 def build_bundle(order: Order, cache: Cache, aws: Aws) -> Bundle:
     """The bundle of *order*, which was not in the cache: built by us, or by whoever is already building it.
 
@@ -85,26 +94,37 @@ def build_bundle(order: Order, cache: Cache, aws: Aws) -> Bundle:
     :raises CacheError: AWS said no.
     :raises OptionError: there is no such CPython source.
     """
-    mine = Claim(build_id=new_build_id(), owner=order.owner, since=time.time())
     # Looked at first: who may only use the cache can still wait for somebody else's build.
-    claim = cache.read_claim(order.spec.key) or cache.claim(order.spec.key, mine)
+    theirs = cache.read_claim(order.spec.key)
+    turn = _Turn(theirs, is_ours=False) if theirs else _claim(order, cache)
     while True:
-        if claim.build_id == mine.build_id:
-            outcome = _build(claim, order, cache, aws)
-        elif _has_ended(claim, cache, aws):
-            outcome = _take_over(claim, mine, order, cache)
+        if turn.is_ours:
+            outcome = _build(turn.claim, order, cache, aws)
+        elif _has_ended(turn.claim, cache, aws):
+            outcome = _take_over(turn.claim, order, cache)
         else:
-            outcome = _join(claim, mine, order, cache, aws)
+            outcome = _join(turn.claim, order, cache, aws)
         if isinstance(outcome, Bundle):
             return outcome
-        claim = outcome
+        turn = outcome
+
+
+def _claim(order: Order, cache: Cache, instead_of: Claim | None = None) -> _Turn:
+    """Claim the bundle for one attempt to build it, whose id nothing else has, or learn who was first.
+
+    *instead_of* is a claim that nobody serves any more.
+    """
+    mine = Claim(build_id=new_build_id(), owner=order.owner, since=time.time())
+    claim = cache.replace_claim(order.spec.key, instead_of, mine) if instead_of else None
+    claim = claim or cache.claim(order.spec.key, mine)
+    return _Turn(claim, is_ours=claim.build_id == mine.build_id)
 
 
 # building
 
 
-def _build(claim: Claim, order: Order, cache: Cache, aws: Aws) -> Bundle | Claim:
-    """Launch a build for our *claim*, and follow it. The result is another's claim if ours got lost meanwhile."""
+def _build(claim: Claim, order: Order, cache: Cache, aws: Aws) -> Bundle | _Turn:
+    """Launch a build for our *claim*, and follow it. The result is a turn if the claim got lost meanwhile."""
     key = order.spec.key
     try:
         # Whoever had the claim before us may have published since we looked.
@@ -120,7 +140,7 @@ def _build(claim: Claim, order: Order, cache: Cache, aws: Aws) -> Bundle | Claim
         cache.release_claim(key, claim.build_id)
         raise
     if confirmed is None:
-        return cache.claim(key, claim)
+        return _claim(order, cache)
     try:
         cluster_id = aws.emr.launch(request)
     except LaunchUnclearError as error:
@@ -138,7 +158,7 @@ def _build(claim: Claim, order: Order, cache: Cache, aws: Aws) -> Bundle | Claim
     if launched is None:
         log.info("Another author has taken over in the meantime: ending cluster %s", cluster_id)
         aws.emr.terminate(cluster_id)
-        return cache.claim(key, claim)
+        return _claim(order, cache)
     status = follow(launched, cache, aws, leading=True)
     cache.release_claim(key, claim.build_id)
     return _bundle_of(status, launched, order, cache)
@@ -261,31 +281,31 @@ def _is_gone(cluster: Cluster, silence: float) -> bool:
     return cluster.life is Life.ENDED
 
 
-def _take_over(claim: Claim, mine: Claim, order: Order, cache: Cache) -> Bundle | Claim:
-    """Put *mine* in the place of a claim that nobody serves any more. The result is mine, or that of who was faster."""
+def _take_over(claim: Claim, order: Order, cache: Cache) -> Bundle | _Turn:
+    """Claim the bundle in the place of a claim that nobody serves any more, unless it has been published."""
     bundle = None if order.rebuild else cache.find(order.spec)
     if bundle is not None:
         return bundle
     log.info("Build %s of %s has ended without a bundle: starting another", claim.build_id, claim.owner)
-    return cache.replace_claim(order.spec.key, claim, mine) or cache.claim(order.spec.key, mine)
+    return _claim(order, cache, instead_of=claim)
 
 
-def _join(claim: Claim, mine: Claim, order: Order, cache: Cache, aws: Aws) -> Bundle | Claim:
-    """Wait for another author's build. The result is a claim if that build never came to be."""
+def _join(claim: Claim, order: Order, cache: Cache, aws: Aws) -> Bundle | _Turn:
+    """Wait for another author's build. The result is a turn if that build never came to be."""
     log.info("%s is already building this bundle (build %s): waiting for it", claim.owner, claim.build_id)
     while claim.cluster_id is None:
         if claim.age > _CLAIM_GRACE_SECONDS:
             # Its author died right after claiming. Before RunJobFlow, or after?
             cluster_id = find_cluster(claim.build_id, aws.emr)
             if cluster_id is None:
-                return _take_over(claim, mine, order, cache)
+                return _take_over(claim, order, cache)
             claim = replace(claim, cluster_id=cluster_id)
             break
         time.sleep(aws.s3_poll_seconds)
         current = cache.read_claim(order.spec.key)
         if current is None or current.build_id != claim.build_id:
             bundle = None if order.rebuild else cache.find(order.spec)
-            return bundle or current or cache.claim(order.spec.key, mine)
+            return bundle or (_Turn(current, is_ours=False) if current else _claim(order, cache))
         claim = current
     return _bundle_of(follow(claim, cache, aws), claim, order, cache)
 
