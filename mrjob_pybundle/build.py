@@ -25,6 +25,7 @@ from mrjob_pybundle.bundle.sources import Source, fetched
 from mrjob_pybundle.bundle.spec import Bundle, BundleSpec, canonical_json
 from mrjob_pybundle.cache.builds import began, cluster_name, new_build_id
 from mrjob_pybundle.cache.store import Cache, Claim, Status
+from mrjob_pybundle.context import Context
 from mrjob_pybundle.errors import BuildError, CacheError
 from mrjob_pybundle.master.cluster import cluster_request
 from mrjob_pybundle.master.inputs import pack
@@ -69,16 +70,6 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Aws:
-    """Whom to ask, and how often (seconds)."""
-
-    emr: Emr
-    s3: Any
-    s3_poll_seconds: float
-    emr_poll_seconds: float
-
-
-@dataclass(frozen=True)
 class _Turn:
     """Who is to build, as a claim says."""
 
@@ -87,7 +78,7 @@ class _Turn:
     is_ours: bool
 
 
-def build_bundle(order: Order, cache: Cache, aws: Aws) -> Bundle:
+def build_bundle(order: Order, context: Context) -> Bundle:
     """The bundle of *order*, which was not in the cache: built by us, or by whoever is already building it.
 
     :raises BuildError: the build failed; the message has the stage and the end of the log.
@@ -95,54 +86,54 @@ def build_bundle(order: Order, cache: Cache, aws: Aws) -> Bundle:
     :raises OptionError: there is no such CPython source.
     """
     # Looked at first: who may only use the cache can still wait for somebody else's build.
-    theirs = cache.read_claim(order.spec.key)
-    turn = _Turn(theirs, is_ours=False) if theirs else _claim(order, cache)
+    theirs = context.cache.read_claim(order.spec.key)
+    turn = _Turn(theirs, is_ours=False) if theirs else _claim(order, context)
     while True:
         if turn.is_ours:
-            outcome = _build(turn.claim, order, cache, aws)
-        elif _has_ended(turn.claim, cache, aws):
-            outcome = _take_over(turn.claim, order, cache)
+            outcome = _build(turn.claim, order, context)
+        elif _has_ended(turn.claim, context):
+            outcome = _take_over(turn.claim, order, context)
         else:
-            outcome = _join(turn.claim, order, cache, aws)
+            outcome = _join(turn.claim, order, context)
         if isinstance(outcome, Bundle):
             return outcome
         turn = outcome
 
 
-def _claim(order: Order, cache: Cache, instead_of: Claim | None = None) -> _Turn:
+def _claim(order: Order, context: Context, instead_of: Claim | None = None) -> _Turn:
     """Claim the bundle for one attempt to build it, whose id nothing else has, or learn who was first.
 
     *instead_of* is a claim that nobody serves any more.
     """
     mine = Claim(build_id=new_build_id(), owner=order.owner, since=time.time())
-    claim = cache.replace_claim(order.spec.key, instead_of, mine) if instead_of else None
-    claim = claim or cache.claim(order.spec.key, mine)
+    claim = context.cache.replace_claim(order.spec.key, instead_of, mine) if instead_of else None
+    claim = claim or context.cache.claim(order.spec.key, mine)
     return _Turn(claim, is_ours=claim.build_id == mine.build_id)
 
 
 # building
 
 
-def _build(claim: Claim, order: Order, cache: Cache, aws: Aws) -> Bundle | _Turn:
+def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
     """Launch a build for our *claim*, and follow it. The result is a turn if the claim got lost meanwhile."""
     key = order.spec.key
     try:
         # Whoever had the claim before us may have published since we looked.
-        bundle = None if order.rebuild else cache.find(order.spec)
+        bundle = None if order.rebuild else context.cache.find(order.spec)
         if bundle is not None:
-            cache.release_claim(key, claim.build_id)
+            context.cache.release_claim(key, claim.build_id)
             return bundle
-        with _Renewed(claim, key, cache) as renewed:
-            request = _prepare(claim.build_id, order, cache, aws)
+        with _Renewed(claim, key, context.cache) as renewed:
+            request = _prepare(claim.build_id, order, context)
         # The last word before it costs money: does everybody still leave it to us?
-        confirmed = cache.replace_claim(key, renewed.claim, replace(renewed.claim, beat=renewed.claim.beat + 1))
+        confirmed = context.cache.replace_claim(key, renewed.claim, replace(renewed.claim, beat=renewed.claim.beat + 1))
     except BaseException:
-        cache.release_claim(key, claim.build_id)
+        context.cache.release_claim(key, claim.build_id)
         raise
     if confirmed is None:
-        return _claim(order, cache)
+        return _claim(order, context)
     try:
-        cluster_id = aws.emr.launch(request)
+        cluster_id = context.emr.launch(request)
     except LaunchUnclearError as error:
         # The claim stays: whoever comes next looks for that cluster once more.
         raise CacheError(
@@ -151,17 +142,17 @@ def _build(claim: Claim, order: Order, cache: Cache, aws: Aws) -> Bundle | _Turn
             " if not."
         ) from error
     except CacheError:
-        cache.release_claim(key, claim.build_id)
+        context.cache.release_claim(key, claim.build_id)
         raise
     log.info("Build %s: launched cluster %s (one %s)", claim.build_id, cluster_id, order.instance_type)
-    launched = cache.replace_claim(key, confirmed, replace(confirmed, cluster_id=cluster_id))
+    launched = context.cache.replace_claim(key, confirmed, replace(confirmed, cluster_id=cluster_id))
     if launched is None:
         log.info("Another author has taken over in the meantime: ending cluster %s", cluster_id)
-        aws.emr.terminate(cluster_id)
-        return _claim(order, cache)
-    status = follow(launched, cache, aws, leading=True)
-    cache.release_claim(key, claim.build_id)
-    return _bundle_of(status, launched, order, cache)
+        context.emr.terminate(cluster_id)
+        return _claim(order, context)
+    status = follow(launched, context, leading=True)
+    context.cache.release_claim(key, claim.build_id)
+    return _bundle_of(status, launched, order, context)
 
 
 class _Renewed:
@@ -202,12 +193,13 @@ class _Renewed:
             self.claim = renewed
 
 
-def _prepare(build_id: str, order: Order, cache: Cache, aws: Aws) -> dict[str, Any]:
+def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
     """Put all that the build needs into S3, and say what cluster to launch."""
+    cache = context.cache
     python = None if order.rebuild else cache.find_python(order.spec.python)
     source_uri, source_sha256 = ("", "")
     if python is None:
-        source_uri, source_sha256 = _stage_source(order.source, cache, aws)
+        source_uri, source_sha256 = _stage_source(order.source, context)
     inputs = pack(order.venv_build, order.build_files)
     script = render(
         "master/build-binaries.sh.tmpl",
@@ -251,27 +243,27 @@ def _prepare(build_id: str, order: Order, cache: Cache, aws: Aws) -> dict[str, A
     )
 
 
-def _stage_source(source: Source, cache: Cache, aws: Aws) -> tuple[str, str]:
+def _stage_source(source: Source, context: Context) -> tuple[str, str]:
     if source.sha256:
-        staged = cache.find_source(source.sha256, source.file_name)
+        staged = context.cache.find_source(source.sha256, source.file_name)
         if staged is not None:
             return str(staged), source.sha256
     log.info("Getting %s", source.location)
-    with fetched(source, aws.s3) as (path, sha256):
-        return str(cache.stage_source(path, sha256, source.file_name)), sha256
+    with fetched(source, context.s3) as (path, sha256):
+        return str(context.cache.stage_source(path, sha256, source.file_name)), sha256
 
 
 # joining
 
 
-def _has_ended(claim: Claim, cache: Cache, aws: Aws) -> bool:
+def _has_ended(claim: Claim, context: Context) -> bool:
     """Had that build ended before we came? Then its outcome is not ours, and we try again."""
-    status = cache.status(claim.build_id)
+    status = context.cache.status(claim.build_id)
     if status is not None and status.state != "RUNNING":
         return True
     if claim.cluster_id is None:
         return False
-    return _is_gone(aws.emr.cluster(claim.cluster_id), status.age if status else claim.age)
+    return _is_gone(context.emr.cluster(claim.cluster_id), status.age if status else claim.age)
 
 
 def _is_gone(cluster: Cluster, silence: float) -> bool:
@@ -281,33 +273,33 @@ def _is_gone(cluster: Cluster, silence: float) -> bool:
     return cluster.life is Life.ENDED
 
 
-def _take_over(claim: Claim, order: Order, cache: Cache) -> Bundle | _Turn:
+def _take_over(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
     """Claim the bundle in the place of a claim that nobody serves any more, unless it has been published."""
-    bundle = None if order.rebuild else cache.find(order.spec)
+    bundle = None if order.rebuild else context.cache.find(order.spec)
     if bundle is not None:
         return bundle
     log.info("Build %s of %s has ended without a bundle: starting another", claim.build_id, claim.owner)
-    return _claim(order, cache, instead_of=claim)
+    return _claim(order, context, instead_of=claim)
 
 
-def _join(claim: Claim, order: Order, cache: Cache, aws: Aws) -> Bundle | _Turn:
+def _join(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
     """Wait for another author's build. The result is a turn if that build never came to be."""
     log.info("%s is already building this bundle (build %s): waiting for it", claim.owner, claim.build_id)
     while claim.cluster_id is None:
         if claim.age > _CLAIM_GRACE_SECONDS:
             # Its author died right after claiming. Before RunJobFlow, or after?
-            cluster_id = find_cluster(claim.build_id, aws.emr)
+            cluster_id = find_cluster(claim.build_id, context.emr)
             if cluster_id is None:
-                return _take_over(claim, order, cache)
+                return _take_over(claim, order, context)
             claim = replace(claim, cluster_id=cluster_id)
             break
-        time.sleep(aws.s3_poll_seconds)
-        current = cache.read_claim(order.spec.key)
+        time.sleep(context.s3_poll_seconds)
+        current = context.cache.read_claim(order.spec.key)
         if current is None or current.build_id != claim.build_id:
-            bundle = None if order.rebuild else cache.find(order.spec)
-            return bundle or (_Turn(current, is_ours=False) if current else _claim(order, cache))
+            bundle = None if order.rebuild else context.cache.find(order.spec)
+            return bundle or (_Turn(current, is_ours=False) if current else _claim(order, context))
         claim = current
-    return _bundle_of(follow(claim, cache, aws), claim, order, cache)
+    return _bundle_of(follow(claim, context), claim, order, context)
 
 
 def find_cluster(build_id: str, emr: Emr) -> str | None:
@@ -318,7 +310,7 @@ def find_cluster(build_id: str, emr: Emr) -> str | None:
 # watching
 
 
-def follow(claim: Claim, cache: Cache, aws: Aws, *, leading: bool = False) -> Status:
+def follow(claim: Claim, context: Context, *, leading: bool = False) -> Status:
     """Show what the master says until the build has ended, and return its last word.
 
     Who is *leading*, having launched the cluster, asks EMR for its state, and says in the master's place that it
@@ -328,13 +320,13 @@ def follow(claim: Claim, cache: Cache, aws: Aws, *, leading: bool = False) -> St
     shown = 0
     cluster = Cluster(claim.cluster_id, Life.LIVING, "STARTING")
     joined = time.monotonic()
-    asked_emr, pause = joined, aws.emr_poll_seconds if leading else _SILENCE_SECONDS
+    asked_emr, pause = joined, context.emr_poll_seconds if leading else _SILENCE_SECONDS
     try:
         with BuildProgress(claim.build_id, claim.cluster_id) as progress:
             while True:
-                status = cache.status(claim.build_id)
+                status = context.cache.status(claim.build_id)
                 if status is not None:
-                    news = cache.read_log(claim.build_id, shown, status.log_size)
+                    news = context.cache.read_log(claim.build_id, shown, status.log_size)
                     shown += len(news)
                     progress.show(status, news)
                     if status.state != "RUNNING":
@@ -346,12 +338,12 @@ def follow(claim: Claim, cache: Cache, aws: Aws, *, leading: bool = False) -> St
                 is_silent = status is None or status.age >= _SILENCE_SECONDS
                 if time.monotonic() - asked_emr >= pause and (leading or is_silent):
                     # Looked at before the next status is read: a cluster that has ended says nothing more.
-                    cluster = aws.emr.cluster(claim.cluster_id)
+                    cluster = context.emr.cluster(claim.cluster_id)
                     asked_emr = time.monotonic()
                     if not leading:
                         pause = min(2 * pause, _LONGEST_SILENCE_POLL_SECONDS)
                 else:
-                    time.sleep(aws.s3_poll_seconds)
+                    time.sleep(context.s3_poll_seconds)
     except KeyboardInterrupt:
         log.warning(
             "The build goes on in cluster %s. To watch it: mrjob-pybundle watch %s. To stop it: mrjob-pybundle stop %s",
@@ -362,7 +354,7 @@ def follow(claim: Claim, cache: Cache, aws: Aws, *, leading: bool = False) -> St
         raise
     gone = _gone(status, cluster)
     if leading:
-        cache.put_status(claim.build_id, gone)
+        context.cache.put_status(claim.build_id, gone)
     return gone
 
 
@@ -377,23 +369,24 @@ def _gone(last: Status | None, cluster: Cluster) -> Status:
     return replace(last, state="FAILED", message=message)
 
 
-def _bundle_of(status: Status, claim: Claim, order: Order, cache: Cache) -> Bundle:
-    bundle = cache.find(order.spec)
+def _bundle_of(status: Status, claim: Claim, order: Order, context: Context) -> Bundle:
+    bundle = context.cache.find(order.spec)
     # A master that died after publishing has not failed, though nobody heard it say so.
     if status.state != "SUCCEEDED" and (bundle is None or order.rebuild):
-        _fail(status, claim, cache)
+        _fail(status, claim, context)
     if bundle is None:
-        raise BuildError(f"Build {claim.build_id} succeeded, but its bundle is not in {cache.root}. Was it deleted?")
+        place = context.cache.root
+        raise BuildError(f"Build {claim.build_id} succeeded, but its bundle is not in {place}. Was it deleted?")
     return bundle
 
 
-def _fail(status: Status, claim: Claim, cache: Cache) -> NoReturn:
-    tail = cache.read_log(claim.build_id, max(0, status.log_size - 16384), status.log_size)
+def _fail(status: Status, claim: Claim, context: Context) -> NoReturn:
+    tail = context.cache.read_log(claim.build_id, max(0, status.log_size - 16384), status.log_size)
     lines = tail.decode("utf-8", "replace").splitlines()[-_LOG_LINES_SHOWN:]
     reason = f"Building the bundle failed in stage {status.stage}: {status.reason}"
     if not lines:
         raise BuildError(f"{reason}. There is no log of it.")
     shown = "\n".join(f"    {line}" for line in lines)
     raise BuildError(
-        f"{reason}. The end of its log:\n{shown}\nThe whole log: {cache.build_dir(claim.build_id) / 'log.txt'}"
+        f"{reason}. The end of its log:\n{shown}\nThe whole log: {context.cache.build_dir(claim.build_id) / 'log.txt'}"
     )

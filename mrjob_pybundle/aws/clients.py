@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from mrjob_pybundle.errors import OptionError
+
 
 @dataclass(frozen=True)
 class Credentials:
-    """How to reach AWS: mrjob's options of the same names. ``None`` leaves it to boto3."""
+    """How to reach AWS: mrjob's options of the same names. ``None`` leaves it to boto3.
+
+    Making a client raises :class:`OptionError` where they, or the profile that boto3 goes by, can't be right.
+    """
 
     region: str | None
     aws_access_key_id: str | None = None
@@ -34,16 +39,20 @@ class Credentials:
     def _client(self, service: str, endpoint: str | None, attempts: int) -> Any:
         import boto3
         from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
 
-        return boto3.client(
-            service,
-            region_name=self.region,
-            aws_access_key_id=self.aws_access_key_id,
-            aws_secret_access_key=self.aws_secret_access_key,
-            aws_session_token=self.aws_session_token,
-            endpoint_url=_endpoint_url(endpoint),
-            config=Config(retries={"mode": "standard", "total_max_attempts": attempts}),
-        )
+        try:
+            return boto3.client(
+                service,
+                region_name=self.region,
+                aws_access_key_id=self.aws_access_key_id,
+                aws_secret_access_key=self.aws_secret_access_key,
+                aws_session_token=self.aws_session_token,
+                endpoint_url=_endpoint_url(endpoint),
+                config=Config(retries={"mode": "standard", "total_max_attempts": attempts}),
+            )
+        except (BotoCoreError, ValueError) as error:  # no request was made: a profile, a region or a URL is none
+            raise OptionError(f"cannot make requests to {service}: {error}") from error
 
 
 def _endpoint_url(host_or_url: str | None) -> str | None:

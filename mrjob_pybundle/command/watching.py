@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from mrjob_pybundle.aws.emr import Life
 from mrjob_pybundle.build import find_cluster, follow
@@ -11,10 +10,8 @@ from mrjob_pybundle.cache.builds import cluster_name, is_build_id
 from mrjob_pybundle.cache.inventory import find_claim, running_builds
 from mrjob_pybundle.cache.store import Cache, Claim, Status
 from mrjob_pybundle.command.tables import clock
+from mrjob_pybundle.context import Context
 from mrjob_pybundle.errors import BuildError, OptionError
-
-if TYPE_CHECKING:
-    from mrjob_pybundle.build import Aws
 
 
 def only_build(cache: Cache) -> str:
@@ -43,29 +40,29 @@ def ended_build(build_id: str, cache: Cache) -> tuple[Status, bytes] | None:
     return status, cache.read_log(build_id, 0, status.log_size)
 
 
-def watch(build_id: str, cache: Cache, aws: Aws) -> Status:
+def watch(build_id: str, context: Context) -> Status:
     """Show log and stages of a build until it ends.
 
     :raises BuildError: it has no cluster.
     """
-    return follow(_with_cluster(build_id, cache, aws), cache, aws)
+    return follow(_with_cluster(build_id, context), context)
 
 
-def stop(build_id: str, cache: Cache, aws: Aws) -> str:
+def stop(build_id: str, context: Context) -> str:
     """End a build by ending its cluster, whose id is returned. Its master still says so, and frees the claim.
 
     :raises BuildError: it has ended already, or has no cluster, or none that EMR knows here.
     """
-    ended = ended_build(build_id, cache)
+    ended = ended_build(build_id, context.cache)
     if ended is not None:
         raise BuildError(f"Build {build_id} has ended already: {outcome(ended[0])}")
-    claim = _with_cluster(build_id, cache, aws)
+    claim = _with_cluster(build_id, context)
     assert claim.cluster_id is not None
-    cluster = aws.emr.cluster(claim.cluster_id)
+    cluster = context.emr.cluster(claim.cluster_id)
     if cluster.life is Life.UNKNOWN:
         raise BuildError(
-            f"EMR in {aws.emr.region} does not know cluster {cluster.id} of build {build_id}: wrong region or account,"
-            " or it ended more than two months ago."
+            f"EMR in {context.emr.region} does not know cluster {cluster.id} of build {build_id}: wrong region or"
+            " account, or it ended more than two months ago."
         )
     if cluster.name != cluster_name(build_id):
         # Who may write claims is not thereby one whose word ends clusters.
@@ -74,7 +71,7 @@ def stop(build_id: str, cache: Cache, aws: Aws) -> str:
         )
     if cluster.life is Life.ENDED:
         raise BuildError(f"Build {build_id} has ended already: its cluster {cluster.id} is {cluster.state}.")
-    aws.emr.terminate(claim.cluster_id)
+    context.emr.terminate(claim.cluster_id)
     return claim.cluster_id
 
 
@@ -92,13 +89,14 @@ def _check_exists(build_id: str, cache: Cache) -> None:
         raise OptionError(f"{cache.root} knows of no build {build_id}.")
 
 
-def _with_cluster(build_id: str, cache: Cache, aws: Aws) -> Claim:
-    found = find_claim(cache, build_id)
+def _with_cluster(build_id: str, context: Context) -> Claim:
+    found = find_claim(context.cache, build_id)
     claim = found[1] if found else Claim(build_id, owner="", since=0.0)
     if claim.cluster_id is None:
-        claim = replace(claim, cluster_id=find_cluster(build_id, aws.emr))
+        claim = replace(claim, cluster_id=find_cluster(build_id, context.emr))
     if claim.cluster_id is None:
+        region = context.emr.region
         raise BuildError(
-            f"Build {build_id} has no cluster, or not yet: EMR in {aws.emr.region} lists none with its id in the name."
+            f"Build {build_id} has no cluster, or not yet: EMR in {region} lists none with its id in the name."
         )
     return claim
