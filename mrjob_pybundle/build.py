@@ -13,20 +13,22 @@ import hashlib
 import logging
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, NoReturn
 
 import mrjob_pybundle
-from mrjob_pybundle.aws.build_clusters import BuildClusters, ClusterState, LaunchUnclearError, cluster_request
-from mrjob_pybundle.aws.clients import S3Uri
+from mrjob_pybundle.aws.emr import Cluster, Emr, LaunchUnclearError, Life
+from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.inputs import Inputs
 from mrjob_pybundle.bundle.spec import Bundle, BundleSpec, canonical_json
+from mrjob_pybundle.cache.builds import began, cluster_name, new_build_id
 from mrjob_pybundle.cache.sources import stage_source
 from mrjob_pybundle.cache.store import Cache, Claim, Status
+from mrjob_pybundle.context import Context
 from mrjob_pybundle.errors import BuildError, CacheError
+from mrjob_pybundle.master.cluster import cluster_request
 from mrjob_pybundle.master.inputs import pack
 from mrjob_pybundle.progress import BuildProgress
 from mrjob_pybundle.templates import render
@@ -41,6 +43,10 @@ _CLAIM_GRACE_SECONDS = 120
 #: A master reports every half minute at least: see build-binaries.sh. After this long a silence, EMR is asked.
 _SILENCE_SECONDS = 100
 _LONGEST_SILENCE_POLL_SECONDS = 300
+
+#: A cluster that EMR does not know may live in another region. When nobody has heard of its build for this long, it
+#: does not: until its master says its first word, it takes less than ten minutes.
+_UNKNOWN_SILENCE_SECONDS = 15 * 60
 
 _LOG_LINES_SHOWN = 20
 
@@ -63,16 +69,15 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Aws:
-    """Whom to ask, and how often (seconds)."""
+class _Turn:
+    """Who is to build, as a claim says."""
 
-    clusters: BuildClusters
-    s3: Any
-    s3_poll_seconds: float
-    emr_poll_seconds: float
+    claim: Claim
+    #: does this claim stand for an attempt of ours that is still to be made?
+    is_ours: bool
 
 
-def build_bundle(order: Order, cache: Cache, aws: Aws) -> Bundle:
+def build_bundle(order: Order, context: Context) -> Bundle:
     """The bundle of *order*, which was not in the cache: built by us, or by whoever is already building it.
 
     :raises BuildError: the build failed, and the message has the stage and the end of the log; or a file has changed
@@ -80,62 +85,74 @@ def build_bundle(order: Order, cache: Cache, aws: Aws) -> Bundle:
     :raises CacheError: AWS said no.
     :raises OptionError: there is no such CPython source.
     """
-    mine = Claim(build_id=_new_build_id(), owner=order.owner, since=time.time())
     # Looked at first: who may only use the cache can still wait for somebody else's build.
-    claim = cache.read_claim(order.spec.key) or cache.claim(order.spec.key, mine)
+    theirs = context.cache.read_claim(order.spec.key)
+    turn = _Turn(theirs, is_ours=False) if theirs else _claim(order, context)
     while True:
-        if claim.build_id == mine.build_id:
-            outcome = _build(claim, order, cache, aws)
-        elif _has_ended(claim, cache, aws):
-            outcome = _take_over(claim, mine, order, cache)
+        if turn.is_ours:
+            outcome = _build(turn.claim, order, context)
+        elif _has_ended(turn.claim, context):
+            outcome = _take_over(turn.claim, order, context)
         else:
-            outcome = _join(claim, mine, order, cache, aws)
+            outcome = _join(turn.claim, order, context)
         if isinstance(outcome, Bundle):
             return outcome
-        claim = outcome
+        turn = outcome
 
 
-def _new_build_id() -> str:
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:8]}"
+def _claim(order: Order, context: Context, instead_of: Claim | None = None) -> _Turn:
+    """Claim the bundle for one attempt to build it, whose id nothing else has, or learn who was first.
+
+    *instead_of* is a claim that nobody serves any more.
+    """
+    mine = Claim(build_id=new_build_id(), owner=order.owner, since=time.time())
+    claim = context.cache.replace_claim(order.spec.key, instead_of, mine) if instead_of else None
+    claim = claim or context.cache.claim(order.spec.key, mine)
+    return _Turn(claim, is_ours=claim.build_id == mine.build_id)
 
 
 # building
 
 
-def _build(claim: Claim, order: Order, cache: Cache, aws: Aws) -> Bundle | Claim:
-    """Launch a build for our *claim*, and follow it. The result is another's claim if ours got lost meanwhile."""
+def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
+    """Launch a build for our *claim*, and follow it. The result is a turn if the claim got lost meanwhile."""
     key = order.spec.key
     try:
         # Whoever had the claim before us may have published since we looked.
-        bundle = None if order.rebuild else cache.find(order.spec)
+        bundle = None if order.rebuild else context.cache.find(order.spec)
         if bundle is not None:
-            cache.release_claim(key, claim.build_id)
+            context.cache.release_claim(key, claim.build_id)
             return bundle
-        with _Renewed(claim, key, cache) as renewed:
-            request = _prepare(claim.build_id, order, cache, aws)
+        with _Renewed(claim, key, context.cache) as renewed:
+            request = _prepare(claim.build_id, order, context)
         # The last word before it costs money: does everybody still leave it to us?
-        confirmed = cache.replace_claim(key, renewed.claim, replace(renewed.claim, beat=renewed.claim.beat + 1))
+        confirmed = context.cache.replace_claim(key, renewed.claim, replace(renewed.claim, beat=renewed.claim.beat + 1))
     except BaseException:
-        cache.release_claim(key, claim.build_id)
+        context.cache.release_claim(key, claim.build_id)
         raise
     if confirmed is None:
-        return cache.claim(key, claim)
+        return _claim(order, context)
     try:
-        cluster_id = aws.clusters.launch(request, claim.build_id)
-    except LaunchUnclearError:
-        raise  # The claim stays: whoever comes next looks for that cluster once more.
+        cluster_id = context.emr.launch(request)
+    except LaunchUnclearError as error:
+        # The claim stays: whoever comes next looks for that cluster once more.
+        raise CacheError(
+            f"EMR did not say whether it has launched the cluster of build {claim.build_id}, and does not list it"
+            f" ({error}). Run the job again in a few minutes: it joins that build if it runs by then, and starts one"
+            " if not."
+        ) from error
     except CacheError:
-        cache.release_claim(key, claim.build_id)
+        context.cache.release_claim(key, claim.build_id)
         raise
     log.info("Build %s: launched cluster %s (one %s)", claim.build_id, cluster_id, order.instance_type)
-    launched = cache.replace_claim(key, confirmed, replace(confirmed, cluster_id=cluster_id))
+    launched = context.cache.replace_claim(key, confirmed, replace(confirmed, cluster_id=cluster_id))
     if launched is None:
         log.info("Another author has taken over in the meantime: ending cluster %s", cluster_id)
-        aws.clusters.terminate(cluster_id)
-        return cache.claim(key, claim)
-    status = follow(launched, cache, aws, leading=True)
-    cache.release_claim(key, claim.build_id)
-    return _bundle_of(status, launched, order, cache)
+        context.emr.terminate(cluster_id)
+        return _claim(order, context)
+    status = follow(launched, context, leading=True)
+    context.cache.release_claim(key, claim.build_id)
+    return _bundle_of(status, launched, order, context)
 
 
 class _Renewed:
@@ -176,13 +193,14 @@ class _Renewed:
             self.claim = renewed
 
 
-def _prepare(build_id: str, order: Order, cache: Cache, aws: Aws) -> dict[str, Any]:
+def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
     """Put all that the build needs into S3, and say what cluster to launch.
 
     :raises BuildError: a file is another one than the key was made from.
     """
+    cache = context.cache
     python = None if order.rebuild else cache.find_python(order.spec.python)
-    source_uri, source_sha256 = ("", "") if python else stage_source(order.inputs.source, cache, aws.s3)
+    source_uri, source_sha256 = ("", "") if python else stage_source(order.inputs.source, cache, context.s3)
     inputs = pack(order.inputs)
     script = render(
         "master/build-binaries.sh.tmpl",
@@ -229,47 +247,61 @@ def _prepare(build_id: str, order: Order, cache: Cache, aws: Aws) -> dict[str, A
 # joining
 
 
-def _has_ended(claim: Claim, cache: Cache, aws: Aws) -> bool:
+def _has_ended(claim: Claim, context: Context) -> bool:
     """Had that build ended before we came? Then its outcome is not ours, and we try again."""
-    status = cache.status(claim.build_id)
+    status = context.cache.status(claim.build_id)
     if status is not None and status.state != "RUNNING":
         return True
-    return claim.cluster_id is not None and aws.clusters.state(claim.cluster_id).has_ended
+    if claim.cluster_id is None:
+        return False
+    return _is_gone(context.emr.cluster(claim.cluster_id), status.age if status else claim.age)
 
 
-def _take_over(claim: Claim, mine: Claim, order: Order, cache: Cache) -> Bundle | Claim:
-    """Put *mine* in the place of a claim that nobody serves any more. The result is mine, or that of who was faster."""
-    bundle = None if order.rebuild else cache.find(order.spec)
+def _is_gone(cluster: Cluster, silence: float) -> bool:
+    """Has a build's cluster ended, of which nobody has heard for *silence* seconds?"""
+    if cluster.life is Life.UNKNOWN:
+        return silence >= _UNKNOWN_SILENCE_SECONDS
+    return cluster.life is Life.ENDED
+
+
+def _take_over(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
+    """Claim the bundle in the place of a claim that nobody serves any more, unless it has been published."""
+    bundle = None if order.rebuild else context.cache.find(order.spec)
     if bundle is not None:
         return bundle
     log.info("Build %s of %s has ended without a bundle: starting another", claim.build_id, claim.owner)
-    return cache.replace_claim(order.spec.key, claim, mine) or cache.claim(order.spec.key, mine)
+    return _claim(order, context, instead_of=claim)
 
 
-def _join(claim: Claim, mine: Claim, order: Order, cache: Cache, aws: Aws) -> Bundle | Claim:
-    """Wait for another author's build. The result is a claim if that build never came to be."""
+def _join(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
+    """Wait for another author's build. The result is a turn if that build never came to be."""
     log.info("%s is already building this bundle (build %s): waiting for it", claim.owner, claim.build_id)
     while claim.cluster_id is None:
         if claim.age > _CLAIM_GRACE_SECONDS:
             # Its author died right after claiming. Before RunJobFlow, or after?
-            cluster_id = aws.clusters.find(claim.build_id)
+            cluster_id = find_cluster(claim.build_id, context.emr)
             if cluster_id is None:
-                return _take_over(claim, mine, order, cache)
+                return _take_over(claim, order, context)
             claim = replace(claim, cluster_id=cluster_id)
             break
-        time.sleep(aws.s3_poll_seconds)
-        current = cache.read_claim(order.spec.key)
+        time.sleep(context.s3_poll_seconds)
+        current = context.cache.read_claim(order.spec.key)
         if current is None or current.build_id != claim.build_id:
-            bundle = None if order.rebuild else cache.find(order.spec)
-            return bundle or current or cache.claim(order.spec.key, mine)
+            bundle = None if order.rebuild else context.cache.find(order.spec)
+            return bundle or (_Turn(current, is_ours=False) if current else _claim(order, context))
         claim = current
-    return _bundle_of(follow(claim, cache, aws), claim, order, cache)
+    return _bundle_of(follow(claim, context), claim, order, context)
+
+
+def find_cluster(build_id: str, emr: Emr) -> str | None:
+    """The id of the cluster that was launched for a build, which nobody may have noted."""
+    return emr.find(cluster_name(build_id), since=began(build_id))
 
 
 # watching
 
 
-def follow(claim: Claim, cache: Cache, aws: Aws, *, leading: bool = False) -> Status:
+def follow(claim: Claim, context: Context, *, leading: bool = False) -> Status:
     """Show what the master says until the build has ended, and return its last word.
 
     Who is *leading*, having launched the cluster, asks EMR for its state, and says in the master's place that it
@@ -277,31 +309,32 @@ def follow(claim: Claim, cache: Cache, aws: Aws, *, leading: bool = False) -> St
     """
     assert claim.cluster_id is not None
     shown = 0
-    cluster = ClusterState("STARTING")
-    asked_emr, pause = time.monotonic(), aws.emr_poll_seconds if leading else _SILENCE_SECONDS
+    cluster = Cluster(claim.cluster_id, Life.LIVING, "STARTING")
+    joined = time.monotonic()
+    asked_emr, pause = joined, context.emr_poll_seconds if leading else _SILENCE_SECONDS
     try:
-        with BuildProgress(claim.build_id, claim.cluster_id, str(_log_uri(claim, cache))) as progress:
+        with BuildProgress(claim.build_id, claim.cluster_id, str(_log_uri(claim, context.cache))) as progress:
             while True:
-                status = cache.status(claim.build_id)
+                status = context.cache.status(claim.build_id)
                 if status is not None:
-                    news = cache.read_log(claim.build_id, shown, status.log_size)
+                    news = context.cache.read_log(claim.build_id, shown, status.log_size)
                     shown += len(news)
                     progress.show(status, news)
                     if status.state != "RUNNING":
                         return status
                 else:
-                    progress.waiting_for_cluster(cluster.name)
-                if cluster.has_ended:
+                    progress.waiting_for_cluster(cluster.state)
+                if _is_gone(cluster, status.age if status else claim.age + time.monotonic() - joined):
                     break
                 is_silent = status is None or status.age >= _SILENCE_SECONDS
                 if time.monotonic() - asked_emr >= pause and (leading or is_silent):
                     # Looked at before the next status is read: a cluster that has ended says nothing more.
-                    cluster = aws.clusters.state(claim.cluster_id)
+                    cluster = context.emr.cluster(claim.cluster_id)
                     asked_emr = time.monotonic()
                     if not leading:
                         pause = min(2 * pause, _LONGEST_SILENCE_POLL_SECONDS)
                 else:
-                    time.sleep(aws.s3_poll_seconds)
+                    time.sleep(context.s3_poll_seconds)
     except KeyboardInterrupt:
         log.warning(
             "The build goes on in cluster %s. To watch it: mrjob-pybundle watch %s. To stop it: mrjob-pybundle stop %s",
@@ -310,39 +343,42 @@ def follow(claim: Claim, cache: Cache, aws: Aws, *, leading: bool = False) -> St
             claim.build_id,
         )
         raise
-    gone = _gone(status, claim.cluster_id, cluster.reason)
+    gone = _gone(status, cluster)
     if leading:
-        cache.put_status(claim.build_id, gone)
+        context.cache.put_status(claim.build_id, gone)
     return gone
 
 
-def _gone(last: Status | None, cluster_id: str, reason: str) -> Status:
+def _gone(last: Status | None, cluster: Cluster) -> Status:
     """The status of a build whose cluster has ended without a word of success or failure."""
-    message = f"its cluster {cluster_id} ended: {reason or 'EMR gives no reason'}"
+    message = f"its cluster {cluster.id} ended: {cluster.reason or 'EMR gives no reason'}"
+    if cluster.life is Life.UNKNOWN:
+        message = f"nothing was heard of its cluster {cluster.id} for too long, and {cluster.reason}"
     if last is None:
         now = time.time()
         return Status("FAILED", "start of the cluster", now, now, 0, {}, None, message)
     return replace(last, state="FAILED", message=message)
 
 
-def _bundle_of(status: Status, claim: Claim, order: Order, cache: Cache) -> Bundle:
-    bundle = cache.find(order.spec)
+def _bundle_of(status: Status, claim: Claim, order: Order, context: Context) -> Bundle:
+    bundle = context.cache.find(order.spec)
     # A master that died after publishing has not failed, though nobody heard it say so.
     if status.state != "SUCCEEDED" and (bundle is None or order.rebuild):
-        _fail(status, claim, cache)
+        _fail(status, claim, context)
     if bundle is None:
-        raise BuildError(f"Build {claim.build_id} succeeded, but its bundle is not in {cache.root}. Was it deleted?")
+        place = context.cache.root
+        raise BuildError(f"Build {claim.build_id} succeeded, but its bundle is not in {place}. Was it deleted?")
     return bundle
 
 
-def _fail(status: Status, claim: Claim, cache: Cache) -> NoReturn:
-    tail = cache.read_log(claim.build_id, max(0, status.log_size - 16384), status.log_size)
+def _fail(status: Status, claim: Claim, context: Context) -> NoReturn:
+    tail = context.cache.read_log(claim.build_id, max(0, status.log_size - 16384), status.log_size)
     lines = tail.decode("utf-8", "replace").splitlines()[-_LOG_LINES_SHOWN:]
     reason = f"Building the bundle failed in stage {status.stage}: {status.reason}"
     if not lines:
         raise BuildError(f"{reason}. There is no log of it.")
     shown = "\n".join(f"    {line}" for line in lines)
-    whole = f"The whole log: {_log_uri(claim, cache)}"
+    whole = f"The whole log: {_log_uri(claim, context.cache)}"
     raise BuildError(f"{reason}. The end of its log:\n{shown}\n{whole}", line=f"{reason}. {whole}")
 
 

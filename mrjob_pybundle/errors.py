@@ -38,6 +38,10 @@ class CacheError(PyBundleError):
     exit_status = 3
 
 
+class TransientError(CacheError):
+    """AWS could not be reached, or was too busy: the same may work if it is tried again in a few minutes."""
+
+
 class BuildError(PyBundleError):
     """A bundle could not be built. The message names the stage that failed and shows the end of the log."""
 

@@ -11,7 +11,7 @@ so that unmodified scripts know the runner ``pybundle-emr``:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -50,6 +50,52 @@ def add_runner_switches(parser: Any) -> None:
 
     options._add_basic_args(parser)
     options._add_runner_args(parser, PyBundleEMRJobRunner.OPT_NAMES)
+
+
+def combined_options(
+    names: Collection[str], switches: Mapping[str, Any], conf_paths: list[str] | None
+) -> dict[str, Any]:
+    """The options *names*, as a job's runner combines defaults, conf files and *switches*, and no others.
+
+    So what others say cannot be wrong. *conf_paths* are those that were given, ``None``: the usual ones.
+    """
+    from mrjob import runner
+    from mrjob.runner import MRJobRunner
+
+    half = _half_a_runner()
+    sources = [
+        (None, half._default_opts()),
+        *runner.load_opts_from_mrjob_confs(ALIAS, conf_paths),
+        ("the command line", switches),
+    ]
+    fixed = [
+        half._fix_opts({name: value for name, value in opts.items() if name in names}, source)
+        for source, opts in sources
+    ]
+    # Not EMRJobRunner's, which looks at releases and instances.
+    combined: dict[str, Any] = MRJobRunner._combine_opts(half, [dict.fromkeys(names), *fixed])
+    return combined
+
+
+def find_tmp_dir(opts: Mapping[str, Any]) -> str:
+    """The ``cloud_tmp_dir`` that mrjob takes where options don't say one. It asks S3 for buckets.
+
+    *opts* has region, keys and S3's endpoint.
+
+    :raises botocore.exceptions.ClientError: and what else botocore raises.
+    """
+    half = _half_a_runner()
+    half._opts = {**dict.fromkeys(half.OPT_NAMES), "cloud_fs_sync_secs": 0.0, **opts}
+    half._fs = None
+    half._set_cloud_tmp_dir()
+    return str(half._opts["cloud_tmp_dir"])
+
+
+def _half_a_runner() -> Any:
+    """A runner without a job, whose options nobody has looked at: for mrjob's methods that need no more."""
+    from mrjob_pybundle.runner import PyBundleEMRJobRunner
+
+    return object.__new__(PyBundleEMRJobRunner)
 
 
 def _extend_options(options: Any) -> None:

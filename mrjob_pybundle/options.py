@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 from mrjob.conf import combine_lists, combine_path_lists, combine_paths
 
-from mrjob_pybundle.aws.clients import S3Uri
+from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.errors import OptionError
 
 #: The runner's name, for ``-r`` and in conf files.
@@ -194,7 +195,7 @@ def from_mrjob(opts: Mapping[str, Any]) -> Options:
     """
     sha256 = opts["pybundle_python_sha256"]
     return Options(
-        cache_uri=S3Uri.parse(opts["pybundle_cache_uri"]) if opts["pybundle_cache_uri"] else None,
+        cache_uri=cache_uri(opts),
         venv_build=_existing_file("pybundle_venv_build", opts["pybundle_venv_build"]),
         build_files=tuple(_existing_path("pybundle_build_files", path) for path in opts["pybundle_build_files"] or ()),
         python_version=_python_version(opts["pybundle_python_version"]),
@@ -211,13 +212,39 @@ def from_mrjob(opts: Mapping[str, Any]) -> Options:
         build_iam_instance_profile=opts["pybundle_build_iam_instance_profile"] or None,
         build_timeout_minutes=_minutes("pybundle_build_timeout_minutes", opts["pybundle_build_timeout_minutes"]),
         rebuild=_boolean("pybundle_rebuild", opts["pybundle_rebuild"]),
-        bucket_owner=_matching(
-            "pybundle_bucket_owner",
-            r"\d{12}",
-            "an AWS account id of 12 digits (in quotes, in a conf file)",
-            opts["pybundle_bucket_owner"],
-        ),
+        bucket_owner=bucket_owner(opts),
     )
+
+
+def cache_uri(opts: Mapping[str, Any]) -> S3Uri | None:
+    """Where the cache is, ``None``: in the bucket of cloud_tmp_dir.
+
+    :raises OptionError: that is no S3 URI.
+    """
+    return S3Uri.parse(opts["pybundle_cache_uri"]) if opts["pybundle_cache_uri"] else None
+
+
+def bucket_owner(opts: Mapping[str, Any]) -> str | None:
+    """The AWS account that must own the cache's bucket, ``None``: any.
+
+    :raises OptionError: that is no account id.
+    """
+    return _matching(
+        "pybundle_bucket_owner",
+        r"\d{12}",
+        "an AWS account id of 12 digits (in quotes, in a conf file)",
+        opts["pybundle_bucket_owner"],
+    )
+
+
+def seconds(option: str, value: object) -> float:
+    """A number of seconds, from an option of mrjob's, which checks it only if it is a switch.
+
+    :raises OptionError: it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        raise OptionError(f"{option}: {value!r} is not a number of seconds")
+    return float(value)
 
 
 def _existing_path(option: str, value: str) -> Path:

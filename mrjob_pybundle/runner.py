@@ -26,14 +26,16 @@ from mrjob.emr import EMRJobRunner
 
 from mrjob_pybundle import options
 from mrjob_pybundle.aws import releases as emr_releases
-from mrjob_pybundle.aws.build_clusters import BuildClusters
-from mrjob_pybundle.aws.clients import Credentials, S3Uri, explain, refuse_incomplete_answers
-from mrjob_pybundle.aws.clusters import ExistingCluster, Machines, read_cluster
-from mrjob_pybundle.build import Aws, Order, build_bundle
+from mrjob_pybundle.aws.clients import refuse_incomplete_answers
+from mrjob_pybundle.aws.emr import ExistingCluster, Machines
+from mrjob_pybundle.aws.errors import explain
+from mrjob_pybundle.aws.s3 import S3Uri
+from mrjob_pybundle.build import Order, build_bundle
 from mrjob_pybundle.bundle.inputs import Inputs, read_inputs
 from mrjob_pybundle.bundle.sources import Source, find_source
 from mrjob_pybundle.bundle.spec import Bundle, BundleSpec, PythonSpec
 from mrjob_pybundle.cache.store import Cache, Hit
+from mrjob_pybundle.context import Context
 from mrjob_pybundle.errors import CacheError, OptionError, PyBundleError, left_runner
 from mrjob_pybundle.nodes.bootstrap import (
     NodePaths,
@@ -54,9 +56,6 @@ log = logging.getLogger("mrjob.pybundle")
 
 #: EMR runs at most 16 bootstrap actions (EMR Management Guide, "Create bootstrap actions").
 _MAX_BOOTSTRAP_ACTIONS = 16
-
-#: How often a build's status is read, at most (seconds); EMR is asked as often as mrjob asks it.
-_S3_POLL_SECONDS = 3.0
 
 #: Noting the use of a bundle is a request that a job need not make each time.
 _USE_IS_NOTED_EVERY_SECONDS = 24 * 3600
@@ -89,7 +88,9 @@ class PyBundleEMRJobRunner(EMRJobRunner):
                 super().__init__(**kwargs)
             self._extra_args: list[Any] = _with_runner_that_nodes_know(self._extra_args)
             self._pybundle = options.from_mrjob(self._opts)
-            self._check_before_launch()
+            #: the team's cache, and how AWS is reached
+            self.context = Context.of(self._opts)
+            self._check_options()
 
     # options
 
@@ -119,7 +120,8 @@ class PyBundleEMRJobRunner(EMRJobRunner):
             emr_releases.release(label)  # mrjob cannot even read its version
         return opts
 
-    def _check_before_launch(self) -> None:
+    def _check_options(self) -> None:
+        """Refuse what cannot work, as far as that can be told without a request and without reading files."""
         if self._opts["docker_image"]:
             raise OptionError(
                 "docker_image does not go with -r pybundle-emr: tasks in a container don't see the bundle."
@@ -130,6 +132,8 @@ class PyBundleEMRJobRunner(EMRJobRunner):
                 log.warning("%s is set: steps run on %s, not on the bundle's Python", name, " ".join(self._opts[name]))
         if not self._opts["cluster_id"]:
             self._check_machines()
+        if "://" in (self._pybundle.python_source or "://"):
+            find_source(self._pybundle.python_version, self._pybundle.python_source, self._pybundle.python_sha256)
         if self._count_bootstrap_actions() > _MAX_BOOTSTRAP_ACTIONS:
             raise OptionError(
                 f"EMR runs at most {_MAX_BOOTSTRAP_ACTIONS} bootstrap actions, and one of them is the bundle's."
@@ -175,7 +179,7 @@ class PyBundleEMRJobRunner(EMRJobRunner):
     @cached_property
     def _existing_cluster(self) -> ExistingCluster | None:
         cluster_id = self._opts["cluster_id"]
-        return read_cluster(cluster_id, self.emr_client) if cluster_id else None
+        return self.context.emr.existing_cluster(cluster_id) if cluster_id else None
 
     # specification
 
@@ -183,6 +187,7 @@ class PyBundleEMRJobRunner(EMRJobRunner):
     def bundle_spec(self) -> BundleSpec:
         """Everything that changes the bytes of this job's bundle; its keys name the bundle in the cache."""
         ours = self._pybundle
+        self._check_machines()
         return self._inputs.spec(
             PythonSpec(
                 version=ours.python_version,
@@ -224,21 +229,10 @@ class PyBundleEMRJobRunner(EMRJobRunner):
 
     # cache and build
 
-    @cached_property
+    @property
     def cache(self) -> Cache:
         """The team's cache."""
-        root = self._pybundle.cache_uri or S3Uri(self._tmp_dir.bucket, "pybundle")
-        return Cache(root, self._s3_client, self._pybundle.bucket_owner)
-
-    @cached_property
-    def _credentials(self) -> Credentials:
-        names = ("region", "aws_access_key_id", "aws_secret_access_key", "aws_session_token")
-        endpoints = ("s3_endpoint", "emr_endpoint")
-        return Credentials(**{name: self._opts[name] for name in (*names, *endpoints)})
-
-    @cached_property
-    def _s3_client(self) -> Any:
-        return self._credentials.s3_client()
+        return self.context.cache
 
     def _prepare_bundle(self) -> None:
         """Have the bundle in the cache, and in S3 what brings it onto the nodes."""
@@ -255,7 +249,7 @@ class PyBundleEMRJobRunner(EMRJobRunner):
     def _provide(self, bundle: Bundle) -> Programs:
         script, cluster = bootstrap_script(bundle), self._existing_cluster
         if cluster is None:
-            uri = upload_script("bootstrap", script, self._tmp_dir, self._s3_client)
+            uri = upload_script("bootstrap", script, self._tmp_dir, self.context.s3)
             self._bootstrap_action = {"path": str(uri), "args": bootstrap_arguments(bundle, self.cache)}
         elif bootstrap_script_name(script) not in cluster.script_names:
             return self._bring_along(bundle, cluster)
@@ -265,7 +259,7 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         self._check_can_bring_along(cluster)
         log.info("Cluster %s was not created with this bundle: the job brings it along", cluster.id)
         carried = Carried(bundle, self.cache)
-        for name, uri in carried.upload(self._tmp_dir, self._s3_client).items():
+        for name, uri in carried.upload(self._tmp_dir, self.context.s3).items():
             self._working_dir_mgr.add("file", str(uri), name)
         return carried.paths
 
@@ -303,7 +297,7 @@ class PyBundleEMRJobRunner(EMRJobRunner):
             return
         consequence = "mrjob-pybundle gc may take it for unused"
         try:
-            if not self.cache.note_use(self.bundle_spec.key, self._owner()):
+            if not self.cache.note_use(self.bundle_spec.key, self.context.owner):
                 log.info("may not note in the cache that this bundle is used: %s", consequence)
         except CacheError as error:  # no reason for a job that has its bundle to fail
             log.warning("could not note in the cache that this bundle is used: %s. %s", error, consequence)
@@ -315,17 +309,7 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         if self._pybundle.cache_uri is None:
             self.fs.mkdir(self._opts["cloud_tmp_dir"])  # mrjob makes its own bucket where there is none
         log.info("No bundle of these inputs in %s yet (key %s)", self.cache.root, self.bundle_spec.key[:12])
-        return build_bundle(self._order(), self.cache, self.aws())
-
-    @property
-    def owner(self) -> str:
-        """Who runs this, for the others of the team."""
-        return str(self._owner())
-
-    @property
-    def emr_client(self) -> Any:
-        """A new boto3 EMR client for the job's region."""
-        return self._credentials.emr_client()
+        return build_bundle(self._order(), self.context)
 
     def why(self) -> Explanation | None:
         """How this job's bundle differs from the cached one that is most like it; ``None`` if none is cached."""
@@ -337,21 +321,12 @@ class PyBundleEMRJobRunner(EMRJobRunner):
             self.bundle_spec, self._pybundle.venv_build, build_files, take_inventory(self.cache), self.cache
         )
 
-    def aws(self) -> Aws:
-        """What builds ask, and how often."""
-        return Aws(
-            clusters=BuildClusters(self._credentials),
-            s3=self._s3_client,
-            s3_poll_seconds=min(_S3_POLL_SECONDS, self._opts["check_cluster_every"]),
-            emr_poll_seconds=self._opts["check_cluster_every"],
-        )
-
     def _order(self) -> Order:
         ours, arch = self._pybundle, self.bundle_spec.python.arch
         return Order(
             spec=self.bundle_spec,
             inputs=self._inputs,
-            owner=self._owner(),
+            owner=self.context.owner,
             timeout_minutes=ours.build_timeout_minutes,
             rebuild=ours.rebuild,
             cluster=self._shared_cluster_params,

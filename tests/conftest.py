@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mrjob_pybundle.aws.clients import Credentials, S3Uri
+from mrjob_pybundle.aws.clients import Credentials
+from mrjob_pybundle.aws.s3 import S3Uri
 
 # Some of these compile CPython, or wait for one that does: minutes each, and more beside other work.
 _MAY_COMPILE = ("tests/line/", "tests/engines/", "tests/pristine/", "tests/scripts/test_build_binaries.py")

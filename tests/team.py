@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 import mrjob_pybundle
-from mrjob_pybundle.aws.clients import Credentials, S3Uri
+from mrjob_pybundle.aws.clients import Credentials
+from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.inputs import read_inputs
 from mrjob_pybundle.bundle.sources import Source
 from mrjob_pybundle.bundle.spec import BundleSpec

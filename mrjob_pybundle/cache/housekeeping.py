@@ -3,7 +3,8 @@
 Nothing is deleted that could still be fetched. First a manifest is **retired**: a tombstone is written beside it, then
 it goes, and no new job finds its archive. An archive that no manifest names is deleted by a later :func:`collect`, and
 only when whoever knew of it has had a day to fetch it or to start a cluster, no build is under way that could use or
-publish it, and no living cluster names it in the arguments of a bootstrap action or of a step.
+publish it, and no living cluster names it in the arguments of a bootstrap action or of a step. A build whose cluster
+EMR does not know is under way: it may be another region's.
 
 What is to be done is planned by :func:`plan`, which is pure; the rest of this module carries it out.
 """
@@ -16,9 +17,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
 
-from mrjob_pybundle.aws.clients import explained
+from mrjob_pybundle.aws.emr import KNOWN_AFTER_END, Emr, Life
+from mrjob_pybundle.cache.builds import build_id_of
 from mrjob_pybundle.cache.inventory import MANIFEST, RETIRED, USED, Inventory, Shelf
 from mrjob_pybundle.cache.store import Cache, Claim, StoredObject
 from mrjob_pybundle.errors import CacheError, OptionError
@@ -31,7 +32,8 @@ GRACE_SECONDS = DAY
 #: What a build leaves behind, its log above all, is kept that long.
 LEFTOVER_SECONDS = 7 * DAY
 
-LIVING = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
+#: A claim of that age whose cluster EMR does not know is of a build that has ended, wherever that was.
+FORGOTTEN_SECONDS = KNOWN_AFTER_END.total_seconds()
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _REQUESTS_AT_ONCE = 16
@@ -39,13 +41,15 @@ _REQUESTS_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class InUse:
-    """What the living clusters of one region name."""
+    """What the living clusters of one region name, and which may live elsewhere."""
 
     cluster_ids: frozenset[str] = frozenset()
     #: every sha256 in the arguments of their bootstrap actions and steps: archives are named by theirs
     digests: frozenset[str] = frozenset()
     #: of those that are build clusters
     build_ids: frozenset[str] = frozenset()
+    #: of clusters that claims name and EMR does not know
+    unknown_ids: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -118,10 +122,11 @@ class _Planner:
         )
 
     def _is_dead(self, claim: Claim | None, modified: float) -> bool:
-        """Nobody builds for that claim. (A day: its cluster may live in a region that was not asked.)"""
+        """Nobody builds for that claim. (A day: its author may be about to launch a cluster.)"""
         return (
             claim is not None
             and not self._is_younger(modified, GRACE_SECONDS)
+            and not (claim.cluster_id in self.in_use.unknown_ids and self._is_younger(modified, FORGOTTEN_SECONDS))
             and claim.cluster_id not in self.in_use.cluster_ids
             and claim.build_id not in self.in_use.build_ids
         )
@@ -200,31 +205,24 @@ class _Planner:
             yield Deletion("probes of mrjob-pybundle doctor", old)
 
 
-# what living clusters need
+# what clusters need
 
 
-def ask_emr(emr_client: Any) -> InUse:
-    """What the living clusters of the client's region name.
+def ask_emr(emr: Emr, inventory: Inventory) -> InUse:
+    """What clusters of the region need, of what is in *inventory*.
 
     :raises CacheError: EMR did not say. Nothing may be deleted then.
     """
-    cluster_ids, texts, build_ids = set(), [], set()
-    with explained("asking which clusters still need archives (ListClusters, ListBootstrapActions, ListSteps)"):
-        for cluster in _pages(emr_client, "list_clusters", "Clusters", ClusterStates=list(LIVING)):
-            cluster_ids.add(cluster["Id"])
-            if cluster["Name"].startswith("mrjob-pybundle build "):
-                build_ids.add(cluster["Name"].rsplit(" ", 1)[-1])
-            for action in _pages(emr_client, "list_bootstrap_actions", "BootstrapActions", ClusterId=cluster["Id"]):
-                texts += action.get("Args", ())
-            for step in _pages(emr_client, "list_steps", "Steps", ClusterId=cluster["Id"]):
-                texts += step["Config"].get("Args", ())
-    digests = {digest for text in texts for digest in _DIGEST.findall(text)}
-    return InUse(frozenset(cluster_ids), frozenset(digests), frozenset(build_ids))
-
-
-def _pages(client: Any, operation: str, section: str, **request: Any) -> Iterator[dict[str, Any]]:
-    for page in client.get_paginator(operation).paginate(**request):
-        yield from page[section]
+    living = emr.living_clusters()
+    living_ids = {cluster.id for cluster in living}
+    named = {found.claim.cluster_id for found in inventory.claims if found.claim and found.claim.cluster_id}
+    others = [emr.cluster(cluster_id) for cluster_id in sorted(named - living_ids)]
+    return InUse(
+        cluster_ids=frozenset(living_ids | {cluster.id for cluster in others if cluster.life is Life.LIVING}),
+        digests=frozenset(digest for c in living for text in c.arguments for digest in _DIGEST.findall(text)),
+        build_ids=frozenset(filter(None, (build_id_of(cluster.name) for cluster in living))),
+        unknown_ids=frozenset(cluster.id for cluster in others if cluster.life is Life.UNKNOWN),
+    )
 
 
 # doing
@@ -265,7 +263,7 @@ def retire_key(cache: Cache, shelf: Shelf, inventory: Inventory, owner: str, now
     retire(cache, shelf, owner, now)
 
 
-def make_plan(inventory: Inventory, emr_client: Any, now: float, wish: Wish) -> Plan:
+def make_plan(inventory: Inventory, emr: Emr, now: float, wish: Wish) -> Plan:
     """:func:`plan`, for what EMR says now. EMR is asked only if there is anything to delete.
 
     :raises CacheError: EMR did not say.
@@ -274,7 +272,7 @@ def make_plan(inventory: Inventory, emr_client: Any, now: float, wish: Wish) -> 
     if not (at_most.delete or at_most.release or (at_most.retire and inventory.claims)):
         return at_most
     try:
-        in_use = ask_emr(emr_client)
+        in_use = ask_emr(emr, inventory)
     except CacheError as error:
         raise CacheError(f"{error} Nothing was deleted.") from error
     return plan(inventory, in_use, now, wish)

@@ -213,8 +213,10 @@ def find_shelf(cache: Cache, prefix: str) -> Shelf:
 
 
 def find_claim(cache: Cache, build_id: str) -> tuple[str, Claim] | None:
-    """The claim of a build, and the venv key that it is on."""
-    return next(((c.key, c.claim) for c in _claims(cache) if c.claim and c.claim.build_id == build_id), None)
+    """The claim of a build, as it is now, and the venv key that it is on."""
+    key = next((found.key for found in _claims(cache) if found.claim and found.claim.build_id == build_id), None)
+    claim = cache.read_claim(key) if key else None
+    return (key, claim) if key and claim and claim.build_id == build_id else None
 
 
 def running_builds(cache: Cache) -> list[Claim]:

@@ -13,7 +13,8 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from mrjob_pybundle.aws.clients import S3Uri, explained, read_object
+from mrjob_pybundle.aws.errors import explained
+from mrjob_pybundle.aws.s3 import S3Uri, read_object
 from mrjob_pybundle.bundle import cpython_releases
 from mrjob_pybundle.bundle.sources import Source
 from mrjob_pybundle.cache.store import Cache

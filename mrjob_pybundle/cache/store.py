@@ -31,7 +31,8 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from mrjob_pybundle.aws.clients import DENIED, S3Uri, error_code, explained, read_object
+from mrjob_pybundle.aws.errors import DENIED, error_code, explained
+from mrjob_pybundle.aws.s3 import S3Uri, read_object
 from mrjob_pybundle.bundle.spec import Archive, Bundle, BundleSpec, PythonSpec, canonical_json
 from mrjob_pybundle.errors import CacheError
 

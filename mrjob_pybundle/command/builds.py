@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from mrjob_pybundle.command import watching
-from mrjob_pybundle.command.switches import Commands, runner_of
+from mrjob_pybundle.command.switches import Commands, context_of, runner_of
 from mrjob_pybundle.errors import BuildError
 
 
@@ -31,13 +31,11 @@ def _build(args: argparse.Namespace) -> int:
 
 
 def _watch(args: argparse.Namespace) -> int:
-
-    runner = runner_of(args)
-    cache = runner.cache
-    build_id = args.build or watching.only_build(cache)
-    ended = watching.ended_build(build_id, cache)
+    context = context_of(args)
+    build_id = args.build or watching.only_build(context.cache)
+    ended = watching.ended_build(build_id, context.cache)
     if ended is None:
-        status = watching.watch(build_id, cache, runner.aws())
+        status = watching.watch(build_id, context)
     else:
         status, text = ended
         sys.stdout.write(text.decode("utf-8", "replace"))
@@ -47,8 +45,6 @@ def _watch(args: argparse.Namespace) -> int:
 
 
 def _stop(args: argparse.Namespace) -> int:
-
-    runner = runner_of(args)
-    cluster_id = watching.stop(args.build, runner.cache, runner.aws())
+    cluster_id = watching.stop(args.build, context_of(args))
     print(f"ending cluster {cluster_id} of build {args.build}; what it has published already stays in the cache")
     return 0

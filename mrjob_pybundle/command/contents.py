@@ -7,7 +7,7 @@ import json
 
 from mrjob_pybundle.cache.inventory import find_shelf, take_inventory
 from mrjob_pybundle.command import tables
-from mrjob_pybundle.command.switches import Commands, runner_of
+from mrjob_pybundle.command.switches import Commands, context_of
 
 
 def add(commands: Commands) -> None:
@@ -20,8 +20,7 @@ def add(commands: Commands) -> None:
 
 
 def _ls(args: argparse.Namespace) -> int:
-
-    cache = runner_of(args).cache
+    cache = context_of(args).cache
     inventory = take_inventory(cache)
     if args.json:
         print(json.dumps(tables.inventory_json(inventory, str(cache.root)), indent=2))
@@ -31,8 +30,7 @@ def _ls(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-
-    cache = runner_of(args).cache
+    cache = context_of(args).cache
     shelf, inventory = find_shelf(cache, args.key), take_inventory(cache)
     if args.json:
         print(json.dumps(tables.shelf_json(shelf, inventory), indent=2))

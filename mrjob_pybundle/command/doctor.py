@@ -17,7 +17,6 @@ def add(commands: Commands) -> None:
 
 
 def _doctor(args: argparse.Namespace) -> int:
-
     styles = {Verdict.OK: "green", Verdict.FAILED: "bold red", Verdict.NOTE: "yellow", Verdict.NOT_CHECKED: "yellow"}
     console = Console(soft_wrap=True, highlight=False)
     failed = False

@@ -15,7 +15,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from mrjob_pybundle.aws import releases as emr_releases
-from mrjob_pybundle.aws.clients import DENIED, S3Uri, error_code, explained
+from mrjob_pybundle.aws.errors import DENIED, error_code, explained
+from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.errors import PyBundleError
 from mrjob_pybundle.runner import PyBundleEMRJobRunner
 
@@ -84,7 +85,10 @@ _Answer = tuple[Verdict, str]
 class Patient(PyBundleEMRJobRunner):
     """A runner that does not refuse what it is to be examined for."""
 
-    def _check_before_launch(self) -> None:
+    def _check_options(self) -> None:
+        pass
+
+    def _check_machines(self) -> None:
         pass
 
     def checks(self) -> dict[str, Callable[[], _Answer]]:
@@ -111,7 +115,7 @@ class Patient(PyBundleEMRJobRunner):
 
     def _check_credentials(self) -> _Answer:
         with explained("asking who we are (GetCallerIdentity)"):
-            identity = self._credentials.client("sts").get_caller_identity()
+            identity = self.context.credentials.client("sts").get_caller_identity()
         return Verdict.OK, f"{identity['Arn']} (account {identity['Account']})"
 
     def _check_region(self) -> _Answer:
@@ -130,7 +134,7 @@ class Patient(PyBundleEMRJobRunner):
         bucket = self.cache.root.bucket
         try:
             with explained(f"asking for s3://{bucket} (HeadBucket)"):
-                answer = _head_bucket(self._s3_client, bucket)
+                answer = _head_bucket(self.context.s3, bucket)
         except _MissingError as missing:
             if self._pybundle.cache_uri is None:
                 return Verdict.NOT_CHECKED, f"there is no {bucket} yet: the first build makes it"
@@ -141,12 +145,12 @@ class Patient(PyBundleEMRJobRunner):
         return Verdict.OK, f"{bucket}, in {region or ours}"
 
     def _check_bucket_owner(self) -> _Answer:
-        owner, bucket = self._pybundle.bucket_owner, self.cache.root.bucket
+        owner, bucket = self.context.bucket_owner, self.cache.root.bucket
         if owner is None:
             return Verdict.NOTE, "any; with pybundle_bucket_owner, nobody else's bucket can take its place"
         try:
             with explained(f"asking for s3://{bucket} of account {owner} (HeadBucket)"):
-                _head_bucket(self._s3_client, bucket, ExpectedBucketOwner=owner)
+                _head_bucket(self.context.s3, bucket, ExpectedBucketOwner=owner)
         except _MissingError as missing:
             return Verdict.FAILED, str(missing)
         return Verdict.OK, f"account {owner}"
@@ -154,7 +158,7 @@ class Patient(PyBundleEMRJobRunner):
     def _check_encryption(self) -> _Answer:
         with _not_denied("s3:GetEncryptionConfiguration") as denied, explained("asking for the bucket's encryption"):
             try:
-                answer = self._s3_client.get_bucket_encryption(Bucket=self.cache.root.bucket)
+                answer = self.context.s3.get_bucket_encryption(Bucket=self.cache.root.bucket)
             except ClientError as error:
                 if error_code(error) == "ServerSideEncryptionConfigurationNotFoundError":
                     return Verdict.OK, "the bucket has no default encryption of its own"
@@ -175,7 +179,7 @@ class Patient(PyBundleEMRJobRunner):
             etag = self._put(probe, b"1", IfNoneMatch="*")
             answer = self._check_conditions(probe, str(etag))
             try:
-                self._s3_client.delete_object(**self._probe(probe))
+                self.context.s3.delete_object(**self._probe(probe))
             except ClientError as error:
                 if error_code(error) not in DENIED:
                     raise
@@ -189,7 +193,7 @@ class Patient(PyBundleEMRJobRunner):
             "PutObject with a wrong If-Match": self._put(probe, b"3", IfMatch='"0123456789abcdef"') is None,
             "PutObject with the right If-Match": self._put(probe, b"4", IfMatch=etag) is not None,
         }
-        content = self._s3_client.get_object(**self._probe(probe))["Body"].read()
+        content = self.context.s3.get_object(**self._probe(probe))["Body"].read()
         wrong = [name for name, as_it_should in works.items() if not as_it_should]
         if wrong or content != b"4":
             reason = f"{', '.join(wrong) or 'reading'} did not do what S3 does"
@@ -199,14 +203,14 @@ class Patient(PyBundleEMRJobRunner):
     def _put(self, uri: S3Uri, body: bytes, **conditions: str) -> str | None:
         """The ETag; ``None`` if the condition did not hold."""
         try:
-            return str(self._s3_client.put_object(**self._probe(uri), Body=body, **conditions)["ETag"])
+            return str(self.context.s3.put_object(**self._probe(uri), Body=body, **conditions)["ETag"])
         except ClientError as error:
             if error_code(error) in ("PreconditionFailed", "412"):
                 return None
             raise
 
     def _probe(self, uri: S3Uri) -> dict[str, str]:
-        owner = self._pybundle.bucket_owner
+        owner = self.context.bucket_owner
         return {"Bucket": uri.bucket, "Key": uri.key, **({"ExpectedBucketOwner": owner} if owner else {})}
 
     # roles
@@ -254,7 +258,7 @@ class Patient(PyBundleEMRJobRunner):
 
     @property
     def _iam(self) -> Any:
-        return self._credentials.client("iam", self._opts["iam_endpoint"])
+        return self.context.credentials.client("iam", self._opts["iam_endpoint"])
 
     # bundle
 
@@ -308,7 +312,7 @@ class Patient(PyBundleEMRJobRunner):
         if source.location.startswith("s3://"):
             uri = S3Uri.parse(source.location)
             with explained(f"reading {uri}"):
-                self._s3_client.head_object(Bucket=uri.bucket, Key=uri.key)
+                self.context.s3.head_object(Bucket=uri.bucket, Key=uri.key)
         elif "://" in source.location:
             request = urllib.request.Request(source.location, method="HEAD")
             try:
@@ -352,6 +356,6 @@ def _not_denied(action: str) -> Iterator[_Denied]:
     try:
         yield denied
     except PyBundleError as error:
-        if error.__cause__ is None or error_code(error.__cause__) not in DENIED:  # type: ignore[arg-type]
+        if error.__cause__ is None or error_code(error.__cause__) not in DENIED:
             raise
         denied.answer = Verdict.NOT_CHECKED, f"no permission ({action})"

@@ -26,7 +26,6 @@ def _key(args: argparse.Namespace) -> int:
 
 
 def _why(args: argparse.Namespace) -> int:
-
     runner = runner_of(args)
     spec, cache = runner.bundle_spec, runner.cache
     if cache.find(spec) is not None:

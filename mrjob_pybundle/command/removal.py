@@ -9,7 +9,7 @@ import math
 from mrjob_pybundle.cache.housekeeping import DAY, Wish, collect, make_plan, retire_key
 from mrjob_pybundle.cache.inventory import find_shelf, take_inventory
 from mrjob_pybundle.command import tables
-from mrjob_pybundle.command.switches import Commands, runner_of
+from mrjob_pybundle.command.switches import Commands, context_of
 
 
 def add(commands: Commands) -> None:
@@ -38,26 +38,24 @@ def _days(text: str) -> float:
 
 
 def _rm(args: argparse.Namespace) -> int:
-
-    runner = runner_of(args)
-    cache = runner.cache
+    context = context_of(args)
+    cache = context.cache
     for key in args.keys:
         shelf = find_shelf(cache, key)
-        retire_key(cache, shelf, take_inventory(cache), runner.owner, cache.clock())
+        retire_key(cache, shelf, take_inventory(cache), context.owner, cache.clock())
         what = "bundle" if shelf.kind == "venv" else "Python"
         print(f"removed {what} {shelf.key[:12]}: no new job uses it. gc deletes its archive in a day at the earliest.")
     return 0
 
 
 def _gc(args: argparse.Namespace) -> int:
-
-    runner = runner_of(args)
-    cache = runner.cache
+    context = context_of(args)
+    cache = context.cache
     wish = Wish(*(None if days is None else days * DAY for days in (args.older_than, args.unused_for)))
     inventory = take_inventory(cache, everything=True)
     now = cache.clock()
-    plan = make_plan(inventory, runner.emr_client, now, wish)
+    plan = make_plan(inventory, context.emr, now, wish)
     if not args.dry_run:
-        collect(cache, plan, runner.owner, now)
+        collect(cache, plan, context.owner, now)
     tables.write(tables.plan_text(plan, done=not args.dry_run))
     return 0

@@ -1,4 +1,4 @@
-"""The switches of a job, which most commands take, and the runner that they and mrjob.conf lead to."""
+"""The switches of a job, which most commands take, and what they and mrjob.conf lead to: a context, or a runner."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 from mrjob.job import MRJob
 
-from mrjob_pybundle.mrjob_plugin import add_runner_switches
+from mrjob_pybundle.aws.errors import explained
+from mrjob_pybundle.context import OPTION_NAMES, Context
+from mrjob_pybundle.mrjob_plugin import add_runner_switches, combined_options, find_tmp_dir
 from mrjob_pybundle.options import RUNNER_OPTS
 from mrjob_pybundle.runner import PyBundleEMRJobRunner
 
@@ -89,6 +91,20 @@ class _HelpAll(argparse.Action):
         parser.formatter_class = argparse.HelpFormatter
         parser.print_help()
         parser.exit()
+
+
+def context_of(args: argparse.Namespace) -> Context:
+    """The context that a job with these switches would have. Whatever else they and mrjob.conf say may be wrong.
+
+    :raises OptionError: an option that matters here can't work.
+    :raises CacheError: the cache lies in mrjob's own bucket, and S3 did not say which that is.
+    """
+    MRJob.set_up_logging(quiet=args.quiet, verbose=args.verbose)
+    opts = combined_options(OPTION_NAMES, vars(args), args.conf_paths)
+    if not (opts["pybundle_cache_uri"] or opts["cloud_tmp_dir"]):
+        with explained("looking for mrjob's bucket (ListBuckets, GetBucketLocation)"):
+            opts["cloud_tmp_dir"] = find_tmp_dir(opts)
+    return Context.of(opts)
 
 
 def runner_of(args: argparse.Namespace, runner_class: Any = None) -> Any:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from mrjob_pybundle.build import follow
+from mrjob_pybundle.aws.emr import Life
+from mrjob_pybundle.build import find_cluster, follow
+from mrjob_pybundle.cache.builds import cluster_name, is_build_id
 from mrjob_pybundle.cache.inventory import find_claim, running_builds
 from mrjob_pybundle.cache.store import Cache, Claim, Status
 from mrjob_pybundle.command.tables import clock
+from mrjob_pybundle.context import Context
 from mrjob_pybundle.errors import BuildError, OptionError
-
-if TYPE_CHECKING:
-    from mrjob_pybundle.build import Aws
-
-_BUILD_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
 
 
 def only_build(cache: Cache) -> str:
@@ -44,33 +40,38 @@ def ended_build(build_id: str, cache: Cache) -> tuple[Status, bytes] | None:
     return status, cache.read_log(build_id, 0, status.log_size)
 
 
-def watch(build_id: str, cache: Cache, aws: Aws) -> Status:
+def watch(build_id: str, context: Context) -> Status:
     """Show log and stages of a build until it ends.
 
     :raises BuildError: it has no cluster.
     """
-    return follow(_with_cluster(build_id, cache, aws), cache, aws)
+    return follow(_with_cluster(build_id, context), context)
 
 
-def stop(build_id: str, cache: Cache, aws: Aws) -> str:
+def stop(build_id: str, context: Context) -> str:
     """End a build by ending its cluster, whose id is returned. Its master still says so, and frees the claim.
 
-    :raises BuildError: it has ended already, or has no cluster.
+    :raises BuildError: it has ended already, or has no cluster, or none that EMR knows here.
     """
-    ended = ended_build(build_id, cache)
+    ended = ended_build(build_id, context.cache)
     if ended is not None:
         raise BuildError(f"Build {build_id} has ended already: {outcome(ended[0])}")
-    claim = _with_cluster(build_id, cache, aws)
+    claim = _with_cluster(build_id, context)
     assert claim.cluster_id is not None
-    if not aws.clusters.is_of(claim.cluster_id, build_id):
+    cluster = context.emr.cluster(claim.cluster_id)
+    if cluster.life is Life.UNKNOWN:
+        raise BuildError(
+            f"EMR in {context.emr.region} does not know cluster {cluster.id} of build {build_id}: wrong region or"
+            " account, or it ended more than two months ago."
+        )
+    if cluster.name != cluster_name(build_id):
         # Who may write claims is not thereby one whose word ends clusters.
         raise BuildError(
             f"Build {build_id} names cluster {claim.cluster_id}, which is not a build's. It was left alone."
         )
-    state = aws.clusters.state(claim.cluster_id)
-    if state.has_ended:
-        raise BuildError(f"Build {build_id} has ended already: its cluster {claim.cluster_id} is {state.name}.")
-    aws.clusters.terminate(claim.cluster_id)
+    if cluster.life is Life.ENDED:
+        raise BuildError(f"Build {build_id} has ended already: its cluster {cluster.id} is {cluster.state}.")
+    context.emr.terminate(claim.cluster_id)
     return claim.cluster_id
 
 
@@ -82,17 +83,20 @@ def outcome(status: Status) -> str:
 
 
 def _check_exists(build_id: str, cache: Cache) -> None:
-    if not _BUILD_ID.fullmatch(build_id):
+    if not is_build_id(build_id):
         raise OptionError(f"{build_id!r} is no build id. One looks like 20261122-101112-0a1b2c3d.")
     if next(cache.objects(f"builds/{build_id}/"), None) is None and find_claim(cache, build_id) is None:
         raise OptionError(f"{cache.root} knows of no build {build_id}.")
 
 
-def _with_cluster(build_id: str, cache: Cache, aws: Aws) -> Claim:
-    found = find_claim(cache, build_id)
+def _with_cluster(build_id: str, context: Context) -> Claim:
+    found = find_claim(context.cache, build_id)
     claim = found[1] if found else Claim(build_id, owner="", since=0.0)
     if claim.cluster_id is None:
-        claim = replace(claim, cluster_id=aws.clusters.find(build_id))
+        claim = replace(claim, cluster_id=find_cluster(build_id, context.emr))
     if claim.cluster_id is None:
-        raise BuildError(f"Build {build_id} has no cluster, or not yet: EMR lists none with its id in the name.")
+        region = context.emr.region
+        raise BuildError(
+            f"Build {build_id} has no cluster, or not yet: EMR in {region} lists none with its id in the name."
+        )
     return claim

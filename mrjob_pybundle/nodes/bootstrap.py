@@ -6,7 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from mrjob_pybundle.aws.clients import S3Uri, explained
+from mrjob_pybundle.aws.errors import explained
+from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.spec import Bundle
 from mrjob_pybundle.cache.store import Cache
 from mrjob_pybundle.templates import render

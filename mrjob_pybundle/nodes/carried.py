@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from mrjob_pybundle.aws.clients import S3Uri
+from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.spec import Bundle
 from mrjob_pybundle.cache.store import Cache
 from mrjob_pybundle.errors import OptionError

@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 
-from mrjob_pybundle.aws.clients import S3Uri
+from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.spec import BundleSpec, PythonSpec
 from mrjob_pybundle.cache.store import Cache, Claim
 from mrjob_pybundle.errors import CacheError

@@ -15,7 +15,7 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
-from mrjob_pybundle.aws.clients import error_code
+from mrjob_pybundle.aws.errors import error_code
 from mrjob_pybundle.sandbox import BUCKET
 from mrjob_pybundle.sandbox.api.faults import (
     ACCESS_DENIED,

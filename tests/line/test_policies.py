@@ -317,6 +317,7 @@ NOT_SEEN = {
     (NODE, "s3:ListBucket", "arn:aws:s3:::CACHE-BUCKET"): _MISSING,
     (NODE, "s3:ListMultipartUploadParts", _DATA): _HADOOP,
     (NODE, "s3:ListMultipartUploadParts", _TMP): _HADOOP,
+    (CLEAN, "elasticmapreduce:DescribeCluster", _CLUSTER): "a claim that names a cluster which does not live",
     (CLEAN, "s3:PutObject", f"{_V1}/python/*/retired"): "the same of a Python, once no bundle is on it",
 }
 

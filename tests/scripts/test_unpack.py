@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mrjob_pybundle.aws.clients import S3Uri
+from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.spec import Archive, Bundle
 from mrjob_pybundle.cache.store import Cache
 from mrjob_pybundle.nodes.carried import Carried

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mrjob_pybundle.aws.clients import Credentials, S3Uri
+from mrjob_pybundle.aws.clients import Credentials
+from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.spec import Archive, Bundle
 from mrjob_pybundle.cache.store import Cache, Claim
 from mrjob_pybundle.errors import CacheError

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from mrjob_pybundle.aws.clients import S3Uri
-from mrjob_pybundle.aws.clusters import read_cluster, types_of_fleets
+from mrjob_pybundle.aws.clients import Credentials
+from mrjob_pybundle.aws.emr import Emr, Life, types_of_fleets
+from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.cache.store import Cache
 from mrjob_pybundle.errors import OptionError
 from tests.team import Team
@@ -99,7 +100,28 @@ def test_instance_types_of_fleets() -> None:
 
 
 def test_what_emr_says_of_a_cluster(team: PlainTeam, cluster_id: str) -> None:
-    cluster = read_cluster(cluster_id, team.emr)
+    cluster = Emr(Credentials("us-east-1")).existing_cluster(cluster_id)
     assert (cluster.machines.release_label, cluster.machines.image_id) == ("emr-7.14.0", None)
     assert cluster.machines.instance_types == ("m5.xlarge",)
     assert cluster.script_names == frozenset()
+
+
+def test_living_ended_and_unknown(team: PlainTeam, cluster_id: str) -> None:
+    emr = Emr(Credentials("us-east-1"))
+    assert (emr.cluster(cluster_id).life, emr.cluster(cluster_id).name) == (Life.LIVING, "theirs")
+    assert cluster_id in {cluster.id for cluster in emr.living_clusters()}
+    emr.terminate(cluster_id)
+    assert emr.cluster(cluster_id).life is Life.ENDED
+    assert cluster_id not in {cluster.id for cluster in emr.living_clusters()}
+    unknown = emr.cluster("j-UNKNOWN")
+    assert (unknown.life, unknown.reason) == (Life.UNKNOWN, "EMR in us-east-1 does not know it")
+
+
+def test_a_job_on_a_cluster_that_is_not_there(team: PlainTeam, cluster_id: str) -> None:
+    """Two errors, and each says what is wrong."""
+    emr = Emr(Credentials("us-east-1"))
+    with pytest.raises(OptionError, match="There is no cluster j-UNKNOWN in us-east-1"):
+        emr.existing_cluster("j-UNKNOWN")
+    emr.terminate(cluster_id)
+    with pytest.raises(OptionError, match=f"Cluster {cluster_id} takes no more jobs: it is TERMINAT"):
+        emr.existing_cluster(cluster_id)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mrjob_pybundle.aws.clients import Credentials, S3Uri
+from mrjob_pybundle.aws.clients import Credentials
+from mrjob_pybundle.aws.s3 import S3Uri
 from tests.team import Output, Team
 
 

@@ -24,7 +24,8 @@ import mrjob
 import pytest
 
 import mrjob_pybundle
-from mrjob_pybundle.aws.clients import Credentials, S3Uri
+from mrjob_pybundle.aws.clients import Credentials
+from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.sandbox.api.faults import Faults, Refuse, Rule
 from mrjob_pybundle.sandbox.api.requests import Request, describe
 from mrjob_pybundle.sandbox.api.server import Server

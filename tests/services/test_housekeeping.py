@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mrjob_pybundle.aws.clients import S3Uri
+from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.cache.store import Claim
 from tests.team import Team
 
@@ -261,6 +261,22 @@ def test_while_somebody_builds(team: Team) -> None:
     assert team.cache.read_claim(spec.key) is None
 
 
+def test_while_somebody_may_build_elsewhere(team: Team) -> None:
+    """A cluster that EMR does not know may be another region's; after two months it has ended, wherever it was."""
+    spec = team.spec()
+    team.publish(spec, BUILD)
+    team.run("rm", spec.key, spec.python.key)
+    team.cache.claim(spec.key, Claim(OTHER_BUILD, "grace", 0.0, "j-UNKNOWN"))
+    team.let_pass(days=59)
+    kept = team.run("gc").out
+    assert "archive" not in kept
+    assert OTHER_BUILD not in kept
+    team.let_pass(days=2)
+    collected = team.run("gc").out
+    assert f"deleted the claim of build {OTHER_BUILD}, which has ended" in collected
+    assert collected.count(" archive of ") == 2
+
+
 def test_gc_by_age_and_use(team: Team) -> None:
     old, used = team.spec(), team.spec("--no-pybundle-optimize")
     team.publish(old, BUILD)
@@ -435,6 +451,17 @@ def test_stop_ends_no_other_cluster(team: Team) -> None:
     assert f"names cluster {cluster_id}, which is not a build's" in refused.err
     state = team.emr.describe_cluster(ClusterId=cluster_id)["Cluster"]["Status"]["State"]
     assert not state.startswith("TERMINAT")
+
+
+def test_stop_of_a_cluster_that_emr_does_not_know(team: Team) -> None:
+    _status(team, BUILD, "RUNNING")
+    team.cache.claim("ab" * 32, Claim(BUILD, "ada", 1.0, "j-UNKNOWN"))
+    refused = team.run("stop", BUILD)
+    assert refused.status == 1
+    assert (
+        f"EMR in us-east-1 does not know cluster j-UNKNOWN of build {BUILD}: wrong region or account, or it ended more"
+        " than two months ago."
+    ) in refused.err
 
 
 def test_stop_without_a_cluster(team: Team) -> None:

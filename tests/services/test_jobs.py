@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mrjob_pybundle.aws.clients import S3Uri
+from mrjob_pybundle.aws.s3 import S3Uri
 from tests.team import Team
 
 JOB = Path(__file__).parents[1] / "jobs" / "mr_line_lengths.py"

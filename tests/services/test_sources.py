@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mrjob_pybundle.aws.clients import Credentials, S3Uri
+from mrjob_pybundle.aws.clients import Credentials
+from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle import cpython_releases, sources
 from mrjob_pybundle.bundle.sources import Source, find_source
 from mrjob_pybundle.cache.sources import fetch

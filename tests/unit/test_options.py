@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrjob_pybundle import options
-from mrjob_pybundle.aws.clients import S3Uri
+from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.errors import OptionError
 
 

@@ -265,6 +265,38 @@ runners:
     assert opts["bootstrap_actions"] == 15 * ["s3://b/a"]
 
 
+def test_making_a_runner_asks_nothing_and_reads_nothing(tmp_path: Path, clean_environment: dict[str, str]) -> None:
+    """Of AWS nothing that ``-r emr`` does not ask; of the files that go into a bundle, only whether they are there."""
+    inputs = {"python-source": "Python-3.11.2.tgz", "venv-build": "venv-build.sh", "build-file": "a-build-file"}
+    for name in inputs.values():
+        (tmp_path / name).write_text("x")
+    program = """\
+import os, sys
+import boto3, mrjob.emr, mrjob_pybundle.runner
+from mrjob.job import MRJob
+class MRNothing(MRJob):
+    def mapper(self, key, value): pass
+job = MRNothing(sys.argv[1:])
+read, asked = set(), []
+def hook(event, args):
+    if event == "open":
+        read.add(str(args[0]))
+    elif event in ("socket.connect", "socket.getaddrinfo", "subprocess.Popen"):
+        asked.append(args)
+sys.addaudithook(hook)
+job.make_runner()
+mrjobs = os.path.dirname(mrjob.emr.__file__)
+print(asked, [path for path in read if os.path.dirname(path) in (mrjobs, os.getcwd()) and not path.endswith(".pyc")])
+"""
+    script = tmp_path / "nothing.py"
+    script.write_text(program)
+    switches = ["-r", "pybundle-emr", "--no-conf", "--cloud-tmp-dir", "s3://b42/tmp/", "--cluster-id", "j-UNKNOWN"]
+    switches += [word for switch, name in inputs.items() for word in (f"--pybundle-{switch}", str(tmp_path / name))]
+    run = _python(script, *switches, env=clean_environment, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == "[] []\n"
+
+
 def test_no_credentials_is_one_line(job: Path, clean_environment: dict[str, str]) -> None:
     run = _python(job, "-r", "pybundle-emr", env=clean_environment, input="")
     assert run.returncode == 1

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from mrjob_pybundle.aws import releases as emr_releases
-from mrjob_pybundle.aws.build_clusters import cluster_request
 from mrjob_pybundle.bundle.spec import PythonSpec
 from mrjob_pybundle.errors import OptionError
+from mrjob_pybundle.master.cluster import cluster_request
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "emr.md"
 

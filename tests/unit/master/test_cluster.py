@@ -10,7 +10,7 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
-from mrjob_pybundle.aws.build_clusters import cluster_request
+from mrjob_pybundle.master.cluster import cluster_request
 from mrjob_pybundle.templates import read_template
 
 JOBS_CLUSTER: dict[str, Any] = {

@@ -1,0 +1,249 @@
+"""EMR: what clusters it knows and what they are, launching and ending them."""
+
+from __future__ import annotations
+
+import enum
+import logging
+import random
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from functools import cached_property
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, SSLError
+
+from mrjob_pybundle.aws.clients import Credentials
+from mrjob_pybundle.aws.errors import (
+    INTERNAL,
+    error_code,
+    explain,
+    explained,
+    http_status,
+    is_about_certificates,
+    may_pass,
+)
+from mrjob_pybundle.errors import CacheError, OptionError
+
+log = logging.getLogger("mrjob.pybundle")
+
+#: EMR's words for the states of a cluster (ClusterState in the Amazon EMR API Reference).
+_LIVING = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
+_ENDED = ("TERMINATING", "TERMINATED", "TERMINATED_WITH_ERRORS")
+
+#: What EMR answers, with either code, to a cluster id that it does not know.
+_UNKNOWN = ("InvalidRequestException", "ValidationException")
+
+#: So long after its end, EMR knows a cluster (ListClusters in the Amazon EMR API Reference).
+KNOWN_AFTER_END = timedelta(days=60)
+
+#: How often EMR is asked to launch before its refusal is passed on.
+_LAUNCH_TRIES = 6
+
+#: A cluster that was just launched need not be listed yet. When its launch was not confirmed, it is looked for
+#: after pauses of these many seconds.
+_LISTING_PAUSES = (0, 1, 2, 4, 8, 15)
+
+#: Two clocks, EMR's and a submitter's, need not be right to the minute.
+_CLOCKS_DIFFER = timedelta(days=1)
+
+
+class Life(enum.Enum):
+    """Whether a cluster can still do anything."""
+
+    LIVING = "living"
+    ENDED = "ended"
+    #: EMR does not know the cluster: it is another region's or account's, or it ended more than two months ago.
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What EMR says of a cluster."""
+
+    id: str
+    life: Life
+    #: ``STARTING``, ``RUNNING``, …; ``unknown`` where EMR does not know it
+    state: str
+    #: EMR's reason for the state
+    reason: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class LivingCluster:
+    """A cluster that lives, and what it was told to do."""
+
+    id: str
+    name: str
+    #: of its bootstrap actions and steps, all in one
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Machines:
+    """What a cluster is made of, as far as it decides on the bundle."""
+
+    #: such as ``emr-7.14.0``
+    release_label: str
+    #: id of a custom AMI, ``None`` without one
+    image_id: str | None
+    #: of all instances that it has or may get
+    instance_types: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ExistingCluster:
+    """A cluster that can take a job's steps."""
+
+    id: str
+    machines: Machines
+    #: of its bootstrap actions, without directories
+    script_names: frozenset[str]
+
+
+class LaunchUnclearError(CacheError):
+    """Nobody knows whether EMR has launched the cluster. The text is what got in the way of the answer."""
+
+
+class Emr:
+    """EMR in one region. Every method raises :class:`CacheError` when EMR says no, and asks only when it is called."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+
+    @cached_property
+    def _client(self) -> Any:
+        return self._credentials.emr_client()
+
+    @cached_property
+    def _client_without_retries(self) -> Any:
+        return self._credentials.emr_client(retries=False)
+
+    @property
+    def region(self) -> str:
+        """Whose clusters these are."""
+        return str(self._client.meta.region_name)
+
+    # one cluster
+
+    def cluster(self, cluster_id: str) -> Cluster:
+        """What EMR says of a cluster. Not to know it is an answer, too."""
+        found = self._describe(cluster_id)
+        if found is None:
+            return Cluster(cluster_id, Life.UNKNOWN, "unknown", f"EMR in {self.region} does not know it")
+        status = found["Status"]
+        life = Life.ENDED if status["State"] in _ENDED else Life.LIVING
+        reason = status.get("StateChangeReason", {}).get("Message") or ""
+        return Cluster(cluster_id, life, status["State"], reason, str(found["Name"]))
+
+    def existing_cluster(self, cluster_id: str) -> ExistingCluster:
+        """A cluster that is to run a job (DescribeCluster, ListInstanceGroups or …Fleets, ListBootstrapActions).
+
+        :raises OptionError: there is none of that id, or it has ended.
+        """
+        cluster = self._describe(cluster_id)
+        if cluster is None:
+            raise OptionError(f"There is no cluster {cluster_id} in {self.region}.")
+        state = cluster["Status"]["State"]
+        if state in _ENDED:
+            raise OptionError(f"Cluster {cluster_id} takes no more jobs: it is {state}.")
+        with explained(f"asking about cluster {cluster_id}"):
+            actions = self._pages("list_bootstrap_actions", "BootstrapActions", ClusterId=cluster_id)
+            script_names = frozenset(action["ScriptPath"].split("/")[-1] for action in actions)
+            if cluster.get("InstanceCollectionType") == "INSTANCE_FLEET":
+                fleets = self._pages("list_instance_fleets", "InstanceFleets", ClusterId=cluster_id)
+                instance_types = types_of_fleets(fleets)
+            else:
+                groups = self._pages("list_instance_groups", "InstanceGroups", ClusterId=cluster_id)
+                instance_types = tuple(group["InstanceType"] for group in groups)
+        # Clusters of before EMR 4 have the version of their AMI instead.
+        label = cluster.get("ReleaseLabel") or f"ami-{cluster.get('RunningAmiVersion')}"
+        return ExistingCluster(cluster_id, Machines(label, cluster.get("CustomAmiId"), instance_types), script_names)
+
+    def terminate(self, cluster_id: str) -> None:
+        """End a cluster."""
+        with explained(f"ending cluster {cluster_id} (TerminateJobFlows)"):
+            self._client.terminate_job_flows(JobFlowIds=[cluster_id])
+
+    def _describe(self, cluster_id: str) -> Any:
+        """DescribeCluster's answer; ``None`` where EMR does not know the cluster."""
+        with explained(f"asking for the state of cluster {cluster_id} (DescribeCluster)"):
+            try:
+                return self._client.describe_cluster(ClusterId=cluster_id)["Cluster"]
+            except ClientError as error:
+                if error_code(error) in _UNKNOWN:
+                    return None
+                raise
+
+    # all clusters
+
+    def find(self, name: str, since: datetime) -> str | None:
+        """The id of a cluster of that name, dead or alive, created *since* then or a day earlier."""
+        with explained("looking for a cluster by its name (ListClusters)"):
+            for cluster in self._pages("list_clusters", "Clusters", CreatedAfter=since - _CLOCKS_DIFFER):
+                if cluster["Name"] == name:
+                    return str(cluster["Id"])
+        return None
+
+    def living_clusters(self) -> list[LivingCluster]:
+        """All clusters of the region that live."""
+        with explained("asking which clusters live, and with what (ListClusters, ListBootstrapActions, ListSteps)"):
+            clusters = list(self._pages("list_clusters", "Clusters", ClusterStates=list(_LIVING)))
+            return [LivingCluster(c["Id"], c["Name"], tuple(self._arguments(c["Id"]))) for c in clusters]
+
+    def _arguments(self, cluster_id: str) -> Iterator[str]:
+        for action in self._pages("list_bootstrap_actions", "BootstrapActions", ClusterId=cluster_id):
+            yield from action.get("Args", ())
+        for step in self._pages("list_steps", "Steps", ClusterId=cluster_id):
+            yield from step["Config"].get("Args", ())
+
+    def _pages(self, operation: str, section: str, **request: Any) -> Iterator[dict[str, Any]]:
+        for page in self._client.get_paginator(operation).paginate(**request):
+            yield from page[section]
+
+    # launching
+
+    def launch(self, request: Mapping[str, Any]) -> str:
+        """Launch a cluster, once, and return its id. No other cluster may have its name.
+
+        RunJobFlow has no idempotency token. It is sent again only where EMR cannot have heard of it or has
+        refused it unread; after an answer that leaves that open, the cluster is looked for by its name.
+
+        :raises LaunchUnclearError: and is not to be found.
+        """
+        for attempt in range(1, _LAUNCH_TRIES + 1):
+            try:
+                return str(self._client_without_retries.run_job_flow(**request)["JobFlowId"])
+            except (BotoCoreError, ClientError) as error:
+                if not _was_refused(error):
+                    return self._find_launched(request["Name"], error)
+                if not may_pass(error) or attempt == _LAUNCH_TRIES:
+                    raise explain(error, "launching a build cluster (RunJobFlow)") from error
+            time.sleep(random.uniform(0.5, 1) * 2**attempt / 2)
+        raise AssertionError("unreachable")
+
+    def _find_launched(self, name: str, error: Exception) -> str:
+        log.info("EMR's answer to RunJobFlow got lost: looking for the cluster %s", name)
+        for pause in _LISTING_PAUSES:
+            time.sleep(pause)
+            cluster_id = self.find(name, since=datetime.now(timezone.utc))
+            if cluster_id is not None:
+                return cluster_id
+        raise LaunchUnclearError(" ".join(str(error).split())) from error
+
+
+def types_of_fleets(fleets: Iterable[dict[str, Any]]) -> tuple[str, ...]:
+    """The instance types that *fleets* (ListInstanceFleets' ``InstanceFleets``) may have."""
+    return tuple(spec["InstanceType"] for fleet in fleets for spec in fleet["InstanceTypeSpecifications"])
+
+
+def _was_refused(error: Exception) -> bool:
+    """Is it certain that EMR has not done what it was asked for?"""
+    if isinstance(error, ClientError):
+        return 0 < http_status(error) < 500 and error_code(error) not in INTERNAL
+    if isinstance(error, SSLError):
+        return is_about_certificates(error)
+    # Nothing was sent, for want of a connection, of credentials, of a parameter…
+    return not isinstance(error, HTTPClientError)

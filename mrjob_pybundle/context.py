@@ -1,0 +1,79 @@
+"""Where a team's cache is, who asks for it, and how AWS is reached: what every command needs, and many need alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from mrjob_pybundle import options
+from mrjob_pybundle.aws.clients import Credentials
+from mrjob_pybundle.aws.emr import Emr
+from mrjob_pybundle.aws.s3 import S3Uri
+from mrjob_pybundle.cache.store import Cache
+
+#: How often a build's status is read, at most (seconds).
+_S3_POLL_SECONDS = 3.0
+
+_CREDENTIALS = ("region", "aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+_ENDPOINTS = ("s3_endpoint", "emr_endpoint")
+
+#: mrjob's names of the options that a context is made of.
+OPTION_NAMES = (
+    *_CREDENTIALS,
+    *_ENDPOINTS,
+    "cloud_tmp_dir",
+    "owner",
+    "check_cluster_every",
+    "pybundle_cache_uri",
+    "pybundle_bucket_owner",
+)
+
+
+@dataclass(frozen=True)
+class Context:
+    """A team's cache, and AWS. Clients are made when they are first needed; nothing is asked before."""
+
+    credentials: Credentials
+    cache_uri: S3Uri
+    #: AWS account id that must own the cache's bucket; ``None``: anybody
+    bucket_owner: str | None
+    #: who runs this, for the others of the team
+    owner: str
+    #: how often EMR is asked for the state of a cluster that is waited for (seconds)
+    emr_poll_seconds: float
+
+    @classmethod
+    def of(cls, opts: Mapping[str, Any]) -> Context:
+        """What mrjob's combined options lead to: *opts* has at least those of :data:`OPTION_NAMES`.
+
+        :raises OptionError: an option's value can't work; the message names the option.
+        """
+        return cls(
+            credentials=Credentials(**{name: opts[name] for name in (*_CREDENTIALS, *_ENDPOINTS)}),
+            cache_uri=options.cache_uri(opts) or S3Uri(S3Uri.parse(opts["cloud_tmp_dir"]).bucket, "pybundle"),
+            bucket_owner=options.bucket_owner(opts),
+            owner=opts["owner"] or "no_user",
+            emr_poll_seconds=options.seconds("check_cluster_every", opts["check_cluster_every"]),
+        )
+
+    @cached_property
+    def s3(self) -> Any:
+        """A boto3 client."""
+        return self.credentials.s3_client()
+
+    @cached_property
+    def emr(self) -> Emr:
+        """EMR in the region of the options."""
+        return Emr(self.credentials)
+
+    @cached_property
+    def cache(self) -> Cache:
+        """The team's cache."""
+        return Cache(self.cache_uri, self.s3, self.bucket_owner)
+
+    @property
+    def s3_poll_seconds(self) -> float:
+        """How often S3 is asked for news of a build (seconds)."""
+        return min(_S3_POLL_SECONDS, self.emr_poll_seconds)
