@@ -155,9 +155,10 @@ def test_tasks_run_on_the_bundle(line: Line, tmp_path: Path) -> None:
     found = {tuple(json.loads(text.split("\t")[0])) for text in _sorted_lines(run)}
     by_phase = {phase: (version, prefix, setup, variable) for phase, version, prefix, setup, variable in found}
     assert set(by_phase) == {"mapper", "combiner", "reducer", "filter", "command"}
+    venv = line.on_node(r"/opt/pybundle/[0-9a-f]{20}/venv")
     for phase, (version, prefix, setup, variable) in by_phase.items():
         assert version == "3.13.5", phase
-        assert re.fullmatch(r"/opt/pybundle/[0-9a-f]{20}/venv", prefix), phase
+        assert re.fullmatch(venv, prefix), phase
         assert variable == "it's$(here)é", phase
         if phase in ("mapper", "combiner", "reducer"):
             assert setup == prefix, phase
@@ -191,7 +192,7 @@ def test_jobrunner_is_python_to_whoever_calls_it(line: Line) -> None:
     emr.get_waiter("cluster_terminated").wait(ClusterId=cluster_id, WaiterConfig={"Delay": 1, "MaxAttempts": 300})
     out = s3.get_object(Bucket="the-team", Key="jobrunner.out")["Body"].read().decode()
     said = dict(text.split("\t", 1) for text in out.splitlines())
-    assert re.fullmatch(r"/opt/pybundle/[0-9a-f]{20}/venv", said.pop("venv-exec"))
+    assert re.fullmatch(line.on_node(r"/opt/pybundle/[0-9a-f]{20}/venv"), said.pop("venv-exec"))
     environment = said.pop("environment").split("\t")
     assert environment[0] == "True 0", "only jobrunner puts the bundle's python onto PATH"
     for case, ours_and_pythons in said.items():
