@@ -6,6 +6,7 @@ Tests run in this order; the first builds the bundle that some of the others use
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import re
@@ -106,14 +107,30 @@ def test_the_next_run_builds_nothing(line: Line, texts: list[Path]) -> None:
 
 
 def test_editing_venv_build_does_not_compile(line: Line, texts: list[Path], tmp_path: Path) -> None:
+    """Nor does it matter that the runner was made before the edit."""
     edited = tmp_path / "venv build.sh"
-    edited.write_text(VENV_BUILD.read_text() + "python -c 'import regex; print(regex.__version__)'\n")
+    edited.write_text(VENV_BUILD.read_text())
+    program = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from wordcount import MRWordCount
+job = MRWordCount(sys.argv[3:])
+job.set_up_logging()
+with job.make_runner() as runner:
+    with open(sys.argv[2], "a") as file:
+        file.write("python -c 'import regex; print(regex.__version__)'\\n")
+    runner.run()
+"""
+    switches = ["-r", "pybundle-emr", "--pybundle-venv-build", edited, texts[0]]
     before = _builds(line)
-    run = _succeeded(line.job(WORDCOUNT, "--pybundle-venv-build", edited, texts[0]))
-    (stages,) = (stages for build_id, stages in _builds(line).items() if build_id not in before)
+    run = _succeeded(line.run("-c", program, WORDCOUNT.parent, edited, *switches))
+    ((build_id, stages),) = ((build, stages) for build, stages in _builds(line).items() if build not in before)
     assert "fetch-python" in stages
     assert not {"configure", "compile"} & stages
     assert "2024.11.6" in run.stderr
+    manifests = [json.loads(line.read(key)) for key in line.objects() if key.endswith("manifest.json")]
+    (inputs,) = (manifest["inputs"] for manifest in manifests if manifest["build"]["id"] == build_id)
+    assert inputs["venv_build_sha256"] == hashlib.sha256(edited.read_bytes()).hexdigest()
 
 
 @pytest.mark.whole
