@@ -23,7 +23,7 @@ _SHARED = (
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Tests that share what takes long to make (a compiled Python, installed packages) are in one of several processes."""
+    """Tests that share what takes long to make (a Python, installed packages) are in one of several processes."""
     from xdist.scheduler import LoadScopeScheduling
 
     class TogetherWhereTheyShare(LoadScopeScheduling):  # type: ignore[misc]
