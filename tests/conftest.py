@@ -8,8 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from mrjob_pybundle.aws.clients import Credentials, S3Uri
+
+# How long examples take says how busy the machine is.
+settings.register_profile("no time", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("no time")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
