@@ -8,10 +8,8 @@ everything that ``-r emr`` can do, it can do.
 from __future__ import annotations
 
 import logging
-import re
 import shlex
 import time
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -52,6 +50,14 @@ from mrjob_pybundle.nodes.bootstrap import (
     upload_script,
 )
 from mrjob_pybundle.nodes.carried import Carried, check_can_be_carried
+from mrjob_pybundle.step_logs import StepLog, damaged_logs_told, wait_for_log
+from mrjob_pybundle.steps import (
+    MAX_ACTIVE_STEPS,
+    is_in_client_mode,
+    is_refused_by_full_cluster,
+    is_run_by_streaming_itself,
+    with_runner_that_nodes_know,
+)
 
 if TYPE_CHECKING:
     from mrjob_pybundle.cache.why import Explanation
@@ -66,12 +72,6 @@ _S3_POLL_SECONDS = 3.0
 
 #: Noting the use of a bundle is a request that a job need not make each time.
 _USE_IS_NOTED_EVERY_SECONDS = 24 * 3600
-
-#: How long mrjob waits for a step's logs, too.
-_LOG_WAIT_SECONDS = 600
-
-#: What Hadoop Streaming takes for a mapper, combiner or reducer itself, instead of running a command.
-_STREAMING_BUILT_IN = re.compile(r"aggregate|NONE|([a-z_]\w*\.)+[A-Z]\w*(\$\w+)*")
 
 
 class PyBundleEMRJobRunner(EMRJobRunner):
@@ -90,10 +90,13 @@ class PyBundleEMRJobRunner(EMRJobRunner):
     def __init__(self, **kwargs: Any) -> None:
         self._bootstrap_action: dict[str, Any] | None = None
         self._programs: Programs | None = None
+        #: of a batch, what did not fit into the cluster yet
+        self._steps_to_come: list[dict[str, Any]] = []
+        self._awaited_logs: set[str] = set()
         logging.getLogger("mrjob.emr").addFilter(_explain_logged)
         with _explained("preparing the job"):
             super().__init__(**kwargs)
-        self._extra_args: list[Any] = _with_runner_that_nodes_know(self._extra_args)
+        self._extra_args: list[Any] = with_runner_that_nodes_know(self._extra_args)
         self._pybundle = options.from_mrjob(self._opts)
         self._check_before_launch()
 
@@ -256,7 +259,7 @@ class PyBundleEMRJobRunner(EMRJobRunner):
 
     def _check_can_bring_along(self, cluster: ExistingCluster) -> None:
         check_can_be_carried(cluster.id, self.cache, self._tmp_dir)
-        if any(self._is_in_client_mode(step) for step in self._get_steps()):
+        if any(is_in_client_mode(self._opts["spark_args"], step) for step in self._get_steps()):
             raise OptionError(
                 f"Cluster {cluster.id} was not created with this job's bundle, so its master does not have it."
                 " Leave out --deploy-mode client: in cluster mode, Spark's driver gets the bundle as executors do."
@@ -413,41 +416,104 @@ class PyBundleEMRJobRunner(EMRJobRunner):
             return True
         return bool(super()._add_steps_in_batch())
 
+    def _add_steps_to_cluster(self, steps: list[dict[str, Any]]) -> None:
+        """Like mrjob's, but no more at once than EMR takes. The others follow one by one, as steps end."""
+        batch = steps[: max(1, self._room_for_steps())]
+        while True:
+            try:
+                super()._add_steps_to_cluster(batch)
+            except ClientError as error:
+                if not is_refused_by_full_cluster(error):
+                    raise
+                if len(batch) == 1:
+                    log.info("Cluster %s has as many steps as EMR takes: waiting for one to end", self._cluster_id)
+                    time.sleep(self._opts["check_cluster_every"])
+                batch = batch[: max(1, len(batch) // 2)]
+            else:
+                self._steps_to_come = steps[len(batch) :]
+                return
+
+    def _room_for_steps(self) -> int:
+        """How many more steps EMR takes, as far as we know: others may use the cluster, too."""
+        theirs = self._opts["extra_cluster_params"].get("Steps") or ()
+        # mrjob makes one of these for each step that it has waited for
+        ended = len(self._log_interpretations) + (self._mns_log_interpretation is not None)
+        return MAX_ACTIVE_STEPS - len(theirs) - max(0, len(self._step_ids) - ended)
+
+    def _wait_for_step_to_complete(self, step_id: str, step_num: int | None = None) -> None:
+        if self._steps_to_come and self._room_for_steps() > 0:
+            self._add_steps_before_the_cluster_runs_out()
+        super()._wait_for_step_to_complete(step_id, step_num)
+
+    def _add_steps_before_the_cluster_runs_out(self) -> None:
+        try:
+            self._add_steps_to_cluster(self._steps_to_come)
+        except ClientError:
+            # A step that we have not looked at yet may have failed: that is what there is to say then.
+            if self._cluster_goes_on():
+                raise
+
+    # logs of steps
+
+    def _s3_log_dir(self) -> str | None:
+        """Like mrjob's, which asks EMR even where the job has no cluster yet, as after a build that has failed."""
+        return super()._s3_log_dir() if self._cluster_id else None
+
     def _wait_for_logs_on_s3(self) -> None:
-        """Like mrjob's, but a step that has succeeded is not waited for longer than its log takes to appear.
+        """Like mrjob's, but a step that has succeeded is not waited for longer than its whole log takes to appear.
 
         mrjob sleeps ten minutes between two steps (EMR copies logs every five), just to print counters. So long we
-        wait at most: a cluster's role may not be allowed to write logs.
+        wait at most, once for each step: a cluster's role may not be allowed to write logs.
         """
-        if not self._s3_log_dir():
+        log_dir = self._s3_log_dir()
+        if not log_dir:
             return  # this cluster writes none
-        step_id = self._log_interpretations[-1]["step_id"] if self._log_interpretations else None
-        if step_id is None or self._step_state(step_id) != "COMPLETED":
+        step = self._step_that_was_waited_for()
+        if step is None or step["Status"]["State"] != "COMPLETED" or not self._cluster_goes_on():
             super()._wait_for_logs_on_s3()
             return
-        log.info("Waiting for the log of step %s to appear on S3 (ctrl-c to skip)...", step_id)
+        if step["Id"] in self._awaited_logs:
+            return
+        self._awaited_logs.add(step["Id"])
+        step_log = StepLog(f"{log_dir}steps/{step['Id']}/", step["Status"]["Timeline"]["EndDateTime"])
         try:
-            give_up = time.monotonic() + _LOG_WAIT_SECONDS
-            while time.monotonic() < give_up and not self.fs.exists(f"{self._s3_log_dir()}steps/{step_id}/"):
-                if self._describe_cluster()["Status"]["State"] not in ("RUNNING", "WAITING"):
-                    super()._wait_for_logs_on_s3()
-                    return
-                time.sleep(self._opts["check_cluster_every"])
+            log.info("Waiting for the log of step %s to appear on S3 (ctrl-c to skip)...", step["Id"])
+            pause = self._opts["check_cluster_every"]
+            has_come = wait_for_log(step_log, self._s3_client, pause, self._cluster_goes_on)
         except KeyboardInterrupt:
             log.info("not waiting for it")
+            return
+        if not self._cluster_goes_on():
+            super()._wait_for_logs_on_s3()
+        elif not has_come:
+            log.warning("the log of step %s has not come: its counters may be missing", step["Id"])
+
+    def _cleanup_logs(self) -> None:
+        """Like mrjob's, which goes on where EMR or S3 says no to its cleaning up, but for this one question."""
+        try:
+            super()._cleanup_logs()
+        except _AWS_ERRORS as error:
+            log.error("%s", _explain(error, "cleaning up"))
 
     def _log_counters(self, log_interpretation: Any, step_num: int) -> None:
-        with _damaged_logs_told("counters"):
+        with damaged_logs_told("counters"):
             super()._log_counters(log_interpretation, step_num)
 
     def _pick_error(self, log_interpretation: Any, step_type: str) -> Any:
-        with _damaged_logs_told("cause of the failure"):
+        with damaged_logs_told("cause of the failure"):
             return super()._pick_error(log_interpretation, step_type)
         return None
 
-    def _step_state(self, step_id: str) -> str:
-        step = self.make_emr_client().describe_step(ClusterId=self._cluster_id, StepId=step_id)["Step"]
-        return str(step["Status"]["State"])
+    def _step_that_was_waited_for(self) -> Any:
+        """EMR's description of the step whose logs mrjob is about to read; ``None`` if it is none of the job's own."""
+        if not self._log_interpretations:
+            return None
+        step_id = self._log_interpretations[-1]["step_id"]
+        return self.make_emr_client().describe_step(ClusterId=self._cluster_id, StepId=step_id)["Step"]
+
+    def _cluster_goes_on(self) -> bool:
+        """Whether the cluster runs, or waits for more: one that ends copies its logs as it does."""
+        return self._describe_cluster()["Status"]["State"] in ("RUNNING", "WAITING")
 
     # steps
 
@@ -464,8 +530,8 @@ class PyBundleEMRJobRunner(EMRJobRunner):
     def _substep_args(self, step_num: int, mrc: str) -> list[str]:
         args: list[str] = super()._substep_args(step_num, mrc)
         substep = self._get_step(step_num)[mrc]
-        is_streaming_built_in = len(args) == 1 and _STREAMING_BUILT_IN.fullmatch(args[0])
-        if "pre_filter" in substep or (substep["type"] == "command" and not is_streaming_built_in):
+        is_command = substep["type"] == "command" and not is_run_by_streaming_itself(args)
+        if "pre_filter" in substep or is_command:
             return [self._programs_of_bundle().venv_exec, *args]
         return args
 
@@ -482,15 +548,10 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         step = self._get_step(step_num)
         if step["type"] == "streaming":
             jobconf.setdefault("mapreduce.jobhistory.jhist.format", "json")
-        elif self._step_type_uses_pyspark(step["type"]) and self._is_in_client_mode(step):
+        elif self._step_type_uses_pyspark(step["type"]) and is_in_client_mode(self._opts["spark_args"], step):
             jobconf.setdefault("spark.pyspark.python", self._spark_cmdenv(step_num)["PYSPARK_PYTHON"])
             jobconf.setdefault("spark.pyspark.driver.python", shlex.join(self._python_bin()))
         return jobconf
-
-    def _is_in_client_mode(self, step: dict[str, Any]) -> bool:
-        """Whether the driver of a Spark step runs on the master. Of several deploy modes, the last one counts."""
-        args = " ".join([*self._opts["spark_args"], *step.get("spark_args", ())])
-        return re.findall(r"--deploy-mode[= ](\S+)", args)[-1:] == ["client"]
 
     def _setup_cmd_content(self, setup: list[Any]) -> list[str]:
         """Setup commands run in the bundle's environment, as the task after them does."""
@@ -519,15 +580,6 @@ class PyBundleEMRJobRunner(EMRJobRunner):
             return str(super().make_persistent_cluster())
 
 
-@contextmanager
-def _damaged_logs_told(what: str) -> Iterator[None]:
-    """A log in S3 that cannot be unpacked costs what mrjob looks for in it, and not the job."""
-    try:
-        yield
-    except (zlib.error, EOFError) as error:
-        log.warning("could not read the %s: a log in S3 is damaged (%s)", what, error)
-
-
 _AWS_ERRORS = (BotoCoreError, ClientError, Boto3Error)
 
 
@@ -553,17 +605,3 @@ def _explain_logged(record: logging.LogRecord) -> bool:
         if not log.isEnabledFor(logging.DEBUG):
             record.exc_info = None
     return True
-
-
-def _with_runner_that_nodes_know(args: list[Any]) -> list[Any]:
-    """*args* for tasks, in which a passed-through ``--runner`` says ``emr``: nodes don't know our alias."""
-    result: list[Any] = []
-    for arg in args:
-        follows_switch = bool(result) and result[-1] in ("-r", "--runner")
-        if follows_switch and arg == ALIAS:
-            result.append("emr")
-        elif arg == f"--runner={ALIAS}":
-            result.append("--runner=emr")
-        else:
-            result.append(arg)
-    return result
