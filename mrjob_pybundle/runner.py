@@ -8,6 +8,7 @@ everything that ``-r emr`` can do, it can do.
 from __future__ import annotations
 
 import logging
+import re
 import shlex
 import time
 from collections.abc import Iterator
@@ -50,14 +51,8 @@ from mrjob_pybundle.nodes.bootstrap import (
     upload_script,
 )
 from mrjob_pybundle.nodes.carried import Carried, check_can_be_carried
-from mrjob_pybundle.step_logs import StepLog, damaged_logs_told, wait_for_log
-from mrjob_pybundle.steps import (
-    MAX_ACTIVE_STEPS,
-    is_in_client_mode,
-    is_refused_by_full_cluster,
-    is_run_by_streaming_itself,
-    with_runner_that_nodes_know,
-)
+from mrjob_pybundle.spark import is_in_client_mode, named_by, named_by_cluster, settings_of_step
+from mrjob_pybundle.steps import EMRStepsRunner
 
 if TYPE_CHECKING:
     from mrjob_pybundle.cache.why import Explanation
@@ -73,8 +68,11 @@ _S3_POLL_SECONDS = 3.0
 #: Noting the use of a bundle is a request that a job need not make each time.
 _USE_IS_NOTED_EVERY_SECONDS = 24 * 3600
 
+#: What Hadoop Streaming takes for a mapper, combiner or reducer itself, instead of running a command.
+_STREAMING_BUILT_IN = re.compile(r"aggregate|NONE|([a-z_]\w*\.)+[A-Z]\w*(\$\w+)*")
 
-class PyBundleEMRJobRunner(EMRJobRunner):
+
+class PyBundleEMRJobRunner(EMRStepsRunner):
     """Runs a job on EMR with a bundle: a compiled CPython and a virtual environment from the team's cache.
 
     Takes the arguments of :class:`mrjob.emr.EMRJobRunner`, and the options in :mod:`mrjob_pybundle.options`.
@@ -90,13 +88,10 @@ class PyBundleEMRJobRunner(EMRJobRunner):
     def __init__(self, **kwargs: Any) -> None:
         self._bootstrap_action: dict[str, Any] | None = None
         self._programs: Programs | None = None
-        #: of a batch, what did not fit into the cluster yet
-        self._steps_to_come: list[dict[str, Any]] = []
-        self._awaited_logs: set[str] = set()
         logging.getLogger("mrjob.emr").addFilter(_explain_logged)
         with _explained("preparing the job"):
             super().__init__(**kwargs)
-        self._extra_args: list[Any] = with_runner_that_nodes_know(self._extra_args)
+        self._extra_args: list[Any] = _with_runner_that_nodes_know(self._extra_args)
         self._pybundle = options.from_mrjob(self._opts)
         self._check_before_launch()
 
@@ -135,10 +130,18 @@ class PyBundleEMRJobRunner(EMRJobRunner):
             emr_releases.check_python(spec.python.version, spec.python.os_family)
         if self._has_pyspark_steps():
             emr_releases.check_python_for_spark(spec.python.version, self._release)
+            self._tell_of_other_pythons_for_spark()
         if self._count_bootstrap_actions() > _MAX_BOOTSTRAP_ACTIONS:
             raise OptionError(
                 f"EMR runs at most {_MAX_BOOTSTRAP_ACTIONS} bootstrap actions, and one of them is the bundle's."
             )
+
+    def _tell_of_other_pythons_for_spark(self) -> None:
+        said = [named_by(opts) for opts in (self._opts, *self._get_steps())]
+        for name, value in {name: value for named in said for name, value in named.items()}.items():
+            log.warning("%s is set: Spark steps run on %s, not on the bundle's Python", name, value)
+        for name in named_by_cluster(self._opts["emr_configurations"]):
+            log.info("%s in emr_configurations is not for this job: its steps run on the bundle's Python", name)
 
     def _count_bootstrap_actions(self) -> int:
         """Of a cluster for this job: the bundle's, its author's, and what mrjob makes of other options."""
@@ -405,116 +408,6 @@ class PyBundleEMRJobRunner(EMRJobRunner):
             patched["BootstrapActions"] = params.get("BootstrapActions", []) + list(extra)
         return patched
 
-    def _add_steps_in_batch(self) -> bool:
-        """All at once where mrjob would add them one by one to a cluster that ends when it has none left.
-
-        Not where a cluster would run them at the same time. And not to a cluster that others use as well: there, mrjob
-        has a batch's steps cancel all that waits after one has failed (``CANCEL_AND_WAIT``), also others' steps.
-        """
-        is_ours_alone = not (self._opts["cluster_id"] or self._opts["pool_clusters"])
-        if self._opts["add_steps_in_batch"] is None and is_ours_alone and self._opts["max_concurrent_steps"] == 1:
-            return True
-        return bool(super()._add_steps_in_batch())
-
-    def _add_steps_to_cluster(self, steps: list[dict[str, Any]]) -> None:
-        """Like mrjob's, but no more at once than EMR takes. The others follow one by one, as steps end."""
-        batch = steps[: max(1, self._room_for_steps())]
-        while True:
-            try:
-                super()._add_steps_to_cluster(batch)
-            except ClientError as error:
-                if not is_refused_by_full_cluster(error):
-                    raise
-                if len(batch) == 1:
-                    log.info("Cluster %s has as many steps as EMR takes: waiting for one to end", self._cluster_id)
-                    time.sleep(self._opts["check_cluster_every"])
-                batch = batch[: max(1, len(batch) // 2)]
-            else:
-                self._steps_to_come = steps[len(batch) :]
-                return
-
-    def _room_for_steps(self) -> int:
-        """How many more steps EMR takes, as far as we know: others may use the cluster, too."""
-        theirs = self._opts["extra_cluster_params"].get("Steps") or ()
-        # mrjob makes one of these for each step that it has waited for
-        ended = len(self._log_interpretations) + (self._mns_log_interpretation is not None)
-        return MAX_ACTIVE_STEPS - len(theirs) - max(0, len(self._step_ids) - ended)
-
-    def _wait_for_step_to_complete(self, step_id: str, step_num: int | None = None) -> None:
-        if self._steps_to_come and self._room_for_steps() > 0:
-            self._add_steps_before_the_cluster_runs_out()
-        super()._wait_for_step_to_complete(step_id, step_num)
-
-    def _add_steps_before_the_cluster_runs_out(self) -> None:
-        try:
-            self._add_steps_to_cluster(self._steps_to_come)
-        except ClientError:
-            # A step that we have not looked at yet may have failed: that is what there is to say then.
-            if self._cluster_goes_on():
-                raise
-
-    # logs of steps
-
-    def _s3_log_dir(self) -> str | None:
-        """Like mrjob's, which asks EMR even where the job has no cluster yet, as after a build that has failed."""
-        return super()._s3_log_dir() if self._cluster_id else None
-
-    def _wait_for_logs_on_s3(self) -> None:
-        """Like mrjob's, but a step that has succeeded is not waited for longer than its whole log takes to appear.
-
-        mrjob sleeps ten minutes between two steps (EMR copies logs every five), just to print counters. So long we
-        wait at most, once for each step: a cluster's role may not be allowed to write logs.
-        """
-        log_dir = self._s3_log_dir()
-        if not log_dir:
-            return  # this cluster writes none
-        step = self._step_that_was_waited_for()
-        if step is None or step["Status"]["State"] != "COMPLETED" or not self._cluster_goes_on():
-            super()._wait_for_logs_on_s3()
-            return
-        if step["Id"] in self._awaited_logs:
-            return
-        self._awaited_logs.add(step["Id"])
-        step_log = StepLog(f"{log_dir}steps/{step['Id']}/", step["Status"]["Timeline"]["EndDateTime"])
-        try:
-            log.info("Waiting for the log of step %s to appear on S3 (ctrl-c to skip)...", step["Id"])
-            pause = self._opts["check_cluster_every"]
-            has_come = wait_for_log(step_log, self._s3_client, pause, self._cluster_goes_on)
-        except KeyboardInterrupt:
-            log.info("not waiting for it")
-            return
-        if not self._cluster_goes_on():
-            super()._wait_for_logs_on_s3()
-        elif not has_come:
-            log.warning("the log of step %s has not come: its counters may be missing", step["Id"])
-
-    def _cleanup_logs(self) -> None:
-        """Like mrjob's, which goes on where EMR or S3 says no to its cleaning up, but for this one question."""
-        try:
-            super()._cleanup_logs()
-        except _AWS_ERRORS as error:
-            log.error("%s", _explain(error, "cleaning up"))
-
-    def _log_counters(self, log_interpretation: Any, step_num: int) -> None:
-        with damaged_logs_told("counters"):
-            super()._log_counters(log_interpretation, step_num)
-
-    def _pick_error(self, log_interpretation: Any, step_type: str) -> Any:
-        with damaged_logs_told("cause of the failure"):
-            return super()._pick_error(log_interpretation, step_type)
-        return None
-
-    def _step_that_was_waited_for(self) -> Any:
-        """EMR's description of the step whose logs mrjob is about to read; ``None`` if it is none of the job's own."""
-        if not self._log_interpretations:
-            return None
-        step_id = self._log_interpretations[-1]["step_id"]
-        return self.make_emr_client().describe_step(ClusterId=self._cluster_id, StepId=step_id)["Step"]
-
-    def _cluster_goes_on(self) -> bool:
-        """Whether the cluster runs, or waits for more: one that ends copies its logs as it does."""
-        return self._describe_cluster()["Status"]["State"] in ("RUNNING", "WAITING")
-
     # steps
 
     def _programs_of_bundle(self) -> Programs:
@@ -530,8 +423,8 @@ class PyBundleEMRJobRunner(EMRJobRunner):
     def _substep_args(self, step_num: int, mrc: str) -> list[str]:
         args: list[str] = super()._substep_args(step_num, mrc)
         substep = self._get_step(step_num)[mrc]
-        is_command = substep["type"] == "command" and not is_run_by_streaming_itself(args)
-        if "pre_filter" in substep or is_command:
+        is_streaming_built_in = len(args) == 1 and _STREAMING_BUILT_IN.fullmatch(args[0])
+        if "pre_filter" in substep or (substep["type"] == "command" and not is_streaming_built_in):
             return [self._programs_of_bundle().venv_exec, *args]
         return args
 
@@ -541,16 +434,17 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         Hadoop 3 writes its job history in a binary format, unless told otherwise. mrjob reads it as JSON, to learn
         which container's logs have the cause of a failure.
 
-        mrjob sets Spark's Python for cluster mode, and *spark_args* can have client mode instead. There Spark's driver,
-        which tells the executors what to run, looks at other settings.
+        mrjob names Spark's Python where Spark looks last, and only a driver in cluster mode finds it there.
         """
         jobconf: dict[str, Any] = super()._jobconf_for_step(step_num)
         step = self._get_step(step_num)
         if step["type"] == "streaming":
             jobconf.setdefault("mapreduce.jobhistory.jhist.format", "json")
-        elif self._step_type_uses_pyspark(step["type"]) and is_in_client_mode(self._opts["spark_args"], step):
-            jobconf.setdefault("spark.pyspark.python", self._spark_cmdenv(step_num)["PYSPARK_PYTHON"])
-            jobconf.setdefault("spark.pyspark.driver.python", shlex.join(self._python_bin()))
+        elif self._step_type_uses_pyspark(step["type"]):
+            said = {**named_by(self._opts), **named_by(step)}
+            in_client_mode = is_in_client_mode(self._opts["spark_args"], step)
+            driver_python = shlex.join(self._python_bin()) if in_client_mode else None
+            jobconf.update(settings_of_step(said, self._spark_cmdenv(step_num), driver_python))
         return jobconf
 
     def _setup_cmd_content(self, setup: list[Any]) -> list[str]:
@@ -605,3 +499,17 @@ def _explain_logged(record: logging.LogRecord) -> bool:
         if not log.isEnabledFor(logging.DEBUG):
             record.exc_info = None
     return True
+
+
+def _with_runner_that_nodes_know(args: list[Any]) -> list[Any]:
+    """*args* for tasks, in which a passed-through ``--runner`` says ``emr``: nodes don't know our alias."""
+    result: list[Any] = []
+    for arg in args:
+        follows_switch = bool(result) and result[-1] in ("-r", "--runner")
+        if follows_switch and arg == ALIAS:
+            result.append("emr")
+        elif arg == f"--runner={ALIAS}":
+            result.append("--runner=emr")
+        else:
+            result.append(arg)
+    return result

@@ -350,7 +350,8 @@ class _Life:
             return
         master = self._role("MASTER")[0]
         workers = self._role("CORE") + self._role("TASK") or [master]
-        ground = Ground(master, dict(workers), self._s3, self._directory, self._logs)
+        configurations = self.cluster.configurations
+        ground = Ground(master, dict(workers), self._s3, self._directory, self._logs, configurations)
         self._engine = self._machine.make_engine(ground)
         self._engine.start()
 
