@@ -51,6 +51,7 @@ from mrjob_pybundle.nodes.bootstrap import (
     upload_script,
 )
 from mrjob_pybundle.nodes.carried import Carried, check_can_be_carried
+from mrjob_pybundle.python_installs import lines_that_install_python
 from mrjob_pybundle.spark import is_in_client_mode, named_by, named_by_cluster, settings_of_step
 from mrjob_pybundle.steps import EMRStepsRunner
 
@@ -235,6 +236,7 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
         """Have the bundle in the cache, and in S3 what brings it onto the nodes."""
         if self._programs is not None:
             return
+        self._tell_of_packages_that_no_task_sees()
         hit = self._find_or_build()
         bundle = hit.bundle
         log.info("Using bundle %s: CPython %s from %s", bundle.id, self.bundle_spec.python.version, self.cache.root)
@@ -242,6 +244,18 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
             noted = beside.submit(self._note_use, hit)
             self._programs = self._provide(bundle)
         noted.result()
+
+    def _tell_of_packages_that_no_task_sees(self) -> None:
+        if self._existing_cluster or self._opts["python_bin"] or self._opts["task_python_bin"]:
+            return
+        lines = lines_that_install_python(self._opts["bootstrap"])
+        if lines:
+            log.warning(
+                "bootstrap installs Python packages on each node, where no task sees them: tasks run on the bundle's"
+                " Python. Move this to your venv-build.sh (docs/moving.md says how):"
+            )
+        for line in lines:
+            log.warning("    %s", line)
 
     def _provide(self, bundle: Bundle) -> Programs:
         script, cluster = bootstrap_script(bundle), self._existing_cluster

@@ -33,7 +33,9 @@ def write(
     settings = {**_settings(home, " ".join(java_options)), **theirs}
     lines = [f"{name} {hadoop_conf.text(value)}\n" for name, value in settings.items()]
     (directory / "spark-defaults.conf").write_text("".join(lines), encoding="utf-8")
-    nested = [more for c in configurations if c["Classification"] == "spark-env" for more in c["Configurations"]]
+    nested = [
+        more for c in configurations if c["Classification"] == "spark-env" for more in c.get("Configurations", ())
+    ]
     exports = [f"export {name}={shlex.quote(value)}\n" for name, value in _properties(nested, "export").items()]
     (directory / "spark-env.sh").write_text("".join(exports), encoding="utf-8")
 
