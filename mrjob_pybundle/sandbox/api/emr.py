@@ -399,10 +399,18 @@ class _Life:
             notice(f"cluster {cluster.id}: step {step.id} ({step.name}) runs")
             failure = self._run_step(step)
             with cluster.changed:
+                if failure and self._master_is_gone():
+                    cluster.changed.wait_for(lambda: cluster.ending)  # which who watches it is about to begin
                 if not cluster.ending:
                     self._end_step(step, failure)
             if not cluster.ending:  # else they are copied when all is over
                 self._upload_logs()
+
+    def _master_is_gone(self) -> bool:
+        try:
+            return self._role("MASTER")[0][1].popen(["true"]).wait() != 0
+        except NodeError:
+            return True
 
     def _next_step(self) -> Step | None:
         return next((step for step in self.cluster.steps if step.state == "PENDING"), None)
