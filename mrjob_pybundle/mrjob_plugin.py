@@ -20,9 +20,10 @@ from yaml import YAMLError
 from mrjob_pybundle import values
 from mrjob_pybundle.errors import OptionError
 from mrjob_pybundle.options import ALIAS, RUNNER_OPTS
+from mrjob_pybundle.spark import named_by, without_python
 
 #: What ``emr:`` says of these is about the Python of the nodes, which is the one thing that we replace.
-NOT_INHERITED = ("python_bin", "task_python_bin", "bootstrap_mrjob")
+NOT_INHERITED = ("python_bin", "task_python_bin", "bootstrap_mrjob", "bootstrap_python")
 
 log = logging.getLogger("mrjob.pybundle")
 
@@ -167,10 +168,12 @@ def _without_python(path: str | None, opts: dict[str, Any]) -> ConfOpts:
     if not isinstance(opts, dict):
         return path, opts  # mrjob refuses it, and names the file
     left_out = [name for name in NOT_INHERITED if opts.get(name)]
+    kept = without_python({name: value for name, value in opts.items() if name not in left_out})
+    left_out += named_by(opts)
     if left_out:
         log.info(
             "not taking %s over from the emr: section of %s: steps run on the bundle's Python",
             ", ".join(left_out),
             path,
         )
-    return path, {name: value for name, value in opts.items() if name not in left_out}
+    return path, kept

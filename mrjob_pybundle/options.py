@@ -12,6 +12,7 @@ from typing import Any
 from mrjob.conf import combine_lists, combine_path_lists, combine_paths
 
 from mrjob_pybundle.aws.s3 import S3Uri
+from mrjob_pybundle.bundle.configure_args import check_configure_args
 from mrjob_pybundle.errors import OptionError
 
 #: The runner's name, for ``-r`` and in conf files.
@@ -194,11 +195,12 @@ def from_mrjob(opts: Mapping[str, Any]) -> Options:
     :raises OptionError: an option's value can't work; the message names the option.
     """
     sha256 = opts["pybundle_python_sha256"]
+    python_version = _python_version(opts["pybundle_python_version"])
     return Options(
         cache_uri=cache_uri(opts),
         venv_build=_existing_file("pybundle_venv_build", opts["pybundle_venv_build"]),
         build_files=tuple(_existing_path("pybundle_build_files", path) for path in opts["pybundle_build_files"] or ()),
-        python_version=_python_version(opts["pybundle_python_version"]),
+        python_version=python_version,
         python_source=_python_source(opts["pybundle_python_source"]),
         python_sha256=_matching(
             "pybundle_python_sha256",
@@ -206,7 +208,7 @@ def from_mrjob(opts: Mapping[str, Any]) -> Options:
             "64 hexadecimal digits",
             sha256.lower() if isinstance(sha256, str) else sha256,
         ),
-        configure_args=tuple(_configure_args(opts["pybundle_configure_args"])),
+        configure_args=_configure_args(opts["pybundle_configure_args"], python_version),
         optimize=_boolean("pybundle_optimize", opts["pybundle_optimize"]),
         build_instance_type=opts["pybundle_build_instance_type"] or None,
         build_iam_instance_profile=opts["pybundle_build_iam_instance_profile"] or None,
@@ -291,11 +293,12 @@ def _python_source(value: str | None) -> str | None:
     return value
 
 
-def _configure_args(values: list[str] | None) -> list[str]:
+def _configure_args(values: list[str] | None, python_version: str) -> tuple[str, ...]:
     for value in values or ():
         if not isinstance(value, str):
             raise OptionError(f"pybundle_configure_args: {value!r} is not a string")
-    return list(values or ())
+    check_configure_args(values or (), python_version)
+    return tuple(values or ())
 
 
 def _boolean(option: str, value: object) -> bool:

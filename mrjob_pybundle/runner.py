@@ -13,7 +13,6 @@ import shlex
 import threading
 import time
 import traceback
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -47,6 +46,9 @@ from mrjob_pybundle.nodes.bootstrap import (
 )
 from mrjob_pybundle.nodes.carried import Carried, check_can_be_carried
 from mrjob_pybundle.options import ALIAS
+from mrjob_pybundle.python_installs import lines_that_install_python
+from mrjob_pybundle.spark import is_in_client_mode, named_by, named_by_cluster, settings_of_step
+from mrjob_pybundle.steps import EMRStepsRunner
 from mrjob_pybundle.values import check_value
 
 if TYPE_CHECKING:
@@ -60,14 +62,11 @@ _MAX_BOOTSTRAP_ACTIONS = 16
 #: Noting the use of a bundle is a request that a job need not make each time.
 _USE_IS_NOTED_EVERY_SECONDS = 24 * 3600
 
-#: How long mrjob waits for a step's logs, too.
-_LOG_WAIT_SECONDS = 600
-
 #: What Hadoop Streaming takes for a mapper, combiner or reducer itself, instead of running a command.
 _STREAMING_BUILT_IN = re.compile(r"aggregate|NONE|([a-z_]\w*\.)+[A-Z]\w*(\$\w+)*")
 
 
-class PyBundleEMRJobRunner(EMRJobRunner):
+class PyBundleEMRJobRunner(EMRStepsRunner):
     """Runs a job on EMR with a bundle: a compiled CPython and a virtual environment from the team's cache.
 
     Takes the arguments of :class:`mrjob.emr.EMRJobRunner`, and the options in :mod:`mrjob_pybundle.options`.
@@ -147,6 +146,14 @@ class PyBundleEMRJobRunner(EMRJobRunner):
             emr_releases.check_python(version, self._release.os_family)
         if self._has_pyspark_steps():
             emr_releases.check_python_for_spark(version, self._release)
+            self._tell_of_other_pythons_for_spark()
+
+    def _tell_of_other_pythons_for_spark(self) -> None:
+        said = [named_by(opts) for opts in (self._opts, *self._get_steps())]
+        for name, value in {name: value for named in said for name, value in named.items()}.items():
+            log.warning("%s is set: Spark steps run on %s, not on the bundle's Python", name, value)
+        for name in named_by_cluster(self._opts["emr_configurations"]):
+            log.info("%s in emr_configurations is not for this job: its steps run on the bundle's Python", name)
 
     def _count_bootstrap_actions(self) -> int:
         """Of a cluster for this job: the bundle's, its author's, and what mrjob makes of other options."""
@@ -238,6 +245,7 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         """Have the bundle in the cache, and in S3 what brings it onto the nodes."""
         if self._programs is not None:
             return
+        self._tell_of_packages_that_no_task_sees()
         hit = self._find_or_build()
         bundle = hit.bundle
         log.info("Using bundle %s: CPython %s from %s", bundle.id, self.bundle_spec.python.version, self.cache.root)
@@ -245,6 +253,18 @@ class PyBundleEMRJobRunner(EMRJobRunner):
             noted = beside.submit(self._note_use, hit)
             self._programs = self._provide(bundle)
         noted.result()
+
+    def _tell_of_packages_that_no_task_sees(self) -> None:
+        if self._existing_cluster or self._opts["python_bin"] or self._opts["task_python_bin"]:
+            return
+        lines = lines_that_install_python(self._opts["bootstrap"])
+        if lines:
+            log.warning(
+                "bootstrap installs Python packages on each node, where no task sees them: tasks run on the bundle's"
+                " Python. Move this to your venv-build.sh (docs/moving.md says how):"
+            )
+        for line in lines:
+            log.warning("    %s", line)
 
     def _provide(self, bundle: Bundle) -> Programs:
         script, cluster = bootstrap_script(bundle), self._existing_cluster
@@ -265,7 +285,7 @@ class PyBundleEMRJobRunner(EMRJobRunner):
 
     def _check_can_bring_along(self, cluster: ExistingCluster) -> None:
         check_can_be_carried(cluster.id, self.cache, self._tmp_dir)
-        if any(self._is_in_client_mode(step) for step in self._get_steps()):
+        if any(is_in_client_mode(self._opts["spark_args"], step) for step in self._get_steps()):
             raise OptionError(
                 f"Cluster {cluster.id} was not created with this job's bundle, so its master does not have it."
                 " Leave out --deploy-mode client: in cluster mode, Spark's driver gets the bundle as executors do."
@@ -393,53 +413,6 @@ class PyBundleEMRJobRunner(EMRJobRunner):
             patched["BootstrapActions"] = params.get("BootstrapActions", []) + list(extra)
         return patched
 
-    def _add_steps_in_batch(self) -> bool:
-        """All at once where mrjob would add them one by one to a cluster that ends when it has none left.
-
-        Not where a cluster would run them at the same time. And not to a cluster that others use as well: there, mrjob
-        has a batch's steps cancel all that waits after one has failed (``CANCEL_AND_WAIT``), also others' steps.
-        """
-        is_ours_alone = not (self._opts["cluster_id"] or self._opts["pool_clusters"])
-        if self._opts["add_steps_in_batch"] is None and is_ours_alone and self._opts["max_concurrent_steps"] == 1:
-            return True
-        return bool(super()._add_steps_in_batch())
-
-    def _wait_for_logs_on_s3(self) -> None:
-        """Like mrjob's, but a step that has succeeded is not waited for longer than its log takes to appear.
-
-        mrjob sleeps ten minutes between two steps (EMR copies logs every five), just to print counters. So long we
-        wait at most: a cluster's role may not be allowed to write logs.
-        """
-        if not self._s3_log_dir():
-            return  # this cluster writes none
-        step_id = self._log_interpretations[-1]["step_id"] if self._log_interpretations else None
-        if step_id is None or self._step_state(step_id) != "COMPLETED":
-            super()._wait_for_logs_on_s3()
-            return
-        log.info("Waiting for the log of step %s to appear on S3 (ctrl-c to skip)...", step_id)
-        try:
-            give_up = time.monotonic() + _LOG_WAIT_SECONDS
-            while time.monotonic() < give_up and not self.fs.exists(f"{self._s3_log_dir()}steps/{step_id}/"):
-                if self._describe_cluster()["Status"]["State"] not in ("RUNNING", "WAITING"):
-                    super()._wait_for_logs_on_s3()
-                    return
-                time.sleep(self._opts["check_cluster_every"])
-        except KeyboardInterrupt:
-            log.info("not waiting for it")
-
-    def _log_counters(self, log_interpretation: Any, step_num: int) -> None:
-        with _damaged_logs_told("counters"):
-            super()._log_counters(log_interpretation, step_num)
-
-    def _pick_error(self, log_interpretation: Any, step_type: str) -> Any:
-        with _damaged_logs_told("cause of the failure"):
-            return super()._pick_error(log_interpretation, step_type)
-        return None
-
-    def _step_state(self, step_id: str) -> str:
-        step = self.make_emr_client().describe_step(ClusterId=self._cluster_id, StepId=step_id)["Step"]
-        return str(step["Status"]["State"])
-
     # steps
 
     def _programs_of_bundle(self) -> Programs:
@@ -466,22 +439,18 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         Hadoop 3 writes its job history in a binary format, unless told otherwise. mrjob reads it as JSON, to learn
         which container's logs have the cause of a failure.
 
-        mrjob sets Spark's Python for cluster mode, and *spark_args* can have client mode instead. There Spark's driver,
-        which tells the executors what to run, looks at other settings.
+        mrjob names Spark's Python where Spark looks last, and only a driver in cluster mode finds it there.
         """
         jobconf: dict[str, Any] = super()._jobconf_for_step(step_num)
         step = self._get_step(step_num)
         if step["type"] == "streaming":
             jobconf.setdefault("mapreduce.jobhistory.jhist.format", "json")
-        elif self._step_type_uses_pyspark(step["type"]) and self._is_in_client_mode(step):
-            jobconf.setdefault("spark.pyspark.python", self._spark_cmdenv(step_num)["PYSPARK_PYTHON"])
-            jobconf.setdefault("spark.pyspark.driver.python", shlex.join(self._python_bin()))
+        elif self._step_type_uses_pyspark(step["type"]):
+            said = {**named_by(self._opts), **named_by(step)}
+            in_client_mode = is_in_client_mode(self._opts["spark_args"], step)
+            driver_python = shlex.join(self._python_bin()) if in_client_mode else None
+            jobconf.update(settings_of_step(said, self._spark_cmdenv(step_num), driver_python))
         return jobconf
-
-    def _is_in_client_mode(self, step: dict[str, Any]) -> bool:
-        """Whether the driver of a Spark step runs on the master. Of several deploy modes, the last one counts."""
-        args = " ".join([*self._opts["spark_args"], *step.get("spark_args", ())])
-        return re.findall(r"--deploy-mode[= ](\S+)", args)[-1:] == ["client"]
 
     def _setup_cmd_content(self, setup: list[Any]) -> list[str]:
         """Setup commands run in the bundle's environment, as the task after them does."""
@@ -525,15 +494,6 @@ def _options_of_mrjob() -> Iterator[None]:
         if isinstance(error, _AWS_ERRORS):
             raise
         raise OptionError(f"An option, or a combination of them, cannot work: {error}") from error
-
-
-@contextmanager
-def _damaged_logs_told(what: str) -> Iterator[None]:
-    """A log in S3 that cannot be unpacked costs what mrjob looks for in it, and not the job."""
-    try:
-        yield
-    except (zlib.error, EOFError) as error:
-        log.warning("could not read the %s: a log in S3 is damaged (%s)", what, error)
 
 
 _AWS_ERRORS = (BotoCoreError, ClientError, Boto3Error)

@@ -5,7 +5,7 @@ Everything else in the sandbox hands a step's arguments to an :class:`Engine` an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,7 +27,8 @@ class Ground:
     """What an engine gets to stand on: a cluster's nodes, by instance id, and two directories.
 
     *master* is one node, *workers* are those that run tasks; on a cluster of one node they are the same.
-    *directory* is for what the engine keeps. Files below *logs* land below LogUri after each step.
+    *directory* is for what the engine keeps. Files below *logs* land below LogUri after each step. *configurations* are
+    those of RunJobFlow.
     """
 
     master: tuple[str, Node]
@@ -35,6 +36,7 @@ class Ground:
     s3: S3Storage
     directory: Path
     logs: Path
+    configurations: Sequence[Mapping[str, Any]] = ()
 
 
 class Engine(Protocol):

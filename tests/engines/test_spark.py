@@ -72,6 +72,31 @@ def test_whose_python_it_is(job: Job, tmp_path: Path, mode: str) -> None:
         assert bool(re.search(r"/container_\w+$", here["cwd"])) == in_container, here
 
 
+@pytest.mark.parametrize("mode", ["cluster", "client"])
+def test_a_cluster_with_another_python_for_spark(line: Line, tmp_path: Path, mode: str) -> None:
+    """It is for others: the job's steps run on the bundle's, whatever Spark's defaults and environment are."""
+    with zipfile.ZipFile(tmp_path / "code.zip", "w") as code:
+        code.writestr("helper_module.py", "VALUE = 'a Python file'\n")
+    exports = {"PYSPARK_PYTHON": "/nowhere/python", "PYSPARK_DRIVER_PYTHON": "/nowhere/python"}
+    settings = {"spark.pyspark.python": "/nowhere/python", "spark.pyspark.driver.python": "/nowhere/python"}
+    configurations = [
+        {"Classification": "spark-defaults", "Properties": settings},
+        {"Classification": "spark-env", "Configurations": [{"Classification": "export", "Properties": exports}]},
+    ]
+    run = line.job(
+        JOBS / "mr_spark_where_am_i.py",
+        *(f"--emr-configuration={json.dumps(configuration)}" for configuration in configurations),
+        "--num-core-instances", "0", "--no-read-logs",
+        "--py-files", tmp_path / "code.zip",
+        "--spark-args", f"--deploy-mode {mode}",
+        stdin="x\n",
+    )  # fmt: skip
+    said = [json.loads(line) for line in succeeded(run)]
+    assert Counter(here["part"] for here in said) == {"mapper": 1, "driver": 1, "executor": 2}
+    assert all(here["executable"].endswith("/venv/bin/python") for here in said)
+    assert "spark.pyspark.python in emr_configurations is not for this job" in run.stderr
+
+
 def test_spark_submit(line: Line, cluster: str, texts: list[Path]) -> None:
     """mrjob's own ``spark-submit``, with a script that knows nothing of mrjob."""
     line.client("s3").put_object(Bucket="sandbox", Key="spark-submit/in.txt", Body=texts[0].read_bytes())

@@ -125,7 +125,9 @@ def test_a_failing_venv_build_fails_once_for_all(line: Line, tmp_path: Path) -> 
     script = _script(tmp_path, "echo the last words\nsleep 15\nexit 3\n")
     line.new_clusters()
     before = line.objects().keys()
-    authors = [line.submit(*_job("--pybundle-venv-build", script)) for _ in range(4)]
+    # whatever else each of them wants to be rid of then
+    modes = ["NONE", "ALL", "LOGS", "TMP,CLUSTER"]
+    authors = [line.submit(*_job("--pybundle-venv-build", script, "--cleanup-on-failure", mode)) for mode in modes]
     for author in authors:
         _, log = author.communicate()
         assert author.returncode == 1
@@ -146,12 +148,13 @@ def test_ctrl_c_says_what_goes_on(line: Line, tmp_path: Path) -> None:
     """Ctrl-C while building: says that the build goes on, how to watch it and how to stop it."""
     script = _script(tmp_path, "echo interrupted\nsleep 15\n")
     line.new_clusters()
-    author = line.submit(*_job("--pybundle-venv-build", script))
+    author = line.submit(*_job("--pybundle-venv-build", script, "--cleanup-on-failure", "ALL"))
     _wait_until(line.building)
     (build_id,) = line.building()
     author.send_signal(signal.SIGINT)
     _, log = author.communicate()
     assert author.returncode != 0
+    assert "ParamValidation" not in log
     (cluster_id,) = line.build_clusters()
     assert f"The build goes on in cluster {cluster_id}" in log
     assert f"mrjob-pybundle watch {build_id}" in log

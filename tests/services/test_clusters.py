@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,77 @@ def test_spark_gets_what_a_job_brings_along(team: PlainTeam, cluster_id: str) ->
     python = f"PYSPARK_PYTHON=./pybundle-{bundle.id}-jobrunner"
     assert {f"spark.executorEnv.{python}", f"spark.yarn.appMasterEnv.{python}"} <= set(args)
     assert args[args.index("--deploy-mode") + 1] == "cluster"
+
+
+def _sparks_pythons(team: PlainTeam, cluster_id: str, *switches: str) -> dict[str, str]:
+    """What the last one to say so says of Spark's Python, in the step of a job with *switches*."""
+    _spark_job(team, cluster_id, *switches)._launch()
+    (step,) = team.emr.list_steps(ClusterId=cluster_id)["Steps"]
+    said = [text.partition("=") for text in step["Config"]["Args"] if text.startswith("spark.")]
+    return {name.removeprefix("spark."): value for name, _, value in said if "python" in name.lower()}
+
+
+def test_spark_is_told_where_it_looks_first(team: PlainTeam, cluster_id: str) -> None:
+    """Its cluster may have another Python in spark-defaults, which beats PYSPARK_PYTHON."""
+    pythons = _sparks_pythons(team, cluster_id, "--setup", "true")
+    assert len(set(pythons.values())) == 1, "driver and executors, by setting and by variable"
+    assert set(pythons) >= {"pyspark.python", "pyspark.driver.python", "yarn.appMasterEnv.PYSPARK_PYTHON"}
+    assert next(iter(pythons.values())).startswith("./"), "in the container, with setup commands"
+
+
+@pytest.mark.parametrize(
+    ("switches", "wanted"),
+    [
+        (["-D", "spark.pyspark.python=theirs"], {"pyspark.python": "theirs", "pyspark.driver.python": None}),
+        (["-D", "spark.pyspark.driver.python=theirs"], {"pyspark.driver.python": "theirs", "pyspark.python": "ours"}),
+        (
+            ["--cmdenv", "PYSPARK_PYTHON=theirs"],
+            {"pyspark.python": "theirs", "pyspark.driver.python": "theirs", "executorEnv.PYSPARK_PYTHON": "theirs"},
+        ),
+        (
+            ["--cmdenv", "PYSPARK_DRIVER_PYTHON=theirs"],
+            {"pyspark.python": "ours", "pyspark.driver.python": "theirs"},
+        ),
+        (
+            ["-D", "spark.yarn.appMasterEnv.PYSPARK_PYTHON=theirs"],
+            {"pyspark.python": None, "yarn.appMasterEnv.PYSPARK_PYTHON": "theirs"},
+        ),
+        (["--spark-args=--conf spark.pyspark.python=theirs"], {"pyspark.python": "theirs"}),
+        (["--python-bin", "theirs"], {"pyspark.python": "theirs", "pyspark.driver.python": "theirs"}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_job_that_names_sparks_python_itself(
+    team: PlainTeam,
+    cluster_id: str,
+    switches: list[str],
+    wanted: dict[str, str | None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It wins, with a warning, as python_bin does; and driver and executors are not torn apart unless it says so."""
+    pythons = _sparks_pythons(team, cluster_id, *switches)
+    jobrunner = pythons.get("pyspark.python")
+    ours = jobrunner if jobrunner and "jobrunner" in jobrunner else "none"
+    assert {name: pythons.get(name) for name in wanted} == {
+        name: ours if value == "ours" else value for name, value in wanted.items()
+    }
+    assert "theirs, not on the bundle's Python" in caplog.text
+
+
+def test_sparks_python_of_a_cluster_is_not_the_jobs(
+    team: PlainTeam, cluster_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    exports = {"Classification": "export", "Properties": {"PYSPARK_PYTHON": "/usr/bin/python3"}}
+    configurations = [
+        {"Classification": "spark-defaults", "Properties": {"spark.pyspark.python": "/usr/bin/python3"}},
+        {"Classification": "spark-env", "Configurations": [exports]},
+    ]
+    given = [f"--emr-configuration={json.dumps(configuration)}" for configuration in configurations]
+    pythons = _sparks_pythons(team, cluster_id, *given)
+    assert len(set(pythons.values())) == 1
+    for name in ("spark.pyspark.python", "PYSPARK_PYTHON"):
+        assert f"{name} in emr_configurations is not for this job: its steps run on the bundle's Python" in caplog.text
 
 
 @pytest.mark.parametrize("switch", ["--deploy-mode client", "--deploy-mode=client"])

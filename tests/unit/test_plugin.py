@@ -198,6 +198,35 @@ runners:
     assert run.stderr.count("not taking python_bin, bootstrap_mrjob over from the emr: section") == 1
 
 
+def test_sparks_python_of_emr_conf_is_left_out_with_the_same_notice(
+    tmp_path: Path, clean_environment: dict[str, str]
+) -> None:
+    """Wherever it may stand; and with it, what would install another Python."""
+    conf = """\
+runners:
+  emr:
+    cloud_tmp_dir: s3://my-bucket/tmp/
+    bootstrap_python: true
+    jobconf:
+      spark.pyspark.python: /usr/bin/python3
+      spark.executorEnv.PYSPARK_PYTHON: python3
+      spark.executor.cores: 2
+    cmdenv: {PYSPARK_DRIVER_PYTHON: python3, TZ: UTC}
+    spark_args: [--name, x, --conf, spark.pyspark.driver.python=python3, --conf, spark.ui.enabled=false]
+"""
+    run = _opts(conf, tmp_path, clean_environment)
+    opts = _parsed(run)
+    assert opts["jobconf"] == {"spark.executor.cores": "2"}
+    assert opts["cmdenv"] == {"TZ": "UTC"}
+    assert opts["spark_args"] == ["--name", "x", "--conf", "spark.ui.enabled=false"]
+    assert opts["bootstrap_python"] is None
+    left_out = (
+        "bootstrap_python, PYSPARK_DRIVER_PYTHON, spark.pyspark.python, spark.executorEnv.PYSPARK_PYTHON,"
+        " spark.pyspark.driver.python"
+    )
+    assert run.stderr.count(f"not taking {left_out} over from the emr: section") == 1
+
+
 def test_a_python_bin_of_our_section_wins_with_a_warning(tmp_path: Path, clean_environment: dict[str, str]) -> None:
     conf = """\
 runners:
@@ -236,6 +265,9 @@ runners:
         (["--instance-type", "m6g.xlarge", "--num-core-instances", "2"], "mix CPU architectures"),
         (["--docker-image", "python:3.13"], "docker_image does not go with -r pybundle-emr"),
         (["--pybundle-python-version", "3.6.15"], "2.7 and of 3.7 and newer, not of 3.6.15"),
+        (["--pybundle-configure-arg=--prefix=/usr"], "'--prefix=/usr' is refused: a bundle has its own directories"),
+        (["--pybundle-configure-arg=--disable-gil"], "'--disable-gil' is refused: a task of mrjob's is one thread"),
+        (["--pybundle-configure-arg=--enable-shared"], "'--enable-shared' is refused: a bundle's python has CPython"),
         (["--pybundle-cache-uri", "/tmp/x"], "'/tmp/x' is not an S3 URI"),
         (15 * ["--bootstrap-action", "s3://b/a"] + ["--bootstrap", "true"], "EMR runs at most 16 bootstrap actions"),
         (15 * ["--bootstrap-action", "s3://b/a"] + ["--pool-clusters"], "EMR runs at most 16 bootstrap actions"),

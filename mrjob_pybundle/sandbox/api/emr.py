@@ -32,6 +32,9 @@ from mrjob_pybundle.sandbox.machines.storage import S3Storage, Uri
 # ends by itself, and then add its steps. Such a cluster waits for its first step that long.
 _FIRST_STEP_WITHIN_SECONDS = 60.0
 
+# "You can have up to 256 PENDING and RUNNING steps in a cluster" (EMR Management Guide, "Submit work to a cluster").
+_MAX_ACTIVE_STEPS = 256
+
 _ENDED = ("TERMINATING", "TERMINATED", "TERMINATED_WITH_ERRORS")
 _HADOOP_VERSIONS = {"5": "2.10.1", "6": "3.3.6", "7": "3.4.1"}
 
@@ -86,6 +89,12 @@ class LivingCluster(Cluster):
             if getattr(self, "state", None) in _ENDED:
                 raise ValidationException(
                     "A job flow that is shutting down, terminated, or finished may not be modified."
+                )
+            active = [step for step in self.steps if step.state in ("PENDING", "RUNNING")]
+            if len(active) + len(steps) > _MAX_ACTIVE_STEPS:
+                raise ValidationException(
+                    "Maximum number of active steps(State = 'Running', 'Pending' or 'Cancel_Pending')"
+                    " for cluster exceeded."
                 )
             added = [Step(state="PENDING", **step) for step in steps]
             self.steps.extend(added)
@@ -341,7 +350,8 @@ class _Life:
             return
         master = self._role("MASTER")[0]
         workers = self._role("CORE") + self._role("TASK") or [master]
-        ground = Ground(master, dict(workers), self._s3, self._directory, self._logs)
+        configurations = self.cluster.configurations
+        ground = Ground(master, dict(workers), self._s3, self._directory, self._logs, configurations)
         self._engine = self._machine.make_engine(ground)
         self._engine.start()
 
@@ -388,21 +398,20 @@ class _Life:
                 step.state = "RUNNING"
             notice(f"cluster {cluster.id}: step {step.id} ({step.name}) runs")
             failure = self._run_step(step)
-            if failure and not self._master_runs():
-                # Why the cluster ends is for whoever watches the node to say.
-                with cluster.changed:
-                    cluster.changed.wait_for(lambda: cluster.ending)
-            self._upload_logs()
             with cluster.changed:
+                if failure and self._master_is_gone():
+                    cluster.changed.wait_for(lambda: cluster.ending)  # which who watches it is about to begin
                 if not cluster.ending:
                     self._end_step(step, failure)
+            if not cluster.ending:  # else they are copied when all is over
+                self._upload_logs()
 
-    def _master_runs(self) -> bool:
-        """Whether the master is still there. The kernel ends a node's processes before its first one."""
+    def _master_is_gone(self) -> bool:
+        """Whether it is. The kernel ends a node's processes before its first one."""
         try:
-            return self._role("MASTER")[0][1].popen(["true"], cwd="/").wait() == 0
+            return self._role("MASTER")[0][1].popen(["true"], cwd="/").wait() != 0
         except NodeError:
-            return False
+            return True
 
     def _next_step(self) -> Step | None:
         return next((step for step in self.cluster.steps if step.state == "PENDING"), None)

@@ -137,7 +137,8 @@ class HadoopEngine:
         hadoop_conf.write(conf, self._distribution, self._ports, node.environment)
         for path in (hadoop_conf.TMP, hadoop_conf.CONTAINER_LOGS, hadoop_conf.LOCAL):
             node.host_path(path).mkdir(parents=True, exist_ok=True)
-        spark_conf.write(node.host_path(spark_conf.CONF), self._spark, hadoop_conf.JAVA_OPTIONS)
+        configurations = self._ground.configurations
+        spark_conf.write(node.host_path(spark_conf.CONF), self._spark, hadoop_conf.JAVA_OPTIONS, configurations)
         commands: dict[str, dict[str, str | Sequence[str]]] = {
             "hadoop": {
                 "JAVA": str(self._distribution.java),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mrjob_pybundle.sandbox.hadoop import conf as hadoop_conf
 
@@ -19,12 +21,28 @@ def environment() -> dict[str, str]:
     return {"SPARK_LOCAL_IP": hadoop_conf.LOOPBACK}
 
 
-def write(directory: Path, home: Path, java_options: Sequence[str]) -> None:
-    """Write the configuration of a node for the Spark in *home*, as ``scripts/fetch-spark.sh`` has fetched it."""
+def write(
+    directory: Path, home: Path, java_options: Sequence[str], configurations: Sequence[Mapping[str, Any]]
+) -> None:
+    """Write the configuration of a node for the Spark in *home*, as ``scripts/fetch-spark.sh`` has fetched it.
+
+    Of the cluster's *configurations*, those of ``spark-defaults`` and the exports of ``spark-env`` count.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    settings = _settings(home, " ".join(java_options))
+    theirs = _properties(configurations, "spark-defaults")
+    settings = {**_settings(home, " ".join(java_options)), **theirs}
     lines = [f"{name} {hadoop_conf.text(value)}\n" for name, value in settings.items()]
     (directory / "spark-defaults.conf").write_text("".join(lines), encoding="utf-8")
+    nested = [
+        more for c in configurations if c["Classification"] == "spark-env" for more in c.get("Configurations", ())
+    ]
+    exports = [f"export {name}={shlex.quote(value)}\n" for name, value in _properties(nested, "export").items()]
+    (directory / "spark-env.sh").write_text("".join(exports), encoding="utf-8")
+
+
+def _properties(configurations: Sequence[Mapping[str, Any]], classification: str) -> Mapping[str, str]:
+    found = [c.get("Properties", {}) for c in configurations if c["Classification"] == classification]
+    return {name: value for properties in found for name, value in properties.items()}
 
 
 def _settings(home: Path, java: str) -> Mapping[str, object]:

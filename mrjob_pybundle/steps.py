@@ -1,0 +1,147 @@
+"""A job's steps on EMR: how many are sent at a time, and when their logs are read. Bundles play no part in it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from mrjob.emr import EMRJobRunner
+
+from mrjob_pybundle.aws.errors import explain
+from mrjob_pybundle.step_logs import StepLog, damaged_logs_told, wait_for_log
+
+log = logging.getLogger("mrjob.pybundle")
+
+#: So many steps of a cluster may be pending or running (EMR Management Guide, "Submit work to a cluster").
+_MAX_ACTIVE_STEPS = 256
+
+
+class EMRStepsRunner(EMRJobRunner):
+    """mrjob's EMR runner, whose jobs may have any number of steps, and wait for no log longer than it takes."""
+
+    #: boto3's client for S3
+    _s3_client: Any
+
+    def __init__(self, **kwargs: Any) -> None:
+        #: of a batch, what did not fit into the cluster yet
+        self._steps_to_come: list[dict[str, Any]] = []
+        self._awaited_logs: set[str] = set()
+        super().__init__(**kwargs)
+
+    # sending
+
+    def _add_steps_in_batch(self) -> bool:
+        """All at once where mrjob would add them one by one to a cluster that ends when it has none left.
+
+        Not where a cluster would run them at the same time. And not to a cluster that others use as well: there, mrjob
+        has a batch's steps cancel all that waits after one has failed (``CANCEL_AND_WAIT``), also others' steps.
+        """
+        is_ours_alone = not (self._opts["cluster_id"] or self._opts["pool_clusters"])
+        if self._opts["add_steps_in_batch"] is None and is_ours_alone and self._opts["max_concurrent_steps"] == 1:
+            return True
+        return bool(super()._add_steps_in_batch())
+
+    def _add_steps_to_cluster(self, steps: list[dict[str, Any]]) -> None:
+        """Like mrjob's, but no more at once than EMR takes. The others follow one by one, as steps end."""
+        batch = steps[: max(1, self._room_for_steps())]
+        while True:
+            try:
+                super()._add_steps_to_cluster(batch)
+            except ClientError as error:
+                if not _is_refused_by_full_cluster(error):
+                    raise
+                if len(batch) == 1:
+                    log.info("Cluster %s has as many steps as EMR takes: waiting for one to end", self._cluster_id)
+                    time.sleep(self._opts["check_cluster_every"])
+                batch = batch[: max(1, len(batch) // 2)]
+            else:
+                self._steps_to_come = steps[len(batch) :]
+                return
+
+    def _room_for_steps(self) -> int:
+        """How many more steps EMR takes, as far as we know: others may use the cluster, too."""
+        theirs = self._opts["extra_cluster_params"].get("Steps") or ()
+        # mrjob makes one of these for each step that it has waited for
+        ended = len(self._log_interpretations) + (self._mns_log_interpretation is not None)
+        return _MAX_ACTIVE_STEPS - len(theirs) - max(0, len(self._step_ids) - ended)
+
+    def _wait_for_step_to_complete(self, step_id: str, step_num: int | None = None) -> None:
+        if self._steps_to_come and self._room_for_steps() > 0:
+            self._add_steps_before_the_cluster_runs_out()
+        super()._wait_for_step_to_complete(step_id, step_num)
+
+    def _add_steps_before_the_cluster_runs_out(self) -> None:
+        try:
+            self._add_steps_to_cluster(self._steps_to_come)
+        except ClientError:
+            # A step that we have not looked at yet may have failed: that is what there is to say then.
+            if self._cluster_goes_on():
+                raise
+
+    # logs of steps
+
+    def _s3_log_dir(self) -> str | None:
+        """Like mrjob's, which asks EMR even where the job has no cluster yet, as after a build that has failed."""
+        return super()._s3_log_dir() if self._cluster_id else None
+
+    def _wait_for_logs_on_s3(self) -> None:
+        """Like mrjob's, but a step that has succeeded is not waited for longer than its whole log takes to appear.
+
+        mrjob sleeps ten minutes between two steps (EMR copies logs every five), just to print counters. So long we
+        wait at most, once for each step: a cluster's role may not be allowed to write logs.
+        """
+        log_dir = self._s3_log_dir()
+        if not log_dir:
+            return  # this cluster writes none
+        step = self._step_that_was_waited_for()
+        if step is None or step["Status"]["State"] != "COMPLETED" or not self._cluster_goes_on():
+            super()._wait_for_logs_on_s3()
+            return
+        if step["Id"] in self._awaited_logs:
+            return
+        self._awaited_logs.add(step["Id"])
+        step_log = StepLog(f"{log_dir}steps/{step['Id']}/", step["Status"]["Timeline"]["EndDateTime"])
+        try:
+            log.info("Waiting for the log of step %s to appear on S3 (ctrl-c to skip)...", step["Id"])
+            pause = self._opts["check_cluster_every"]
+            has_come = wait_for_log(step_log, self._s3_client, pause, self._cluster_goes_on)
+        except KeyboardInterrupt:
+            log.info("not waiting for it")
+            return
+        if not self._cluster_goes_on():
+            super()._wait_for_logs_on_s3()
+        elif not has_come:
+            log.warning("the log of step %s has not come: its counters may be missing", step["Id"])
+
+    def _cleanup_logs(self) -> None:
+        """Like mrjob's, which goes on where EMR or S3 says no to its cleaning up, but for this one question."""
+        try:
+            super()._cleanup_logs()
+        except (BotoCoreError, ClientError) as error:
+            log.error("%s", explain(error, "cleaning up logs"))
+
+    def _log_counters(self, log_interpretation: Any, step_num: int) -> None:
+        with damaged_logs_told("counters"):
+            super()._log_counters(log_interpretation, step_num)
+
+    def _pick_error(self, log_interpretation: Any, step_type: str) -> Any:
+        with damaged_logs_told("cause of the failure"):
+            return super()._pick_error(log_interpretation, step_type)
+        return None
+
+    def _step_that_was_waited_for(self) -> Any:
+        """EMR's description of the step whose logs mrjob is about to read; ``None`` if it is none of the job's own."""
+        if not self._log_interpretations:
+            return None
+        step_id = self._log_interpretations[-1]["step_id"]
+        return self.make_emr_client().describe_step(ClusterId=self._cluster_id, StepId=step_id)["Step"]
+
+    def _cluster_goes_on(self) -> bool:
+        """Whether the cluster runs, or waits for more: one that ends copies its logs as it does."""
+        return self._describe_cluster()["Status"]["State"] in ("RUNNING", "WAITING")
+
+
+def _is_refused_by_full_cluster(error: ClientError) -> bool:
+    return "Maximum number of active steps" in str(error)
