@@ -19,8 +19,8 @@ from yaml import YAMLError
 
 from mrjob_pybundle import values
 from mrjob_pybundle.errors import OptionError
+from mrjob_pybundle.job.spark import named_by, without_python
 from mrjob_pybundle.options import ALIAS, RUNNER_OPTS
-from mrjob_pybundle.spark import named_by, without_python
 
 #: What ``emr:`` says of these is about the Python of the nodes, which is the one thing that we replace.
 NOT_INHERITED = ("python_bin", "task_python_bin", "bootstrap_mrjob", "bootstrap_python")

@@ -36,6 +36,9 @@ from mrjob_pybundle.bundle.spec import Bundle, BundleSpec, PythonSpec
 from mrjob_pybundle.cache.store import Cache, Hit
 from mrjob_pybundle.context import Context
 from mrjob_pybundle.errors import CacheError, OptionError, PyBundleError, left_runner
+from mrjob_pybundle.job.python_installs import lines_that_install_python
+from mrjob_pybundle.job.spark import is_in_client_mode, named_by, named_by_cluster, settings_of_step
+from mrjob_pybundle.job.steps import EMRStepsRunner
 from mrjob_pybundle.nodes.bootstrap import (
     NodePaths,
     Programs,
@@ -46,9 +49,6 @@ from mrjob_pybundle.nodes.bootstrap import (
 )
 from mrjob_pybundle.nodes.carried import Carried, check_can_be_carried
 from mrjob_pybundle.options import ALIAS
-from mrjob_pybundle.python_installs import lines_that_install_python
-from mrjob_pybundle.spark import is_in_client_mode, named_by, named_by_cluster, settings_of_step
-from mrjob_pybundle.steps import EMRStepsRunner
 from mrjob_pybundle.values import check_value
 
 if TYPE_CHECKING:

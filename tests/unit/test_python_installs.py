@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mrjob_pybundle.python_installs import lines_that_install_python
+from mrjob_pybundle.job.python_installs import lines_that_install_python
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from mrjob.emr import EMRJobRunner
 
 from mrjob_pybundle.aws.errors import explain
-from mrjob_pybundle.step_logs import StepLog, damaged_logs_told, wait_for_log
+from mrjob_pybundle.job.step_logs import StepLog, damaged_logs_told, wait_for_log
 
 log = logging.getLogger("mrjob.pybundle")
 
