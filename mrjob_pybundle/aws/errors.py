@@ -105,7 +105,7 @@ def explain(error: Exception, doing: str) -> PyBundleError:
 
     if isinstance(error, Boto3Error) and isinstance(error.__context__, ClientError):
         error = error.__context__  # what S3 said to one request of an upload
-    return _refused(error, doing) if error_code(error) else _unanswered(error, doing)
+    return _refused(error, doing) if isinstance(error, ClientError) else _unanswered(error, doing)
 
 
 def _refused(error: Exception, doing: str) -> PyBundleError:
