@@ -40,7 +40,8 @@ from mrjob_pybundle.bundle.spec import (
     find_build_files,
     package_sha256,
 )
-from mrjob_pybundle.cache.store import Cache, Hit
+from mrjob_pybundle.cache.bundles import Hit
+from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.context import Context
 from mrjob_pybundle.errors import CacheError, OptionError, PyBundleError
 from mrjob_pybundle.master.inputs import mrjob_package
@@ -274,11 +275,11 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         :raises CacheError: AWS said no.
         """
         with _explained("building the bundle"):
-            found = None if self._pybundle.rebuild else self.cache.find(self.bundle_spec)
+            found = None if self._pybundle.rebuild else self.cache.bundles.find(self.bundle_spec)
             return (found, False) if found else (self._build_bundle(), True)
 
     def _find_or_build(self) -> Hit:
-        hit = None if self._pybundle.rebuild else self.cache.look_up(self.bundle_spec)
+        hit = None if self._pybundle.rebuild else self.cache.bundles.look_up(self.bundle_spec)
         return hit or Hit(self._build_bundle(), used=None)
 
     def _note_use(self, hit: Hit) -> None:
@@ -287,7 +288,7 @@ class PyBundleEMRJobRunner(EMRJobRunner):
             return
         consequence = "mrjob-pybundle gc may take it for unused"
         try:
-            if not self.cache.note_use(self.bundle_spec.key, self.context.owner):
+            if not self.cache.bundles.note_use(self.bundle_spec.key, self.context.owner):
                 log.info("may not note in the cache that this bundle is used: %s", consequence)
         except CacheError as error:  # no reason for a job that has its bundle to fail
             log.warning("could not note in the cache that this bundle is used: %s. %s", error, consequence)

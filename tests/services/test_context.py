@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mrjob_pybundle.aws.s3 import S3Uri
-from mrjob_pybundle.cache.store import Claim
+from mrjob_pybundle.cache.claims import Claim
 from tests.team import Output, Team
 
 BUILD = "20261120-101112-0a1b2c3d"
@@ -66,7 +66,7 @@ def _started(team: Team) -> str:
         JobFlowRole="x",
         ServiceRole="x",
     )
-    team.cache.claim("ab" * 32, Claim(BUILD, "ada", 1.0, cluster["JobFlowId"]))
+    team.cache.claims.stake("ab" * 32, Claim(BUILD, "ada", 1.0, cluster["JobFlowId"]))
     return str(cluster["JobFlowId"])
 
 
@@ -86,8 +86,8 @@ def test_all_that_look_after_the_cache(team: TeamWithConf) -> None:
     log = b"==> venv-build\n"
     status = {"state": "SUCCEEDED", "stage": "done", "started": 0, "stage_started": 0, "log_size": len(log)}
     body = {**status, "stages": {"prepare": 60}, "exit_status": None, "message": None}
-    team.cache.put_build_file(BUILD, "log.txt", log)
-    team.cache.put_build_file(BUILD, "status.json", json.dumps(body).encode())
+    team.cache.builds.put(BUILD, "log.txt", log)
+    team.cache.builds.put(BUILD, "status.json", json.dumps(body).encode())
     for args, expected in (
         (["ls"], "1 bundle on 1 Python"),
         (["show", spec.key[:12]], spec.key),
