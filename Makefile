@@ -1,4 +1,5 @@
-# Two commands do everything, set-up included: make demo, make test.
+# Two commands do everything, set-up included: make demo, make test. What is sorted into which test command, and how, is in
+# CONTRIBUTING.md.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,29 +8,43 @@ CPYTHON := 3.13.5
 BENCH_SANDBOX := .sandbox-bench
 BENCH_JSON := $(BENCH_SANDBOX)/benchmarks.json
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mrjob-pybundle
+# These compile CPython, or may: that asks more of a machine than a virtual environment.
+COMPILING := demo test test-all test-quick test-engines test-pristine bench campaign check-machine
+# Of the tests, those to which it matters most who runs them, and that compile nothing.
+QUICK := tests/sandbox $(addprefix tests/scripts/test_,bootstrap.py check_machine.py unpack.py wrappers.py)
 
-.PHONY: demo test test-engines test-pristine lint bench campaign clean
+.PHONY: demo test test-all test-quick test-engines test-pristine lint bench campaign clean check-machine can-test-engines
 
 # Runs a job twice in the sandbox: the first compiles CPython (a few minutes), the second finds all in the cache.
 demo: $(VENV)/.installed
 	@tarball=$$(scripts/fetch-cpython-source.sh $(CPYTHON) "$(CACHE)/sources") && \
 	$(BIN)/mrjob-pybundle sandbox --dir .sandbox --nodes 2 -- examples/demo.sh $(CPYTHON) "$$tarball"
 
-# In two processes: those of tests/line share a sandbox, and mostly wait for it.
 test: $(VENV)/.installed
 	$(BIN)/pytest -n 2
+	@echo "make test-all runs what was left out: the other tests of the whole line, a CPython that is compiled in any case," \
+	  "and whatever installs packages"
+
+test-all: $(VENV)/.installed
+	$(BIN)/pytest -n 2 -m 'not engines and not pristine'
 ifeq ($(filter test-engines,$(MAKECMDGOALS)),)
 	@if why=$$(scripts/can-test-engines.sh 2>&1); then why='it is a command of its own, and this machine can run it'; fi; \
 	echo "make test-engines (Hadoop, Spark, pristine nodes) was left out: $$why"
 endif
 
+test-quick: $(VENV)/.installed
+	$(BIN)/pytest -n 2 $(QUICK)
+
 # On Hadoop and Spark themselves, which need Java, and Maven to fetch Hadoop; and on nodes that have nothing, see below.
 # The first run compiles four Pythons. Before the tests, an empty sandbox says it if this machine lacks something.
-test-engines: $(VENV)/.installed
+test-engines: can-test-engines $(VENV)/.installed
 	@scripts/fetch-hadoop.sh >/dev/null
 	@scripts/fetch-spark.sh >/dev/null
 	@$(BIN)/mrjob-pybundle sandbox --dir "$(CACHE)/engines" --engine hadoop -- true
 	$(BIN)/pytest -n 2 -m 'engines or pristine' tests/engines tests/pristine
+
+can-test-engines:
+	@scripts/can-test-engines.sh
 
 # On nodes that have nothing: needs root and debootstrap, which it installs. The first run compiles three Pythons.
 test-pristine: $(VENV)/.installed
@@ -39,7 +54,7 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck --exclude SC2016 .ci/run $$(git ls-files '*.sh' '*.sh.tmpl')
+	$(BIN)/shellcheck --external-sources --exclude SC2016 .ci/run .ci/as-others $$(git ls-files '*.sh' '*.sh.tmpl')
 
 # Figures, not tests. The first run builds an optimized CPython: a quarter of an hour and more.
 bench: $(VENV)/.installed
@@ -53,10 +68,15 @@ campaign: $(VENV)/.installed
 	@tarball=$$(scripts/fetch-cpython-source.sh $(CPYTHON) "$(CACHE)/sources") && \
 	$(BIN)/python -m tests.campaign.run "$$tarball" --dir .sandbox-campaign $(CAMPAIGN)
 
-$(VENV)/.installed: setup.py
+# Says what is missing before anything is made. What it fetches, the source, is looked for first by all that need it.
+check-machine:
+	@scripts/check-machine.sh "$(PYTHON)" \
+	  $(if $(filter $(COMPILING),$(or $(MAKECMDGOALS),demo)),$(CPYTHON) "$(CACHE)/sources")
+
+$(VENV)/.installed: setup.py | check-machine
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet -e '.[test]'
+	$(BIN)/pip install --quiet -e '.[test,release]'
 	touch $@
 
 $(VENV)/.installed-lint: $(VENV)/.installed

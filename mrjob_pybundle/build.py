@@ -15,13 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
 import mrjob_pybundle
 from mrjob_pybundle.aws.emr import Cluster, Emr, LaunchUnclearError, Life
-from mrjob_pybundle.bundle.sources import Source, fetched
+from mrjob_pybundle.aws.s3 import S3Uri
+from mrjob_pybundle.bundle.inputs import Inputs
 from mrjob_pybundle.bundle.spec import Bundle, BundleSpec, canonical_json
 from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.builds import Status, began, cluster_name, new_build_id
@@ -57,10 +57,8 @@ class Order:
     """What is to be built, and how."""
 
     spec: BundleSpec
-    source: Source
-    venv_build: Path | None
-    #: name below ``files/`` → file
-    build_files: Mapping[str, Path]
+    #: what *spec* was made from
+    inputs: Inputs
     owner: str
     timeout_minutes: int
     rebuild: bool
@@ -83,7 +81,8 @@ class _Turn:
 def build_bundle(order: Order, context: Context) -> Bundle:
     """The bundle of *order*, which was not in the cache: built by us, or by whoever is already building it.
 
-    :raises BuildError: the build failed; the message has the stage and the end of the log.
+    :raises BuildError: the build failed, and the message has the stage and the end of the log; or a file has changed
+        since the key was made from it, and nothing was launched.
     :raises CacheError: AWS said no.
     :raises OptionError: there is no such CPython source.
     """
@@ -198,13 +197,14 @@ class _Renewed:
 
 
 def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
-    """Put all that the build needs into S3, and say what cluster to launch."""
+    """Put all that the build needs into S3, and say what cluster to launch.
+
+    :raises BuildError: a file is another one than the key was made from.
+    """
     cache = context.cache
     python = None if order.rebuild else cache.bundles.find_python(order.spec.python)
-    source_uri, source_sha256 = ("", "")
-    if python is None:
-        source_uri, source_sha256 = _stage_source(order.source, context)
-    inputs = pack(order.venv_build, order.build_files)
+    source_uri, source_sha256 = ("", "") if python else cache.sources.stage(order.inputs.source, context.s3)
+    inputs = pack(order.inputs)
     script = render(
         "master/build-binaries.sh.tmpl",
         {
@@ -217,7 +217,7 @@ def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
             "PYTHON_KEY": order.spec.python.key,
             "VENV_KEY": order.spec.key,
             "PYTHON_VERSION": order.spec.python.version,
-            "SOURCE_URI": source_uri,
+            "SOURCE_URI": str(source_uri),
             "SOURCE_SHA256": source_sha256,
             "CONFIGURE_ARGS": order.spec.python.configure_args,
             "OPTIMIZE": "yes" if order.spec.python.optimize else "no",
@@ -245,16 +245,6 @@ def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
         owner=order.owner,
         tags=order.tags,
     )
-
-
-def _stage_source(source: Source, context: Context) -> tuple[str, str]:
-    if source.sha256:
-        staged = context.cache.sources.find(source.sha256, source.file_name)
-        if staged is not None:
-            return str(staged), source.sha256
-    log.info("Getting %s", source.location)
-    with fetched(source, context.s3) as (path, sha256):
-        return str(context.cache.sources.stage(path, sha256, source.file_name)), sha256
 
 
 # joining
@@ -326,7 +316,7 @@ def follow(claim: Claim, context: Context, *, leading: bool = False) -> Status:
     joined = time.monotonic()
     asked_emr, pause = joined, context.emr_poll_seconds if leading else _SILENCE_SECONDS
     try:
-        with BuildProgress(claim.build_id, claim.cluster_id) as progress:
+        with BuildProgress(claim.build_id, claim.cluster_id, str(_log_uri(claim, context.cache))) as progress:
             while True:
                 status = context.cache.builds.status(claim.build_id)
                 if status is not None:
@@ -391,6 +381,9 @@ def _fail(status: Status, claim: Claim, context: Context) -> NoReturn:
     if not lines:
         raise BuildError(f"{reason}. There is no log of it.")
     shown = "\n".join(f"    {line}" for line in lines)
-    raise BuildError(
-        f"{reason}. The end of its log:\n{shown}\nThe whole log: {context.cache.builds.uri(claim.build_id, layout.LOG)}"
-    )
+    whole = f"The whole log: {_log_uri(claim, context.cache)}"
+    raise BuildError(f"{reason}. The end of its log:\n{shown}\n{whole}", line=f"{reason}. {whole}")
+
+
+def _log_uri(claim: Claim, cache: Cache) -> S3Uri:
+    return cache.builds.uri(claim.build_id, layout.LOG)

@@ -1,4 +1,9 @@
-"""Errors meant for people: one family, each shown as one clear line that says what to do."""
+"""Errors meant for people: one family, each shown as one clear line that says what to do.
+
+They are shown at two doors. The command ``mrjob-pybundle`` shows what reaches its ``main()``, and ends with the exit
+status of the error's class. In a job, or any other program that makes our runner, what leaves the runner is the
+program's to catch; :func:`left_runner` has Python show it in the same way if nobody does.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +17,25 @@ log = logging.getLogger("mrjob.pybundle")
 class PyBundleError(Exception):
     """Something a person can act on. ``str(error)`` is the whole message."""
 
+    #: With which the command ends. A job's exit status is always 1.
+    exit_status = 1
 
-class OptionError(PyBundleError):
-    """An option, or a combination of options, that cannot work. Raised before anything is launched."""
+    @property
+    def line(self) -> str:
+        """The message for who wants nothing but the error (``-q``)."""
+        return str(self).partition("\n")[0]
+
+
+class OptionError(PyBundleError, ValueError):
+    """An option, a conf file or a setting of AWS's tools that cannot work. Raised before anything is launched."""
+
+    exit_status = 2
 
 
 class CacheError(PyBundleError):
     """The cache in S3 cannot be used: missing bucket, no permission, no credentials, damaged content."""
+
+    exit_status = 3
 
 
 class TransientError(CacheError):
@@ -28,25 +45,51 @@ class TransientError(CacheError):
 class BuildError(PyBundleError):
     """A bundle could not be built. The message names the stage that failed and shows the end of the log."""
 
+    exit_status = 4
 
-def show_without_traceback() -> None:
-    """From now on an uncaught :class:`PyBundleError` ends the program with its message alone.
+    def __init__(self, message: str, line: str | None = None) -> None:
+        super().__init__(message)
+        self._line = line
 
-    mrjob creates runners outside the ``try`` that turns a failed step into one line. With ``-v``
-    (mrjob's loggers at DEBUG) the traceback is shown as well.
+    @property
+    def line(self) -> str:
+        """The message without the end of the log."""
+        return self._line or super().line
+
+
+def show(error: BaseException, prefix: str = "") -> None:
+    """Say *error* on stderr: its message, with ``-v`` after its traceback, with ``-q`` on one line."""
+    log.debug("the error in full:", exc_info=error)
+    message = error.line if isinstance(error, PyBundleError) and _is_quiet() else str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        message = f"{error.strerror}: {error.filename}"
+    sys.stderr.write(f"{prefix}{message}\n")
+
+
+def _is_quiet() -> bool:
+    """mrjob's ``-q`` gives its logger a handler that discards all, and no other."""
+    from mrjob.util import NullHandler
+
+    handlers = logging.getLogger("mrjob").handlers
+    return bool(handlers) and all(isinstance(handler, NullHandler) for handler in handlers)
+
+
+_LEFT_RUNNER = "_left_pybundle_runner"
+
+
+def left_runner(error: BaseException) -> None:
+    """Have Python show *error* as a job's errors are shown, if nobody catches it: its message, and no traceback.
+
+    Python asks ``sys.excepthook`` after the runner, and whatever the program wrapped around it, have ended. So the
+    error itself says where it is from. A hook that the program has set is left in its place.
     """
-    if sys.excepthook is not _excepthook:
-        global _previous_excepthook
-        _previous_excepthook = sys.excepthook
+    setattr(error, _LEFT_RUNNER, True)
+    if sys.excepthook is sys.__excepthook__:
         sys.excepthook = _excepthook
 
 
-_previous_excepthook = sys.excepthook
-
-
 def _excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    if not isinstance(error, PyBundleError):
-        _previous_excepthook(kind, error, traceback)
-        return
-    log.debug("the error in full:", exc_info=(kind, error, traceback))
-    log.error("%s", error)
+    if hasattr(error, _LEFT_RUNNER):
+        show(error)
+    else:
+        sys.__excepthook__(kind, error, traceback)

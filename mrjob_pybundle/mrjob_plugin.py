@@ -15,7 +15,11 @@ from collections.abc import Callable, Collection, Mapping
 from types import ModuleType
 from typing import Any
 
-ALIAS = "pybundle-emr"
+from yaml import YAMLError
+
+from mrjob_pybundle import values
+from mrjob_pybundle.errors import OptionError
+from mrjob_pybundle.options import ALIAS, RUNNER_OPTS
 
 #: What ``emr:`` says of these is about the Python of the nodes, which is the one thing that we replace.
 NOT_INHERITED = ("python_bin", "task_python_bin", "bootstrap_mrjob")
@@ -95,10 +99,9 @@ def _half_a_runner() -> Any:
 
 
 def _extend_options(options: Any) -> None:
-    from mrjob_pybundle.options import RUNNER_OPTS
-
     options._RUNNER_ALIASES.add(ALIAS)
     options._RUNNER_OPTS.update(RUNNER_OPTS)
+    values.OPTIONS.update(options._RUNNER_OPTS)
 
 
 def _extend_runner(runner: Any) -> None:
@@ -108,10 +111,8 @@ def _extend_runner(runner: Any) -> None:
     def runner_class(alias: str) -> type:
         if alias != ALIAS:
             return their_runner_class(alias)
-        from mrjob_pybundle.errors import show_without_traceback
         from mrjob_pybundle.runner import PyBundleEMRJobRunner
 
-        show_without_traceback()
         return PyBundleEMRJobRunner
 
     def load_opts_with_emr_underneath(alias: str | None, conf_paths: list[str] | None = None) -> list[ConfOpts]:
@@ -135,6 +136,16 @@ def _sections(load_opts: Callable[..., list[ConfOpts]], alias: str, conf_paths: 
     conf_log.addFilter(quieter)
     try:
         return load_opts(alias, conf_paths)
+    except (OSError, ValueError, YAMLError) as error:
+        raise OptionError(f"Cannot read a conf file: {' '.join(str(error).split())}") from error
+    except (TypeError, AttributeError) as error:
+        from mrjob.conf import find_mrjob_conf
+
+        paths = ", ".join(conf_paths if conf_paths is not None else [str(find_mrjob_conf())])
+        raise OptionError(
+            f"{paths}, or a file that it includes, is no conf file of mrjob's: one has 'runners:' in it, and perhaps"
+            f" 'include:' with a path or a list of paths ({error})"
+        ) from error
     finally:
         conf_log.removeFilter(quieter)
 
@@ -153,6 +164,8 @@ class _QuieterAboutConf(logging.Filter):
 
 
 def _without_python(path: str | None, opts: dict[str, Any]) -> ConfOpts:
+    if not isinstance(opts, dict):
+        return path, opts  # mrjob refuses it, and names the file
     left_out = [name for name in NOT_INHERITED if opts.get(name)]
     if left_out:
         log.info(

@@ -14,6 +14,9 @@ from mrjob.conf import combine_lists, combine_path_lists, combine_paths
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.errors import OptionError
 
+#: The runner's name, for ``-r`` and in conf files.
+ALIAS = "pybundle-emr"
+
 #: A 3.13 whose digest is known (see ``cpython_releases.py``).
 DEFAULT_PYTHON_VERSION = "3.13.14"
 DEFAULT_BUILD_TIMEOUT_MINUTES = 90
@@ -23,6 +26,7 @@ _OLDEST_PYTHON_3 = (3, 7)
 
 
 def _switch(name: str, text: str, **kwargs: Any) -> tuple[list[str], dict[str, Any]]:
+    """The first sentence of *text* is what the command's short help has."""
     return [name], {"help": text, **kwargs}
 
 
@@ -35,6 +39,7 @@ RUNNER_OPTS: dict[str, dict[str, Any]] = {
             _switch(
                 "--pybundle-cache-uri",
                 "S3 URI of the team's cache of bundles. Default: pybundle/ in the bucket of cloud_tmp_dir",
+                metavar="URI",
             )
         ],
     },
@@ -44,7 +49,8 @@ RUNNER_OPTS: dict[str, dict[str, Any]] = {
         "switches": [
             _switch(
                 "--pybundle-venv-build",
-                "Shell script that fills the virtual environment, mostly by pip install. Default: Python and mrjob",
+                "Script that fills the virtual environment. Mostly by pip install. Default: Python and mrjob",
+                metavar="FILE",
             )
         ],
     },
@@ -54,7 +60,8 @@ RUNNER_OPTS: dict[str, dict[str, Any]] = {
         "switches": [
             _switch(
                 "--pybundle-build-file",
-                "File or directory that venv-build.sh finds beside it. Can be repeated",
+                "File or directory beside venv-build.sh. Can be repeated",
+                metavar="PATH",
                 action="append",
             )
         ],
@@ -65,6 +72,7 @@ RUNNER_OPTS: dict[str, dict[str, Any]] = {
             _switch(
                 "--pybundle-python-version",
                 f"CPython version, for example 3.11.15. Default: {DEFAULT_PYTHON_VERSION}",
+                metavar="X.Y.Z",
             )
         ],
     },
@@ -74,13 +82,14 @@ RUNNER_OPTS: dict[str, dict[str, Any]] = {
         "switches": [
             _switch(
                 "--pybundle-python-source",
-                "CPython source tarball: a path, an s3:// or an https:// URI. Default: python.org's of that version",
+                "CPython's source tarball. A path, an s3:// or an https:// URI. Default: python.org's of that version",
+                metavar="URI",
             )
         ],
     },
     "pybundle_python_sha256": {
         "cloud_role": "launch",
-        "switches": [_switch("--pybundle-python-sha256", "sha256 that the source tarball must have")],
+        "switches": [_switch("--pybundle-python-sha256", "sha256 that the source tarball must have", metavar="HEX")],
     },
     "pybundle_configure_args": {
         "cloud_role": "launch",
@@ -88,8 +97,9 @@ RUNNER_OPTS: dict[str, dict[str, Any]] = {
         "switches": [
             _switch(
                 "--pybundle-configure-arg",
-                "Further argument of CPython's ./configure (--pybundle-configure-arg=--with-x). Can be repeated",
+                "Further argument of CPython's ./configure. Like --pybundle-configure-arg=--with-x. Can be repeated",
                 action="append",
+                metavar="ARG",
             )
         ],
     },
@@ -98,7 +108,7 @@ RUNNER_OPTS: dict[str, dict[str, Any]] = {
         "switches": [
             _switch(
                 "--pybundle-optimize",
-                "Compile Python with profile-guided and link-time optimization (the default)",
+                "Compile Python with PGO and LTO (the default). Profile-guided and link-time optimization",
                 action="store_true",
             ),
             _switch("--no-pybundle-optimize", "Compile Python faster; it then runs slower", action="store_false"),
@@ -110,6 +120,7 @@ RUNNER_OPTS: dict[str, dict[str, Any]] = {
             _switch(
                 "--pybundle-build-instance-type",
                 "Instance type of build clusters. Default: one with 16 vCPUs of the job's architecture",
+                metavar="TYPE",
             )
         ],
     },
@@ -119,6 +130,7 @@ RUNNER_OPTS: dict[str, dict[str, Any]] = {
             _switch(
                 "--pybundle-build-iam-instance-profile",
                 "EC2 instance profile of build clusters. Default: the job's (iam_instance_profile)",
+                metavar="NAME",
             )
         ],
     },
@@ -129,6 +141,7 @@ RUNNER_OPTS: dict[str, dict[str, Any]] = {
                 "--pybundle-build-timeout-minutes",
                 f"A build may take this long. Default: {DEFAULT_BUILD_TIMEOUT_MINUTES}",
                 type=int,
+                metavar="N",
             )
         ],
     },
@@ -137,14 +150,14 @@ RUNNER_OPTS: dict[str, dict[str, Any]] = {
         "switches": [
             _switch(
                 "--pybundle-rebuild",
-                "Build the bundle even though it is cached, and publish it",
+                "Build although it is cached, and publish it",
                 action="store_true",
             )
         ],
     },
     "pybundle_bucket_owner": {
         "cloud_role": "launch",
-        "switches": [_switch("--pybundle-bucket-owner", "AWS account id that must own the cache's bucket")],
+        "switches": [_switch("--pybundle-bucket-owner", "AWS account that must own the cache's bucket", metavar="ID")],
     },
 }
 
@@ -235,7 +248,8 @@ def seconds(option: str, value: object) -> float:
 
 
 def _existing_path(option: str, value: str) -> Path:
-    path = Path(value)
+    # Read when the job is run, when the program that makes it may be in another directory.
+    path = Path(value).absolute()
     if not path.exists():
         raise OptionError(f"{option}: there is no {value}")
     return path
@@ -271,7 +285,7 @@ def _python_source(value: str | None) -> str | None:
     if value.startswith("s3://"):
         S3Uri.parse(value)
     elif "://" not in value:
-        _existing_file("pybundle_python_source", value)
+        return str(_existing_file("pybundle_python_source", value))
     elif not value.startswith("https://"):
         raise OptionError(f"pybundle_python_source: {value} is neither a path nor an s3:// or https:// URI")
     return value

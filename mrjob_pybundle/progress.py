@@ -1,4 +1,9 @@
-"""What a person sees of a running build: a live display on a terminal, plain log lines elsewhere."""
+"""What a person sees of a running build.
+
+On a terminal, a live display with the end of the build's log. Elsewhere (CI, cron, files) lines: the stages, how long
+each took, and of the log what venv-build.sh prints. The compiler's thousands of lines are there with ``-v`` only: they
+are in S3, and whoever reports a failure shows the end of them.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +26,21 @@ log = logging.getLogger("mrjob.pybundle")
 
 _LIVE_LOG_LINES = 8
 
+#: How the log says that a stage begins: see ``run_stages`` in build-binaries.sh.
+_STAGE_BEGINS = "==> "
+_STAGE_OF_THE_USER = "venv-build"
+
 
 class BuildProgress:
     """Shows stage, elapsed time and log of a build. Use it as a context manager."""
 
-    def __init__(self, build_id: str, cluster_id: str) -> None:
+    def __init__(self, build_id: str, cluster_id: str, log_uri: str) -> None:
         self._title = f"Building the bundle (build {build_id}, cluster {cluster_id})"
+        self._log_uri = log_uri
         self._began = time.monotonic()
         self._stage = ""
         self._stage_began = self._began
+        self._stage_of_log = ""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._partial_line = ""
         self._last_lines: deque[str] = deque(maxlen=_LIVE_LOG_LINES)
@@ -51,6 +62,8 @@ class BuildProgress:
                 transient=True,
             )
             self._live.start()
+        elif not log.isEnabledFor(logging.DEBUG):
+            log.info("  all of its log: %s (with -v as it comes)", self._log_uri)
         return self
 
     def __exit__(
@@ -67,20 +80,32 @@ class BuildProgress:
 
     def show(self, status: Status, news: bytes) -> None:
         """Show what the master said: *status*, and the part of its log that is new."""
-        lines = (self._partial_line + self._decoder.decode(news)).split("\n")
-        self._partial_line = lines.pop()
+        has_ended = status.state != "RUNNING"
+        *lines, self._partial_line = (self._partial_line + self._decoder.decode(news, final=has_ended)).split("\n")
+        if has_ended and self._partial_line:
+            lines.append(self._partial_line)
         for line in lines:
-            self._last_lines.append(line)
-            if self._live is None:
-                self._say(f"  | {line}")
-        self._enter_stage(status.stage)
+            self._show_line(line, status)
+        self._enter_stage(status.stage, status)
 
-    def _enter_stage(self, stage: str) -> None:
+    def _show_line(self, line: str, status: Status) -> None:
+        self._last_lines.append(line)
+        stage = line.removeprefix(_STAGE_BEGINS)
+        # Of a stage that has not begun, only a line that venv-build.sh printed can speak.
+        if stage != line and (stage == status.stage or stage in status.stages):
+            self._stage_of_log = stage
+            self._enter_stage(stage, status)
+        elif self._live is None and (self._stage_of_log == _STAGE_OF_THE_USER or log.isEnabledFor(logging.DEBUG)):
+            self._say(f"  | {line}")
+
+    def _enter_stage(self, stage: str, status: Status | None = None) -> None:
         if stage == self._stage:
             return
         now = time.monotonic()
-        before = f" ({self._stage} took {_clock(now - self._stage_began)})" if self._stage else ""
-        self._say(f"  [{_clock(self._elapsed())}] {stage}{before}")
+        # Of stages that came with the same news, only the master knows.
+        took = status.stages.get(self._stage) if status else None
+        before = f" ({self._stage} took {_clock(now - self._stage_began if took is None else took)})"
+        self._say(f"  [{_clock(self._elapsed())}] {stage}{before if self._stage else ''}")
         self._stage, self._stage_began = stage, now
 
     def _say(self, text: str) -> None:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import logging
 import re
 import shlex
+import threading
 import time
+import traceback
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +24,6 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from mrjob.emr import EMRJobRunner
 
-import mrjob_pybundle_hook
 from mrjob_pybundle import options
 from mrjob_pybundle.aws import releases as emr_releases
 from mrjob_pybundle.aws.clients import refuse_incomplete_answers
@@ -30,22 +31,13 @@ from mrjob_pybundle.aws.emr import ExistingCluster, Machines
 from mrjob_pybundle.aws.errors import explain
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.build import Order, build_bundle
-from mrjob_pybundle.bundle.sources import find_source
-from mrjob_pybundle.bundle.spec import (
-    Bundle,
-    BundleSpec,
-    PythonSpec,
-    describe_build_files,
-    file_sha256,
-    find_build_files,
-    package_sha256,
-)
+from mrjob_pybundle.bundle.inputs import Inputs, read_inputs
+from mrjob_pybundle.bundle.sources import Source, find_source
+from mrjob_pybundle.bundle.spec import Bundle, BundleSpec, PythonSpec
 from mrjob_pybundle.cache.bundles import Hit
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.context import Context
-from mrjob_pybundle.errors import CacheError, OptionError, PyBundleError
-from mrjob_pybundle.master.inputs import mrjob_package
-from mrjob_pybundle.mrjob_plugin import ALIAS
+from mrjob_pybundle.errors import CacheError, OptionError, PyBundleError, left_runner
 from mrjob_pybundle.nodes.bootstrap import (
     NodePaths,
     Programs,
@@ -55,6 +47,8 @@ from mrjob_pybundle.nodes.bootstrap import (
     upload_script,
 )
 from mrjob_pybundle.nodes.carried import Carried, check_can_be_carried
+from mrjob_pybundle.options import ALIAS
+from mrjob_pybundle.values import check_value
 
 if TYPE_CHECKING:
     from mrjob_pybundle.cache.why import Explanation
@@ -90,14 +84,14 @@ class PyBundleEMRJobRunner(EMRJobRunner):
     def __init__(self, **kwargs: Any) -> None:
         self._bootstrap_action: dict[str, Any] | None = None
         self._programs: Programs | None = None
-        logging.getLogger("mrjob.emr").addFilter(_explain_logged)
         with _explained("preparing the job"):
-            super().__init__(**kwargs)
-        self._extra_args: list[Any] = _with_runner_that_nodes_know(self._extra_args)
-        self._pybundle = options.from_mrjob(self._opts)
-        #: the team's cache, and how AWS is reached
-        self.context = Context.of(self._opts)
-        self._check_options()
+            with _options_of_mrjob():
+                super().__init__(**kwargs)
+            self._extra_args: list[Any] = _with_runner_that_nodes_know(self._extra_args)
+            self._pybundle = options.from_mrjob(self._opts)
+            #: the team's cache, and how AWS is reached
+            self.context = Context.of(self._opts)
+            self._check_options()
 
     # options
 
@@ -112,6 +106,13 @@ class PyBundleEMRJobRunner(EMRJobRunner):
             "cloud_fs_sync_secs": 0.0,
             "image_version": emr_releases.DEFAULT_IMAGE_VERSION,
         }
+
+    def _fix_opt(self, opt_key: str, opt_value: Any, source: str) -> Any:
+        check_value(opt_key, opt_value, source)
+        try:
+            return super()._fix_opt(opt_key, opt_value, source)
+        except (TypeError, ValueError) as error:
+            raise OptionError(f"{opt_key} (from {source}): {error}") from error
 
     def _combine_opts(self, opt_list: list[dict[str, Any]]) -> dict[str, Any]:
         opts: dict[str, Any] = super()._combine_opts(opt_list)
@@ -134,14 +135,13 @@ class PyBundleEMRJobRunner(EMRJobRunner):
             self._check_machines()
         if "://" in (self._pybundle.python_source or "://"):
             find_source(self._pybundle.python_version, self._pybundle.python_source, self._pybundle.python_sha256)
-        find_build_files(self._pybundle.build_files)
         if self._count_bootstrap_actions() > _MAX_BOOTSTRAP_ACTIONS:
             raise OptionError(
                 f"EMR runs at most {_MAX_BOOTSTRAP_ACTIONS} bootstrap actions, and one of them is the bundle's."
             )
 
     def _check_machines(self) -> None:
-        """Refuse what the job is to run on. Of a cluster that exists, EMR is asked."""
+        """Whether they can have this Python. Of a cluster that exists, EMR knows: it is asked when the job runs."""
         version = self._pybundle.python_version
         emr_releases.common_architecture(list(self._machines.instance_types))
         if not self._machines.image_id:
@@ -152,6 +152,8 @@ class PyBundleEMRJobRunner(EMRJobRunner):
     def _count_bootstrap_actions(self) -> int:
         """Of a cluster for this job: the bundle's, its author's, and what mrjob makes of other options."""
         extra = self._opts["extra_cluster_params"].get("BootstrapActions") or ()
+        if not isinstance(extra, (list, tuple)):
+            raise OptionError(f"extra_cluster_params: BootstrapActions is {extra!r}, and no list")
         return (
             1
             + len(self._bootstrap_actions())
@@ -187,38 +189,44 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         """Everything that changes the bytes of this job's bundle; its keys name the bundle in the cache."""
         ours = self._pybundle
         self._check_machines()
-        arch = emr_releases.common_architecture(list(self._machines.instance_types))
-        version, package = mrjob_package()
-        return BundleSpec(
-            python=PythonSpec(
+        return self._inputs.spec(
+            PythonSpec(
                 version=ours.python_version,
                 source_sha256=self._source.sha256_for_key,
                 configure_args=ours.configure_args,
                 optimize=ours.optimize,
-                arch=arch,
+                arch=emr_releases.common_architecture(list(self._machines.instance_types)),
                 os_family=self._machines.image_id or self._release.os_family,
-            ),
-            venv_build_sha256=file_sha256(ours.venv_build) if ours.venv_build else None,
-            build_files=describe_build_files(self._build_files),
-            mrjob_version=version,
-            mrjob_sha256=package_sha256(package),
-            hook_version=mrjob_pybundle_hook.HOOK_VERSION,
+            )
         )
 
     @cached_property
-    def _source(self) -> Any:
+    def _inputs(self) -> Inputs:
+        """All that the bundle is made of, as it is when its keys are first asked for: when the job runs.
+
+        Keys stay what they are from then on. A file that is edited later is noticed when it is packed for a build.
+        """
+        return read_inputs(self._source, self._pybundle.venv_build, self._pybundle.build_files)
+
+    @cached_property
+    def _source(self) -> Source:
         ours = self._pybundle
         return find_source(ours.python_version, ours.python_source, ours.python_sha256)
 
-    @cached_property
-    def _build_files(self) -> Any:
-        return find_build_files(self._pybundle.build_files)
-
     def _instance_types(self) -> list[str]:
-        if self._opts["instance_fleets"]:
-            configs = [c for fleet in self._opts["instance_fleets"] for c in fleet.get("InstanceTypeConfigs", ())]
-            return [config["InstanceType"] for config in configs] or [self._instance_type("MASTER")]
-        return [group["InstanceType"] for group in self._instance_groups()]
+        option = "instance_fleets" if self._opts["instance_fleets"] else "instance_groups"
+        try:
+            if option == "instance_fleets":
+                configs = [c for fleet in self._opts[option] for c in fleet.get("InstanceTypeConfigs", ())]
+                types = [config["InstanceType"] for config in configs] or [self._instance_type("MASTER")]
+            else:
+                types = [group["InstanceType"] for group in self._instance_groups()]
+        except (AttributeError, KeyError, TypeError) as error:
+            raise OptionError(f"{option}: {self._opts[option]!r} is not what EMR's RunJobFlow takes") from error
+        strangers = [name for name in types if not isinstance(name, str)]
+        if strangers:
+            raise OptionError(f"{strangers[0]!r} is not an instance type such as m5.xlarge")
+        return types
 
     # cache and build
 
@@ -275,10 +283,12 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         :raises CacheError: AWS said no.
         """
         with _explained("building the bundle"):
+            self._check_machines()
             found = None if self._pybundle.rebuild else self.cache.bundles.find(self.bundle_spec)
             return (found, False) if found else (self._build_bundle(), True)
 
     def _find_or_build(self) -> Hit:
+        self._check_machines()
         hit = None if self._pybundle.rebuild else self.cache.bundles.look_up(self.bundle_spec)
         return hit or Hit(self._build_bundle(), used=None)
 
@@ -307,17 +317,16 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         from mrjob_pybundle.cache.inventory import take_inventory
         from mrjob_pybundle.cache.why import explain_miss
 
+        build_files = {name: file.path for name, file in self._inputs.build_files.items()}
         return explain_miss(
-            self.bundle_spec, self._pybundle.venv_build, self._build_files, take_inventory(self.cache), self.cache
+            self.bundle_spec, self._pybundle.venv_build, build_files, take_inventory(self.cache), self.cache
         )
 
     def _order(self) -> Order:
         ours, arch = self._pybundle, self.bundle_spec.python.arch
         return Order(
             spec=self.bundle_spec,
-            source=self._source,
-            venv_build=ours.venv_build,
-            build_files=self._build_files,
+            inputs=self._inputs,
             owner=self.context.owner,
             timeout_minutes=ours.build_timeout_minutes,
             rebuild=ours.rebuild,
@@ -490,6 +499,10 @@ class PyBundleEMRJobRunner(EMRJobRunner):
         with _explained("reading the job's output"):
             yield from super().cat_output()
 
+    def cleanup(self, mode: list[str] | None = None) -> None:
+        with _explained("cleaning up"), _logged_in_one_line("cleaning up"):
+            super().cleanup(mode=mode)
+
     def make_emr_client(self) -> Any:
         client = super().make_emr_client()
         refuse_incomplete_answers(client)
@@ -500,6 +513,19 @@ class PyBundleEMRJobRunner(EMRJobRunner):
             raise OptionError("cluster_id names a cluster that exists: leave it out to create one.")
         with _explained("creating a cluster"):
             return str(super().make_persistent_cluster())
+
+
+@contextmanager
+def _options_of_mrjob() -> Iterator[None]:
+    """mrjob says by exceptions of every kind that it cannot work with what it was given."""
+    try:
+        yield
+    except PyBundleError:
+        raise
+    except (OSError, TypeError, ValueError) as error:
+        if isinstance(error, _AWS_ERRORS):
+            raise
+        raise OptionError(f"An option, or a combination of them, cannot work: {error}") from error
 
 
 @contextmanager
@@ -516,11 +542,26 @@ _AWS_ERRORS = (BotoCoreError, ClientError, Boto3Error)
 
 @contextmanager
 def _explained(doing: str) -> Iterator[None]:
-    """What AWS says to mrjob's own requests, as one clear line, too."""
+    """The door of the runner: what AWS says to mrjob's own requests is one clear line, too; see :func:`left_runner`."""
     try:
         yield
+    except PyBundleError as error:
+        left_runner(error)
+        raise
     except _AWS_ERRORS as error:
-        raise _explain(error, doing) from error
+        explained = _explain(error, doing)
+        left_runner(explained)
+        raise explained from error
+    except (OSError, ValueError) as error:
+        # A file that is not there, an output that is: mrjob's words, which programs may expect to catch.
+        if isinstance(error, OSError) or _was_raised_by_mrjob(error):
+            left_runner(error)
+        raise
+
+
+def _was_raised_by_mrjob(error: Exception) -> bool:
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == "mrjob"
 
 
 def _explain(error: Exception, doing: str) -> PyBundleError:
@@ -528,14 +569,28 @@ def _explain(error: Exception, doing: str) -> PyBundleError:
     return explain(error, f"{doing}: {operation}" if operation else doing)
 
 
-def _explain_logged(record: logging.LogRecord) -> bool:
-    """A filter: mrjob goes on when AWS says no to its cleaning up, but logs that as a traceback."""
-    error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, _AWS_ERRORS):
-        record.msg, record.args = str(_explain(error, "cleaning up")), ()
-        if not log.isEnabledFor(logging.DEBUG):
-            record.exc_info = None
-    return True
+@contextmanager
+def _logged_in_one_line(doing: str) -> Iterator[None]:
+    """mrjob goes on when AWS says no to its cleaning up, but logs that as a traceback: here only with ``-v``.
+
+    Other runners of the program, perhaps in other threads, log as ever.
+    """
+    here = threading.get_ident()
+
+    def explain_logged(record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if record.thread == here and isinstance(error, _AWS_ERRORS):
+            record.msg, record.args = str(_explain(error, doing)), ()
+            if not log.isEnabledFor(logging.DEBUG):
+                record.exc_info = None
+        return True
+
+    mrjob_log = logging.getLogger("mrjob.emr")
+    mrjob_log.addFilter(explain_logged)
+    try:
+        yield
+    finally:
+        mrjob_log.removeFilter(explain_logged)
 
 
 def _with_runner_that_nodes_know(args: list[Any]) -> list[Any]:

@@ -7,6 +7,9 @@ A template is a valid shell script in which ``@NAME@`` stands, unquoted, where a
 
 :func:`render` replaces each placeholder by its value, quoted for the shell: one word for a string,
 one word per item for a sequence of strings. A value can hold anything but NUL.
+
+A long script is in parts. A line ``source NAME`` at the margin of a template stands for the text of that file, which
+lies below the template's directory: what is rendered is one script.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 
 _PLACEHOLDER = re.compile(r"@([A-Z][A-Z0-9_]*)@")
+_PART = re.compile(r"^source (\S+)\n", re.MULTILINE)
 
 Value = str | Sequence[str]
 
@@ -30,8 +34,10 @@ def render(template_name: str, values: Mapping[str, Value]) -> str:
 
 
 def read_template(name: str) -> str:
-    """The text of one of the package's shell files, as it is."""
-    return resources.files("mrjob_pybundle").joinpath(name).read_text(encoding="utf-8")
+    """The text of one of the package's shell files, with its parts in their places."""
+    text = resources.files("mrjob_pybundle").joinpath(name).read_text(encoding="utf-8")
+    directory = name.rpartition("/")[0]
+    return _PART.sub(lambda match: read_template(f"{directory}/{match[1]}"), text)
 
 
 def render_text(text: str, values: Mapping[str, Value]) -> str:

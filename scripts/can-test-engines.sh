@@ -3,7 +3,7 @@
 #
 #     can-test-engines.sh
 #
-# It needs Java, and Hadoop: fetched before (see fetch-hadoop.sh), or to be had by Maven.
+# It needs namespaces, Java, and Hadoop: fetched before (see fetch-hadoop.sh), or to be had by Maven.
 set -Eeuo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -11,8 +11,23 @@ readonly HERE
 WORK=''
 
 main() {
+    has_namespaces || die "it needs namespaces, which this machine refuses. To allow them: $(how_to_allow_namespaces)"
     command -v java >/dev/null || die 'it needs Java: apt-get install openjdk-17-jre-headless'
     is_fetched || maven_reaches_hadoop
+}
+
+# As the sandbox has them: as root, or in a namespace of users, in which some systems allow no mounts.
+has_namespaces() {
+    mounts || mounts --user --map-root-user
+}
+
+# mounts [OPTION]…
+mounts() {
+    unshare "$@" --mount --pid --fork --propagation private mount -t tmpfs none /mnt 2>/dev/null
+}
+
+how_to_allow_namespaces() {
+    PYTHONPATH=$HERE/.. python3 -c 'from mrjob_pybundle.sandbox.machines import needs; print(needs.how_to_allow_namespaces())'
 }
 
 is_fetched() {

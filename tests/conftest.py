@@ -6,27 +6,26 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from mrjob_pybundle.aws.clients import Credentials
 from mrjob_pybundle.aws.s3 import S3Uri
 
-_SHARED = ("tests/line/", "tests/engines/", "tests/pristine/", "tests/scripts/test_build_binaries.py")
+# Some of these compile CPython, or wait for one that does: minutes each, and more beside other work.
+_MAY_COMPILE = ("tests/line/", "tests/engines/", "tests/pristine/", "tests/scripts/test_build_binaries.py")
+_SECONDS_WITH_COMPILING = 3600
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Tests that share a sandbox, and a Python compiled in it, are in one of several processes."""
-    from xdist.scheduler import LoadScopeScheduling
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first author of all comes first: what others have built may not be there by then, and compiling is long.
 
-    class TogetherWhereTheyShare(LoadScopeScheduling):  # type: ignore[misc]
-        def _split_scope(self, nodeid: str) -> str:
-            shared = [place for place in _SHARED if nodeid.startswith(place)]
-            return shared[0] if shared else nodeid
-
-    return TogetherWhereTheyShare(config, log)
+    Tests that may compile have a longer limit than pyproject.toml's.
+    """
+    items.sort(key=lambda item: item.path != Path(__file__).parent / "line" / "test_line.py")
+    for item in items:
+        if item.nodeid.startswith(_MAY_COMPILE) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(_SECONDS_WITH_COMPILING))
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,8 @@ import pytest
 import mrjob_pybundle
 from mrjob_pybundle.aws.clients import Credentials
 from mrjob_pybundle.aws.s3 import S3Uri
+from mrjob_pybundle.bundle.inputs import read_inputs
+from mrjob_pybundle.bundle.sources import Source
 from mrjob_pybundle.bundle.spec import BundleSpec
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.command.main import main
@@ -86,7 +88,8 @@ class Team:
 
     def publish(self, spec: BundleSpec, build_id: str, venv_build: Path | None = None, owner: str = "ada") -> None:
         """Put a bundle of *spec* into the cache as a build does, with its inputs."""
-        self.cache.builds.put(build_id, "inputs.tar.gz", pack(venv_build, {}))
+        inputs = read_inputs(Source("3.13.5", "s3://nowhere/Python.tgz", None), venv_build, ())
+        self.cache.builds.put(build_id, "inputs.tar.gz", pack(inputs))
         if self.cache.bundles.find_python(spec.python) is None:
             self._publish("python", spec.python.key, spec, build_id, owner)
         self._publish("venv", spec.key, spec, build_id, owner)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mrjob_pybundle.errors import OptionError
+from mrjob_pybundle.aws.errors import explain
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Credentials:
                 endpoint_url=_endpoint_url(endpoint),
                 config=Config(retries={"mode": "standard", "total_max_attempts": attempts}),
             )
-        except (BotoCoreError, ValueError) as error:  # no request was made: a profile, a region or a URL is none
-            raise OptionError(f"cannot make requests to {service}: {error}") from error
+        except (BotoCoreError, ValueError) as error:  # an endpoint that is no URL is a ValueError
+            raise explain(error, f"preparing to ask {service}") from error
 
 
 def _endpoint_url(host_or_url: str | None) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mrjob_pybundle.errors import CacheError, PyBundleError, TransientError
+from mrjob_pybundle.errors import CacheError, OptionError, PyBundleError, TransientError
 
 #: Codes by which AWS says that we may not.
 DENIED = ("AccessDenied", "AccessDeniedException", "403", "Forbidden", "AllAccessDisabled")
@@ -95,19 +95,23 @@ def explained(doing: str) -> Iterator[None]:
 
 
 def explain(error: Exception, doing: str) -> PyBundleError:
-    """The one line that a person reads when AWS has answered *error* while *doing* something.
+    """The one line that a person reads when AWS, or botocore in its place, answered *error* while *doing* something.
 
-    It is a :class:`TransientError` where trying again makes sense.
+    It is an :class:`OptionError` where AWS was never asked, because a setting on our side cannot work, and a
+    :class:`TransientError` where trying again makes sense.
     """
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import ClientError
+
+    if isinstance(error, Boto3Error) and isinstance(error.__context__, ClientError):
+        error = error.__context__  # what S3 said to one request of an upload
+    return _refused(error, doing) if isinstance(error, ClientError) else _unanswered(error, doing)
+
+
+def _refused(error: Exception, doing: str) -> PyBundleError:
     code = error_code(error)
-    kind = type(error).__name__
-    if kind in ("NoCredentialsError", "PartialCredentialsError"):
-        return CacheError(
-            f"No AWS credentials ({doing}). Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,"
-            " or run 'aws configure' or 'aws sso login'."
-        )
-    if code in ("ExpiredToken", "ExpiredTokenException", "RequestExpired") or "Expired" in kind:
-        return CacheError(f"Your AWS credentials have expired ({doing}). Renew them and run the job again.")
+    if code in ("ExpiredToken", "ExpiredTokenException", "RequestExpired"):
+        return _expired(doing)
     if code in (
         "InvalidAccessKeyId",
         "SignatureDoesNotMatch",
@@ -127,10 +131,60 @@ def explain(error: Exception, doing: str) -> PyBundleError:
         )
     if code in THROTTLED:
         return TransientError(f"AWS is throttling requests, even after retries ({doing}). Try again in a few minutes.")
-    error_class = TransientError if may_pass(error) else CacheError
-    if not code:
-        return error_class(f"AWS gave no usable answer, even after retries ({doing}): {_message(error)}")
-    return error_class(f"AWS said no ({doing}): {_message(error)}")
+    return _error_class(error)(f"AWS said no ({doing}): {_message(error)}")
+
+
+#: Families of botocore's and boto3's own errors, by name: not every version has every class.
+_NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError"}
+_STALE_CREDENTIALS = {
+    *("CredentialRetrievalError", "SSOError", "LoginError", "TokenRetrievalError", "RefreshWithMFAUnsupportedError"),
+}
+_OF_THE_ANSWER = {
+    *("HTTPClientError", "ChecksumError", "FlexibleChecksumError", "IncompleteReadError", "CapacityNotAvailableError"),
+    *("PaginationError", "WaiterError", "MetadataRetrievalError", "Boto3Error"),
+}
+
+
+def _unanswered(error: Exception, doing: str) -> PyBundleError:
+    """What happened on the way to AWS and back, or before."""
+    families = {family.__name__ for family in type(error).__mro__}
+    message = _message(error).rstrip(".")
+    if "Expired" in type(error).__name__:
+        return _expired(doing)
+    if families & _NO_CREDENTIALS:
+        return CacheError(
+            f"No AWS credentials ({doing}). Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,"
+            " or run 'aws configure' or 'aws sso login'."
+        )
+    if families & _STALE_CREDENTIALS:
+        return CacheError(f"No AWS credentials ({doing}): {message}. Renew them, for example by 'aws sso login'.")
+    if "ProfileNotFound" in families:
+        return OptionError(f"{message}. Set AWS_PROFILE to a profile in ~/.aws/config or ~/.aws/credentials.")
+    if "ConfigParseError" in families:
+        return OptionError(f"{message}. Correct that file, or have AWS_CONFIG_FILE name another.")
+    if families & {"InvalidRegionError", "NoRegionError"}:
+        return OptionError(f"{message}. Set region (--region) to one such as us-east-1.")
+    if "ParamValidationError" in families:
+        return OptionError(f"An option has a value that AWS does not take ({doing}): {message}")
+    if families & _OF_THE_ANSWER:
+        return _error_class(error)(f"AWS gave no usable answer, even after retries ({doing}): {message}")
+    if "ConnectionError" in families:
+        return _error_class(error)(
+            f"No connection to AWS ({doing}): {message}."
+            " Is the region right (--region), are endpoints and proxies, and does this machine have a network?"
+        )
+    return OptionError(
+        f"A setting for AWS cannot work ({doing}): {message}."
+        " Look at ~/.aws/config, the variables whose names begin with AWS_, and options for endpoints."
+    )
+
+
+def _error_class(error: Exception) -> type[CacheError]:
+    return TransientError if may_pass(error) else CacheError
+
+
+def _expired(doing: str) -> PyBundleError:
+    return CacheError(f"Your AWS credentials have expired ({doing}). Renew them and run the job again.")
 
 
 def _message(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""What a bundle is: its specification, its keys, its names. Pure, but for reading the files that are hashed.
+"""What a bundle is: its specification, its keys, its names. Pure: nothing here reads a file.
 
 A key is the sha256 of a canonical JSON text of everything that changes an archive's bytes and of nothing
 else: two authors with the same inputs get the same key, on any machine.
@@ -8,21 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-from mrjob_pybundle.errors import OptionError
 
 #: Stand for what build-binaries.sh does. ``tests/unit/bundle/test_recipe.py`` says when to raise them.
 PYTHON_RECIPE = 1
 VENV_RECIPE = 2
 
-#: Found beside sources, and never a part of them.
-_IGNORED = {".git", ".hg", ".svn", "__pycache__", ".DS_Store", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
-_IGNORED_ENDINGS = (".pyc", ".pyo", "~")
+#: Stands for what our hook does in tasks: its own constant of that name.
+HOOK_VERSION = 1
 
 #: (oldest Python, the ujson that goes into its environments), newest first: the last release with wheels that
 #: run on Amazon Linux 2's glibc 2.26.
@@ -147,62 +141,3 @@ def canonical_json(value: object) -> str:
 def digest_of(value: object) -> str:
     """The sha256 of :func:`canonical_json`, in hexadecimal."""
     return hashlib.sha256(canonical_json(value).encode("ascii")).hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-        return digest.hexdigest()
-
-
-def find_build_files(paths: tuple[Path, ...]) -> dict[str, Path]:
-    """The files that *paths* bring: relative name → file. A directory brings all below it, under its name.
-
-    Symbolic links are followed: what they point to is what venv-build.sh gets.
-
-    :raises OptionError: two files have the same name, a link points nowhere, a directory contains itself.
-    """
-    found: dict[str, Path] = {}
-    for path in paths:
-        for name, file in _files_below(path):
-            if name in found and found[name] != file:
-                raise OptionError(f"pybundle_build_files: both {found[name]} and {file} would be {name}")
-            if name == "venv-build.sh":
-                raise OptionError(f"pybundle_build_files: {file} would take the place of venv-build.sh")
-            found[name] = file
-    return dict(sorted(found.items()))
-
-
-def _files_below(path: Path) -> Iterator[tuple[str, Path]]:
-    root = path.absolute()
-    if root.is_file():
-        yield root.name, root
-        return
-    seen: set[Path] = set()
-    for directory, subdirectories, names in os.walk(root, followlinks=True):
-        real = Path(directory).resolve()
-        if real in seen:
-            raise OptionError(f"pybundle_build_files: {directory} contains itself by way of a symbolic link")
-        seen.add(real)
-        subdirectories[:] = sorted(set(subdirectories) - _IGNORED)
-        for name in names:
-            if name in _IGNORED or name.endswith(_IGNORED_ENDINGS):
-                continue
-            file = Path(directory, name)
-            if not file.is_file():
-                raise OptionError(f"pybundle_build_files: {file} is not a file, or points nowhere")
-            yield f"{root.name}/{file.relative_to(root).as_posix()}", file
-
-
-def describe_build_files(files: dict[str, Path]) -> tuple[BuildFile, ...]:
-    """What of *files* (from :func:`find_build_files`) goes into the key."""
-    return tuple(BuildFile(name, bool(path.stat().st_mode & 0o100), file_sha256(path)) for name, path in files.items())
-
-
-def package_sha256(package: Path) -> str:
-    """A digest of the names and bytes of all modules of a Python package."""
-    modules = sorted(package.rglob("*.py"))
-    return digest_of([[path.relative_to(package).as_posix(), file_sha256(path)] for path in modules])

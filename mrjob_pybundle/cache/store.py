@@ -6,6 +6,7 @@ need the same bundle at once agree by: see "Conditional requests" in the Amazon 
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -138,13 +139,17 @@ class Store:
                 raise
         return True
 
-    def write_once(self, name: str, body: Any) -> None:
-        """Write an object unless it is there, with the same bytes. *body* may be an open file."""
+    def write_once(self, name: str, body: bytes, sha256: str) -> None:
+        """Write an object unless it is there, with the same bytes, as *name* says by their *sha256*.
+
+        S3 is told the digest, too, and takes nothing else ("Checking object integrity" in the Amazon S3 User Guide).
+        """
+        checksum = base64.b64encode(bytes.fromhex(sha256)).decode("ascii")
         with self._explained(f"writing {self.uri(name)}"):
             try:
-                self._put(name, body, IfNoneMatch="*")
+                self._put(name, body, IfNoneMatch="*", ChecksumSHA256=checksum)
             except ClientError as error:
-                # 409: somebody is writing the same bytes under the same name right now
+                # 409: somebody is writing the same bytes under the same digest right now
                 if error_code(error) not in (*_PRECONDITION_FAILED, *_CONFLICT):
                     raise
 

@@ -8,14 +8,15 @@ import sys
 from mrjob_pybundle.cache import layout
 from mrjob_pybundle.command import watching
 from mrjob_pybundle.command.switches import Commands, context_of, runner_of
+from mrjob_pybundle.errors import BuildError
 
 
 def add(commands: Commands) -> None:
     """Add the commands."""
-    commands.add("build", _build, "", "have a job's bundle in the cache, now; builds nothing if it is there")
-    watch = commands.add("watch", _watch, "[BUILD]", "show log and stages of a build until it ends")
+    commands.about_job("build", _build, "", "have a job's bundle in the cache, now; builds nothing if it is there")
+    watch = commands.about_cache("watch", _watch, "[BUILD]", "show log and stages of a build until it ends")
     watch.add_argument("build", metavar="BUILD", nargs="?", help="its id; may be left out if only one is running")
-    stop = commands.add("stop", _stop, "BUILD", "end a build and its cluster")
+    stop = commands.about_cache("stop", _stop, "BUILD", "end a build and its cluster")
     stop.add_argument("build", metavar="BUILD", help="its id")
 
 
@@ -40,7 +41,7 @@ def _watch(args: argparse.Namespace) -> int:
         sys.stdout.write(text.decode("utf-8", "replace"))
     sys.stdout.flush()
     print(f"Build {build_id}: {watching.outcome(status)}", file=sys.stderr)
-    return 0 if status.state == "SUCCEEDED" else 1
+    return 0 if status.state == "SUCCEEDED" else BuildError.exit_status
 
 
 def _stop(args: argparse.Namespace) -> int:

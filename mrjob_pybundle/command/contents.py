@@ -12,8 +12,8 @@ from mrjob_pybundle.command.switches import Commands, context_of
 
 def add(commands: Commands) -> None:
     """Add the commands."""
-    listing = commands.add("ls", _ls, "[--json]", "list what is in the cache")
-    show = commands.add("show", _show, "KEY [--json]", "show all that is known of a bundle or a Python")
+    listing = commands.about_cache("ls", _ls, "[--json]", "list what is in the cache")
+    show = commands.about_cache("show", _show, "KEY [--json]", "show all that is known of a bundle or a Python")
     show.add_argument("key", metavar="KEY", help="the key, or as much of it as is unique")
     for command in (listing, show):
         command.add_argument("--json", action="store_true", help="as JSON; times in seconds since 1970, sizes in bytes")

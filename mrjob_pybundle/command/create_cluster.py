@@ -9,7 +9,7 @@ from mrjob_pybundle.command.switches import Commands, runner_of
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    commands.add(
+    commands.about_job(
         "create-cluster", _create_cluster, "", "create a persistent cluster with a job's bundle on it, print its id"
     )
 

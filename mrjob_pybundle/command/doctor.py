@@ -13,7 +13,7 @@ from mrjob_pybundle.command.switches import Commands, runner_of
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    commands.add("doctor", _doctor, "", "check what a job and its build need, and say what to do")
+    commands.about_job("doctor", _doctor, "", "check what a job and its build need, and say what to do")
 
 
 def _doctor(args: argparse.Namespace) -> int:

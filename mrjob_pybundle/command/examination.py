@@ -49,10 +49,11 @@ def examine(make_runner: Callable[[type[Patient]], Patient]) -> Iterator[Finding
     """
     try:
         patient = make_runner(Patient)
+        cache = patient.cache
     except PyBundleError as error:
-        yield Finding("configuration", Verdict.FAILED, f"{error} Nothing else was checked.")
+        yield Finding("configuration", Verdict.FAILED, f"{str(error).rstrip('.')}. Nothing else was checked.")
         return
-    yield Finding("configuration", Verdict.OK, f"cache {patient.cache.root}")
+    yield Finding("configuration", Verdict.OK, f"cache {cache.root}")
     unknown: set[str] = set()
     for name, check in patient.checks().items():
         without = [needed for needed in _NEEDS.get(name, ()) if needed in unknown]

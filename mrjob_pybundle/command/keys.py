@@ -11,8 +11,8 @@ from mrjob_pybundle.command.switches import Commands, runner_of
 
 def add(commands: Commands) -> None:
     """Add the commands."""
-    commands.add("key", _key, "", "print the keys of a job's bundle, and what goes into them, as JSON")
-    commands.add("why", _why, "", "say why a job's bundle is not cached: what differs from the one most like it")
+    commands.about_job("key", _key, "", "print the keys of a job's bundle, and what goes into them, as JSON")
+    commands.about_job("why", _why, "", "say why a job's bundle is not cached: what differs from the one most like it")
 
 
 def _key(args: argparse.Namespace) -> int:

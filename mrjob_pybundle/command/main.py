@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 
+import mrjob_pybundle_hook  # noqa: F401  (makes mrjob importable, also where Python reads no .pth file)
 from mrjob_pybundle import __version__
-from mrjob_pybundle.command import builds, contents, create_cluster, doctor, keys, removal, sandbox
+from mrjob_pybundle.command import builds, contents, create_cluster, doctor, keys, removal, run, sandbox
 from mrjob_pybundle.command.switches import Commands
-from mrjob_pybundle.errors import PyBundleError
-
-log = logging.getLogger("mrjob.pybundle")
+from mrjob_pybundle.errors import PyBundleError, show
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command. Returns its exit status: 0, 1 after an error that a person can act on, 2 for bad usage."""
-    args = _parser().parse_args(argv)
+    """Run the command. Returns its exit status: 0, 130 after Ctrl-C, or that of the error's class (see the README)."""
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] == ["run"]:
+        run.main(words[1:])
+    parser = _parser()
+    try:
+        args = parser.parse_args(words)
+    except ValueError as error:  # mrjob's switches for arguments of commands: quotes that are not closed
+        parser.error(str(error))
     try:
         status = int(args.run(args))
         sys.stdout.flush()
@@ -27,9 +32,8 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except PyBundleError as error:
-        log.debug("the error in full:", exc_info=error)
-        print(f"mrjob-pybundle: {error}", file=sys.stderr)
-        return 1
+        show(error, prefix="mrjob-pybundle: ")
+        return error.exit_status
     except KeyboardInterrupt:
         return 130
 
@@ -38,10 +42,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mrjob-pybundle",
         description="Bundles of Python for mrjob on Amazon EMR: the team's cache, and a sandbox.",
-        epilog="COMMAND --help tells more. All but sandbox take the options of a job and read its mrjob.conf.",
+        epilog="COMMAND --help tells more. All but run and sandbox take the options of a job and read its mrjob.conf.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = Commands(parser)
-    for verbs in (keys, contents, removal, builds, create_cluster, doctor, sandbox):
+    for verbs in (keys, contents, removal, builds, create_cluster, doctor):
         verbs.add(commands)
+    commands.subparsers.add_parser("run", help=run.ABOUT, add_help=False)  # main gives it what follows, unparsed
+    sandbox.add(commands)
     return parser

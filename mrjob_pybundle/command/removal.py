@@ -14,11 +14,11 @@ from mrjob_pybundle.command.switches import Commands, context_of
 
 def add(commands: Commands) -> None:
     """Add the commands."""
-    remove = commands.add(
+    remove = commands.about_cache(
         "rm", _rm, "KEY…", "remove bundles or Pythons: no new job finds them; running clusters keep what they need"
     )
     remove.add_argument("keys", metavar="KEY", nargs="+", help="the key, or as much of it as is unique")
-    gc = commands.add(
+    gc = commands.about_cache(
         "gc",
         _gc,
         "[--older-than DAYS] [--unused-for DAYS] [--dry-run]",

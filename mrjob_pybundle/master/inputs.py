@@ -11,26 +11,30 @@ import hashlib
 import io
 import tarfile
 import zipfile
-from collections.abc import Mapping
 from importlib import metadata, resources
 from pathlib import Path
+
+from mrjob_pybundle.bundle.inputs import Inputs, Package
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def pack(venv_build: Path | None, build_files: Mapping[str, Path]) -> bytes:
-    """The bytes of ``inputs.tar.gz``. *build_files*: name below ``files/`` → file."""
+def pack(inputs: Inputs) -> bytes:
+    """The bytes of ``inputs.tar.gz``: nothing but what *inputs* and the keys were made from.
+
+    :raises BuildError: a file has changed since.
+    """
     programs = Path(str(resources.files("mrjob_pybundle.master").joinpath("programs")))
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=6) as tar:
-        if venv_build is not None:
-            _add(tar, "venv-build.sh", venv_build.read_bytes(), executable=True)
-        for name, path in build_files.items():
-            _add(tar, f"files/{name}", path.read_bytes(), executable=bool(path.stat().st_mode & 0o100))
-        wheel_name, wheel = mrjob_wheel()
+        if inputs.venv_build is not None:
+            _add(tar, "venv-build.sh", inputs.venv_build.read(), executable=True)
+        for name, file in inputs.build_files.items():
+            _add(tar, f"files/{name}", file.read(), file.executable)
+        wheel_name, wheel = mrjob_wheel(inputs.mrjob)
         _add(tar, wheel_name, wheel)
-        for name in ("mrjob_pybundle_hook.py", "mrjob_pybundle_hook.pth"):
-            _add(tar, name, hook_file(name))
+        for name, file in inputs.hook.items():
+            _add(tar, name, file.read())
         for path in sorted(programs.glob("*.py")):
             _add(tar, f"master/{path.name}", path.read_bytes())
     return buffer.getvalue()
@@ -43,30 +47,16 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes, executable: bool = Fal
     tar.addfile(member, io.BytesIO(content))
 
 
-def hook_file(name: str) -> bytes:
-    """One of the two files of our hook."""
-    import mrjob_pybundle_hook
-
-    return Path(mrjob_pybundle_hook.__file__).with_name(name).read_bytes()
-
-
-def mrjob_package() -> tuple[str, Path]:
-    """Version and directory of the submitter's mrjob."""
-    import mrjob
-
-    return str(mrjob.__version__), Path(mrjob.__file__).parent
-
-
-def mrjob_wheel() -> tuple[str, bytes]:
+def mrjob_wheel(package: Package) -> tuple[str, bytes]:
     """Name and bytes of a wheel of the submitter's mrjob: what runs at the submitter is what tasks run.
 
     The format is that of PEP 427. Its metadata is that of the submitter's installation, if there is any.
+
+    :raises BuildError: one of its modules has changed.
     """
-    version, package = mrjob_package()
+    version = package.version
     info = f"mrjob-{version}.dist-info"
-    members = {
-        f"mrjob/{path.relative_to(package).as_posix()}": path.read_bytes() for path in sorted(package.rglob("*.py"))
-    }
+    members = {f"mrjob/{name}": file.read() for name, file in package.modules.items()}
     members[f"{info}/METADATA"] = _mrjob_metadata(version).encode("utf-8")
     members[f"{info}/WHEEL"] = (
         b"Wheel-Version: 1.0\nGenerator: mrjob-pybundle\nRoot-Is-Purelib: true\nTag: py2-none-any\nTag: py3-none-any\n"

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from mrjob_pybundle.sandbox.errors import SandboxError
+from mrjob_pybundle.sandbox.machines import needs, own_paths
 
 BUCKET = "sandbox"
 """The bucket that every sandbox has."""
@@ -74,6 +75,7 @@ class Sandbox:
         self._server: Any = None
         self._emr: Any = None
         self._s3: Any = None
+        self._aws: Any = None
         self.endpoint = ""
         """``http://127.0.0.1:<port>``, once entered."""
 
@@ -129,12 +131,14 @@ class Sandbox:
 
             from mrjob_pybundle.sandbox.api import access, emr, s3, server
             from mrjob_pybundle.sandbox.hadoop import engine as hadoop
-            from mrjob_pybundle.sandbox.machines import images, logs, nodes
+            from mrjob_pybundle.sandbox.machines import images, logs, nodes, resident_aws
             from mrjob_pybundle.sandbox.streaming import builtin
         except ImportError as error:
             raise SandboxError(f"{error}; to have a sandbox: pip install 'mrjob-pybundle[sandbox]'") from None
 
         self._check_images()
+        if missing := needs.missing_programs():
+            raise SandboxError(f"the sandbox cannot start: {missing}")
         engine = hadoop.kind() if self._engine == "hadoop" else builtin.BUILTIN
         for service in ("s3", "emr", "iam"):
             get_backend(service).reset()
@@ -142,18 +146,25 @@ class Sandbox:
         shutil.rmtree(clusters, ignore_errors=True)
         tools = self._directory / "bin"
         nodes.install_tools(tools)
-        _link(self._directory / "command-bin" / "aws", tools / "aws")
+        nodes.install_aws_itself(self._directory / "command-bin" / "aws")
         node_class, why_not = nodes.node_class(self._directory / "probe", tools)
+        if why_not:
+            why_not = f"which this machine refuses ({why_not}). To allow them: {needs.how_to_allow_namespaces()}"
         if why_not and engine.needs_namespaces:
-            raise SandboxError(
-                f"--engine {self._engine} needs namespaces, which this machine does not allow ({why_not})"
-            )
+            raise SandboxError(f"--engine {self._engine} needs namespaces, {why_not}")
         if why_not and self._images:
-            raise SandboxError(f"images need namespaces, which this machine does not allow ({why_not})")
+            raise SandboxError(f"images need namespaces, {why_not}")
+        if self._images and not needs.may_mount():
+            raise SandboxError("images need root: only root can write into another operating system's /etc")
+        if why_not and not own_paths.needs_no_quotes(str(self._directory)):
+            raise SandboxError(
+                f"scripts would have to quote {self._directory}, of which they know nothing. Choose another --dir, or"
+                f" allow namespaces, {why_not}"
+            )
         if why_not:
             logs.notice(
-                f"this machine allows no namespaces ({why_not}). Nodes share its files, /opt and /mnt"
-                " included, and its processes; only their environment and home are their own."
+                f"no namespaces, {why_not}. Without, nodes share this machine's files and processes;"
+                " /mnt, /opt/pybundle and their home are their own under other names."
             )
         image_tools = self._directory / "image-tools"
         if self._images:
@@ -185,6 +196,8 @@ class Sandbox:
         self._create_roles()
         engine.prepare(self._client("s3", _AWS_ITSELF), self._aws_environment(_AWS_ITSELF))
         (self._directory / "mrjob.conf").write_text(_mrjob_conf(self._nodes), encoding="utf-8")
+        self._aws = resident_aws.ResidentAws(tools)
+        self._aws.start()
         logs.notice(f"EMR and S3 are at {self.endpoint}; S3's content is kept in {self._directory}")
 
     def _check_images(self) -> None:
@@ -236,6 +249,7 @@ class Sandbox:
     ) -> None:
         try:
             self._emr.stop()
+            self._aws.stop()
             self._server.stop()
             self._s3.flush()
             self._emr.uninstall()
@@ -293,12 +307,6 @@ class _Signals:
             signal.signal(number, handler)
 
 
-def _link(link: Path, target: Path) -> None:
-    link.parent.mkdir(exist_ok=True)
-    link.unlink(missing_ok=True)
-    link.symlink_to(target)
-
-
 def _mrjob_conf(nodes: int) -> str:
     """An mrjob.conf that stands alone: the user's own names buckets and subnets that the sandbox doesn't have."""
     emr = {
@@ -308,12 +316,12 @@ def _mrjob_conf(nodes: int) -> str:
         "num_core_instances": nodes,
         "iam_instance_profile": _INSTANCE_PROFILE,
         "iam_service_role": _SERVICE_ROLE,
-        "image_id": _image_id(),
+        "image_id": image_id(),
     }
     return json.dumps({"runners": {"emr": emr}}, indent=2) + "\n"  # which is YAML, too
 
 
-def _image_id() -> str:
+def image_id() -> str:
     """The name of the custom AMI that this machine's operating system poses as: ``ami-sandbox-debian-12``."""
     values = {}
     for path in (Path("/etc/os-release"), Path("/usr/lib/os-release")):

@@ -52,7 +52,9 @@ def run_script(node: Node, uri: str, args: list[str], logs: Path) -> None:
         run_command(node, ["aws", "s3", "cp", "--only-show-errors", uri, path], logs)
     except StepError:
         raise ScriptMissingError(f"cannot download {uri}") from None
-    node.host_path(f"{directory}/{name}").chmod(0o755)
+    script = node.host_path(f"{directory}/{name}")
+    node.fit(script)
+    script.chmod(0o755)
     run_command(node, [path, *args], logs)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Any
 import pytest
 
 from mrjob_pybundle.sandbox.api.requests import Request
-from tests.line.conftest import CONF, ROOT, Line, fetch_source, recording, texts
+from tests.compiled import CACHE, fetch_source
+from tests.line.conftest import CACHE_PREFIX, CONF, ROOT, Line, recording, texts
 
 __all__ = ["texts"]
 
@@ -30,8 +30,6 @@ MORE_CONF = f"""\
 POOL = ("--pool-clusters", "--bootstrap-spark")
 
 Job = Callable[..., "subprocess.CompletedProcess[str]"]
-
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mrjob-pybundle"
 
 
 #: For tests that one of the engines has no part in.
@@ -53,7 +51,7 @@ def line(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line
     requests: list[Request] = []
     with Sandbox(CACHE / "engines", 2, [recording(requests)], engine=engine) as sandbox:
         included, tarball = sandbox.environment["MRJOB_CONF"], fetch_source(CPYTHON)
-        conf = CONF.format(sandbox_conf=included, version=CPYTHON, tarball=tarball)
+        conf = CONF.format(sandbox_conf=included, version=CPYTHON, tarball=tarball, cache=CACHE_PREFIX)
         (directory / "mrjob.conf").write_text(conf + MORE_CONF)
         line = Line({**sandbox.environment, "MRJOB_CONF": str(directory / "mrjob.conf")}, directory, sandbox, requests)
         buckets = line.client("s3").list_buckets()["Buckets"]

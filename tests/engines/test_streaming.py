@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from warcio.warcwriter import WARCWriter
 
-from tests.engines.conftest import CACHE, CPYTHON, POOL, Job, example, on_hadoop, succeeded
+from tests.compiled import CACHE
+from tests.engines.conftest import CPYTHON, POOL, Job, example, on_hadoop, succeeded
 from tests.line.conftest import ROOT, Line
 
 pytestmark = pytest.mark.engines

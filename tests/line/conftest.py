@@ -1,9 +1,8 @@
-"""A sandbox for all tests in here, with a team's cache in it that the first test to need a bundle fills."""
+"""A sandbox for all tests in here, with a team's cache in it that has a Python, and no environment on it yet."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,9 +16,12 @@ import pytest
 from mrjob_pybundle.sandbox.api.access import Access
 from mrjob_pybundle.sandbox.api.faults import Faults
 from mrjob_pybundle.sandbox.api.requests import Request, describe
+from tests.compiled import CPYTHON, ROOT, compiled_python, fetch_source
 
-ROOT = Path(__file__).parents[2]
-CPYTHON = "3.13.5"
+__all__ = ["CPYTHON", "ROOT"]
+
+#: Of the team's cache. What is in a name must not matter.
+CACHE_PREFIX = "it's a cache/$(id)/é"
 
 CONF = """\
 include: {sandbox_conf}
@@ -30,7 +32,7 @@ runners:
     # A plain build takes minutes, an optimized one a quarter of an hour: benchmarks/ measures that one.
     pybundle_optimize: false
     pybundle_build_iam_instance_profile: BundleBuilder
-    pybundle_cache_uri: s3://the-team/it's a cache/$(id)/é
+    pybundle_cache_uri: s3://the-team/{cache}
     cleanup: NONE
 """
 
@@ -49,6 +51,7 @@ class Line:
     access: Access = field(default_factory=Access)
     #: clusters that tests have seen
     seen: set[str] = field(default_factory=set)
+    _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def run(self, *args: object, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
         """Run ``python ARGS`` in the sandbox's environment."""
@@ -117,13 +120,15 @@ class Line:
         """A boto3 client for the sandbox."""
         import boto3
 
-        return boto3.session.Session().client(
-            service,
-            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
-            region_name="us-east-1",
-            aws_access_key_id=key_id,
-            aws_secret_access_key="test",
-        )
+        if (service, key_id) not in self._clients:
+            self._clients[service, key_id] = boto3.session.Session().client(
+                service,
+                endpoint_url=self.environment["AWS_ENDPOINT_URL"],
+                region_name="us-east-1",
+                aws_access_key_id=key_id,
+                aws_secret_access_key="test",
+            )
+        return self._clients[service, key_id]
 
     def new_clusters(self) -> list[dict[str, Any]]:
         """Clusters launched since this was last asked."""
@@ -140,20 +145,6 @@ class Line:
         return {found["Key"]: found["Size"] for page in pages for found in page.get("Contents", ())}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The first job comes first: it compiles what all others use."""
-    items.sort(key=lambda item: item.path != Path(__file__).with_name("test_line.py"))
-
-
-def fetch_source(version: str) -> Path:
-    """CPython's source, from python.org or by way of this machine's package manager."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mrjob-pybundle" / "sources"
-    fetched = subprocess.run(
-        [ROOT / "scripts" / "fetch-cpython-source.sh", version, cache], stdout=subprocess.PIPE, text=True, check=True
-    )
-    return Path(fetched.stdout.strip())
-
-
 @pytest.fixture(scope="package")
 def tarball() -> Path:
     return fetch_source(CPYTHON)
@@ -161,21 +152,22 @@ def tarball() -> Path:
 
 @pytest.fixture(scope="package")
 def line(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
-    """The sandbox, with an mrjob.conf that all of a team's authors share.
-
-    With ``PYBUNDLE_LINE_DIR``, it is kept in that directory, and what was compiled there once stays cached.
-    """
+    """The sandbox, with an mrjob.conf that all of a team's authors share."""
     from mrjob_pybundle.sandbox import Sandbox
 
-    kept = os.environ.get("PYBUNDLE_LINE_DIR")
-    directory = Path(kept).absolute() if kept else tmp_path_factory.mktemp("sandbox")
+    python = compiled_python()
+    directory = tmp_path_factory.mktemp("sandbox")
     requests: list[Request] = []
     faults, access = Faults(), Access()
     with Sandbox(directory / "sandbox", 2, [recording(requests), faults, access]) as sandbox:
         conf = directory / "mrjob.conf"
-        conf.write_text(CONF.format(sandbox_conf=sandbox.environment["MRJOB_CONF"], version=CPYTHON, tarball=tarball))
+        included = sandbox.environment["MRJOB_CONF"]
+        conf.write_text(CONF.format(sandbox_conf=included, version=CPYTHON, tarball=tarball, cache=CACHE_PREFIX))
         line = Line({**sandbox.environment, "MRJOB_CONF": str(conf)}, directory, sandbox, requests, faults, access)
         line.client("s3").create_bucket(Bucket="the-team")
+        for name, content in python.files.items():
+            key = f"{CACHE_PREFIX}/v1/python/{python.key}/{name}"
+            line.client("s3").put_object(Bucket="the-team", Key=key, Body=content)
         yield line
 
 

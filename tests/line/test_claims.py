@@ -18,6 +18,8 @@ from mrjob_pybundle.sandbox.api.requests import Request
 from tests.line.conftest import ROOT, Line
 from tests.line.test_team import _wait_until
 
+pytestmark = pytest.mark.whole
+
 JOB = ROOT / "tests" / "jobs" / "mr_line_lengths.py"
 FAILED = "failed in stage venv-build: venv-build.sh ended with exit status 3"
 FIVE_MINUTES = 300.0

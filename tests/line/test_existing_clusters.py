@@ -83,6 +83,7 @@ def test_a_job_brings_a_missing_bundle_along(line: Line, old_cluster: str) -> No
     assert len(set(digests)) == 2, "which is how housekeeping knows what the cluster needs"
 
 
+@pytest.mark.whole
 def test_the_next_job_unpacks_nothing(line: Line, old_cluster: str) -> None:
     line.new_clusters()
     since = len(line.requests)
@@ -94,6 +95,7 @@ def test_the_next_job_unpacks_nothing(line: Line, old_cluster: str) -> None:
     assert len(unpackings(line, old_cluster)) == 2, "those of the job before"
 
 
+@pytest.mark.whole
 def test_all_parts_of_a_job_run_on_what_it_brings_along(line: Line, old_cluster: str) -> None:
     """Mapper, combiner and reducer, a mapper and a filter that are commands, and setup commands."""
     setup = "export SETUP_PYTHON=$(python -c 'import sys; print(sys.prefix)')"
@@ -110,6 +112,7 @@ def test_all_parts_of_a_job_run_on_what_it_brings_along(line: Line, old_cluster:
             assert setup_prefix == prefix, phase
 
 
+@pytest.mark.whole
 def test_a_damaged_archive_that_a_job_brings_along(line: Line, plain_cache: None, image_id: str) -> None:
     s3 = line.client("s3")
     venv = next(key for key in line.objects(PLAIN) if re.fullmatch(r"cache/v1/venv/.*\.tar\.gz", key))
@@ -128,6 +131,7 @@ def test_a_damaged_archive_that_a_job_brings_along(line: Line, plain_cache: None
     assert f"s3://{PLAIN}/{venv} is damaged and was not unpacked: wanted sha256 {digest[1]}, found " in run.stderr
 
 
+@pytest.mark.whole
 def test_the_cluster_decides_on_the_bundle(line: Line) -> None:
     """Its release, its AMI and its instances, whatever options say."""
     with cluster_without_bundle(line, ("m6g.xlarge", "c7g.xlarge"), ReleaseLabel="emr-7.1.0") as cluster_id:
@@ -137,6 +141,7 @@ def test_the_cluster_decides_on_the_bundle(line: Line) -> None:
     assert (inputs["os_family"], inputs["arch"]) == ("amzn2023", "aarch64")
 
 
+@pytest.mark.whole
 def test_a_cluster_that_writes_no_logs(line: Line, plain_cache: None, image_id: str) -> None:
     """Nobody waits for them."""
     with cluster_without_bundle(line, CustomAmiId=image_id, LogUri="") as cluster_id:
@@ -153,6 +158,7 @@ def _refusal(line: Line, cluster_id: str, *args: object) -> str:
     return run.stderr.splitlines()[-1]
 
 
+@pytest.mark.whole
 def test_clusters_that_cannot_be_joined(line: Line, old_cluster: str) -> None:
     """One line, before anything is built."""
     assert "There is no cluster j-NOSUCHCLUSTER in us-east-1." in _refusal(line, "j-NOSUCHCLUSTER")
@@ -163,6 +169,7 @@ def test_clusters_that_cannot_be_joined(line: Line, old_cluster: str) -> None:
     assert "pybundle_cache_uri may only have ASCII letters" in _refusal(line, old_cluster)
 
 
+@pytest.mark.whole
 def test_create_cluster(line: Line) -> None:
     """Its id is all that is printed; jobs with the bundle find it there, others don't join by pooling."""
     line.new_clusters()
@@ -186,6 +193,7 @@ def test_create_cluster(line: Line) -> None:
         line.client("emr").terminate_job_flows(JobFlowIds=[cluster_id])
 
 
+@pytest.mark.whole
 def test_create_cluster_takes_nocluster_without_bundle(line: Line) -> None:
     with cluster_without_bundle(line) as cluster_id:
         run = line.run("-m", "mrjob_pybundle", "create-cluster", "--cluster-id", cluster_id)
@@ -194,6 +202,7 @@ def test_create_cluster_takes_nocluster_without_bundle(line: Line) -> None:
     assert "Traceback" not in run.stderr
 
 
+@pytest.mark.whole
 def test_a_job_with_another_bundle_does_not_join_the_pool(line: Line, tmp_path: Path) -> None:
     """Not even where all else is the same."""
     venv_build = tmp_path / "venv-build.sh"

@@ -72,6 +72,7 @@ def test_a_damaged_archive(line: Line, venv_build: Path) -> None:
     assert "--pybundle-rebuild" in run.stderr
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("kind", ["venv", "python"])
 def test_an_archive_missing_under_its_manifest(line: Line, venv_build: Path, kind: str) -> None:
     """Somebody cleaned the bucket: treated as not cached, and rebuilt."""
@@ -92,6 +93,7 @@ def test_an_archive_missing_under_its_manifest(line: Line, venv_build: Path, kin
     assert len(line.build_clusters()) == 1
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("operation", "fault", "says"),
     [
@@ -119,6 +121,7 @@ def test_s3_says_no(line: Line, venv_build: Path, operation: str, fault: Fault, 
     assert line.new_clusters() == []
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("fault", [SLOW_DOWN, INTERNAL_ERROR, HangUp(), CutShort()], ids=lambda fault: str(fault)[:24])
 def test_s3_has_a_bad_moment(line: Line, venv_build: Path, fault: Fault) -> None:
     """Tried again until it works, wherever that is: at the author's, on the nodes."""
@@ -128,6 +131,7 @@ def test_s3_has_a_bad_moment(line: Line, venv_build: Path, fault: Fault) -> None
     assert (run.returncode, run.stdout) == (0, "3\t1\n"), run.stderr
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("operation", "fault", "says"),
     [

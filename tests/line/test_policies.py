@@ -11,7 +11,6 @@ import re
 import subprocess
 import tarfile
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,11 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.iam.access_control import PermissionResult
 
-from mrjob_pybundle.sandbox.api.access import Call, Policy, is_allowed
+from mrjob_pybundle.sandbox.api.access import Call, Policy
 from mrjob_pybundle.sandbox.api.faults import ACCESS_DENIED_BY_EMR, Rule
 from tests.line.conftest import CPYTHON, ROOT, Line
+
+pytestmark = pytest.mark.whole
 
 JOB = ROOT / "tests" / "jobs" / "mr_line_lengths.py"
 AWS_JOB = ROOT / "tests" / "jobs" / "mr_aws.py"
@@ -56,13 +57,13 @@ runners:
 """
 
 
-def _documents() -> dict[str, str]:
+def documents() -> dict[str, str]:
     """Heading → policy, of docs/security.md."""
     text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
     return dict(re.findall(r"^### ([^\n]+)\n(?:(?!^#).)*?^```json\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
 
 
-def _filled_in(text: str) -> str:
+def filled_in(text: str) -> str:
     for placeholder, value in PLACEHOLDERS.items():
         text = text.replace(placeholder, value)
     return text
@@ -128,8 +129,8 @@ def team(line: Line, tarball: Path, tmp_path_factory: pytest.TempPathFactory) ->
     conf = directory / "mrjob.conf"
     sandbox_conf = line.directory / "sandbox" / "mrjob.conf"
     conf.write_text(CONF.format(sandbox_conf=sandbox_conf, version=CPYTHON, tarball=tarball))
-    documents = _documents()
-    policies = {who: [_filled_in(documents[name]) for name in names] for who, names in GRANTED.items()}
+    headings = documents()
+    policies = {who: [filled_in(headings[name]) for name in names] for who, names in GRANTED.items()}
     with line.access.restricted({**policies, "stranger": []}):
         yield Team(line, conf, directory)
 
@@ -280,7 +281,7 @@ def test_the_buckets_decide_on_encryption(team: Team) -> None:
             assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", KMS_KEY)
 
 
-_COMPILES = "only a build that compiles publishes a Python: see test_compiling_under_the_same_policies"
+_COMPILES = "only a build that compiles publishes a Python: see test_compile.py"
 _FASTER = "reads what another build has published first, or what is damaged"
 _LARGE = "uploads of more than 8 MB have parts, which are deleted if it fails"
 _HADOOP = "what EMR's file system and Hadoop's output committer do besides, which the sandbox has not"
@@ -334,7 +335,7 @@ def _pairs(document: str) -> Iterator[tuple[dict[str, Any], str, str]]:
 
 def _is_seen(statement: dict[str, Any], action: str, resource: str, calls: Iterable[Call]) -> bool:
     alone = {**statement, "Effect": "Allow", "Action": action, "Resource": resource}
-    policy = Policy(_filled_in(json.dumps({"Version": "2012-10-17", "Statement": [alone]})))
+    policy = Policy(filled_in(json.dumps({"Version": "2012-10-17", "Statement": [alone]})))
     return any(policy.verdict(call) is PermissionResult.PERMITTED for call in calls)
 
 
@@ -344,22 +345,7 @@ def test_nothing_is_allowed_beyond_what_is_needed(team: Team, name: str) -> None
     calls = [call for call in team.line.access.calls | team.line.access.refused if call.principal in who]
     unseen = {
         (name, action, resource)
-        for statement, action, resource in _pairs(_documents()[name])
+        for statement, action, resource in _pairs(documents()[name])
         if not _is_seen(statement, action, resource, calls)
     }
     assert sorted(unseen) == sorted(pair for pair in NOT_SEEN if pair[0] == name)
-
-
-def test_compiling_under_the_same_policies(team: Team) -> None:
-    """The one build that compiled Python, for all tests here, was not restricted; the policies would have let it."""
-    place = "arn:aws:s3:::the-team/it's a cache/$(id)/é/"
-    calls = [
-        replace(call, resource=call.resource.replace(place, "arn:aws:s3:::bundles/pybundle/"))
-        for call in team.line.access.calls
-        if call.principal == "role-BundleBuilder" and call.resource.startswith(place)
-    ]
-    published = [c for c in calls if c.action == "s3:PutObject" and "/v1/python/" in c.resource]
-    if not published:
-        pytest.skip("Python was compiled before this run (PYBUNDLE_LINE_DIR)")
-    policy = Policy(_filled_in(_documents()[MASTER]))
-    assert [call for call in calls if not is_allowed(call, [policy])] == []

@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.line.conftest import ROOT, Line
 
 JOB = ROOT / "tests" / "jobs" / "mr_line_lengths.py"
@@ -38,6 +40,7 @@ def _script(tmp_path: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.whole
 def test_fifty_authors_at_once(line: Line, tmp_path: Path) -> None:
     """Two (or fifty) authors need the same missing bundle at once: one builds, the others wait for it."""
     script = _script(tmp_path, "echo fifty authors\nsleep 20\n")
@@ -92,6 +95,7 @@ def test_an_author_who_is_killed_leaves_a_build_that_others_join(line: Line, tmp
     assert len(line.build_clusters()) == 1
 
 
+@pytest.mark.whole
 def test_a_claim_whose_cluster_has_ended(line: Line, tmp_path: Path) -> None:
     """The claim's cluster is gone without a manifest: the next author takes the claim over and builds."""
     script = _script(tmp_path, "echo taken over\nsleep 20\n")
@@ -115,6 +119,7 @@ def test_a_claim_whose_cluster_has_ended(line: Line, tmp_path: Path) -> None:
     assert line.claims() == []
 
 
+@pytest.mark.whole
 def test_a_failing_venv_build_fails_once_for_all(line: Line, tmp_path: Path) -> None:
     """venv-build.sh fails: every waiting author gets its last lines; nothing is published; a fresh run tries again."""
     script = _script(tmp_path, "echo the last words\nsleep 15\nexit 3\n")
@@ -136,6 +141,7 @@ def test_a_failing_venv_build_fails_once_for_all(line: Line, tmp_path: Path) -> 
     assert len(line.build_clusters()) == 1
 
 
+@pytest.mark.whole
 def test_ctrl_c_says_what_goes_on(line: Line, tmp_path: Path) -> None:
     """Ctrl-C while building: says that the build goes on, how to watch it and how to stop it."""
     script = _script(tmp_path, "echo interrupted\nsleep 15\n")
@@ -155,6 +161,7 @@ def test_ctrl_c_says_what_goes_on(line: Line, tmp_path: Path) -> None:
     assert line.build_clusters() == []
 
 
+@pytest.mark.whole
 def test_a_build_that_is_stopped(line: Line, tmp_path: Path) -> None:
     """Whoever waits is told, and nobody starts it again by themselves."""
     script = _script(tmp_path, "echo stopped\nsleep 600\n")
@@ -172,6 +179,7 @@ def test_a_build_that_is_stopped(line: Line, tmp_path: Path) -> None:
     assert line.claims() == []
 
 
+@pytest.mark.whole
 def test_a_build_takes_no_longer_than_it_may(line: Line, tmp_path: Path) -> None:
     """The limit holds on the master, whoever watches."""
     script = _script(tmp_path, "echo for ever\nsleep 100000\n")

@@ -27,6 +27,8 @@ from tests.campaign.campaign import Campaign
 from tests.campaign.plans import plan
 from tests.line.conftest import ROOT, Line
 
+pytestmark = pytest.mark.whole
+
 JOB = ROOT / "tests" / "jobs" / "mr_line_lengths.py"
 OUR_ATTEMPTS = 5
 NODE = "role-*"

@@ -1,16 +1,19 @@
-"""Ways to install: the project by pip, and in a bundle, mrjob as the wheel that we make of it."""
+"""Ways to install: a clone by pip, and in a bundle, mrjob as the wheel that we make of it."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
 
-from mrjob_pybundle.master import inputs
+from mrjob_pybundle.bundle.inputs import read_inputs
+from mrjob_pybundle.bundle.sources import find_source
+from mrjob_pybundle.master.inputs import mrjob_wheel
 from tests.unit.test_plugin import JOB
+
+pytestmark = pytest.mark.whole
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,39 +24,6 @@ def job(tmp_path: Path) -> Path:
     path = tmp_path / "my job.py"
     path.write_text(JOB)
     return path
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project's files, so that building leaves nothing in the checkout."""
-    copy = tmp_path_factory.mktemp("sources")
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    )
-    for name in listed.stdout.decode().rstrip("\0").split("\0"):
-        if (ROOT / name).is_file():
-            target = copy / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes((ROOT / name).read_bytes())
-    return copy
-
-
-def test_a_wheel_has_all_that_is_needed(sources: Path, tmp_path: Path) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(sources)], check=True
-    )
-    (wheel,) = tmp_path.glob("*.whl")
-    names = set(zipfile.ZipFile(wheel).namelist())
-    assert {"mrjob_pybundle_hook.pth", "mrjob_pybundle_hook.py"} <= names
-    in_package = {
-        path.relative_to(sources).as_posix()
-        for path in (sources / "mrjob_pybundle").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-    assert in_package <= names
 
 
 @pytest.mark.parametrize("switches", [[], ["-e"]], ids=["install", "editable"])
@@ -80,7 +50,8 @@ def test_pip_install(
 
 
 def test_the_wheel_is_mrjob_to_pip(tmp_path: Path) -> None:
-    name, content = inputs.mrjob_wheel()
+    inputs = read_inputs(find_source("3.13.5", None, None), None, ())
+    name, content = mrjob_wheel(inputs.mrjob)
     wheel = tmp_path / name
     wheel.write_bytes(content)
     environment = tmp_path / "venv"
@@ -90,8 +61,8 @@ def test_the_wheel_is_mrjob_to_pip(tmp_path: Path) -> None:
     shown = subprocess.run([python, "-m", "pip", "show", "mrjob"], capture_output=True, text=True, check=True)
     assert "Version: 0.7.4" in shown.stdout
     (site_packages,) = environment.glob("lib/python*/site-packages")
-    for hook in ("mrjob_pybundle_hook.py", "mrjob_pybundle_hook.pth"):
-        (site_packages / hook).write_bytes(inputs.hook_file(hook))
+    for hook, file in inputs.hook.items():
+        (site_packages / hook).write_bytes(file.read())
     # No PyYAML and no boto3 in there, as in a bundle: what a task needs of mrjob must do without.
     job = tmp_path / "job.py"
     job.write_text((ROOT / "examples" / "wordcount.py").read_text().replace("import regex", "import re as regex"))

@@ -3,47 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.packaging.pythons import interpreter, interpreters
+
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).parents[2]
 JOB = ROOT / "tests" / "jobs" / "mr_line_lengths.py"
 
-
-@cache
-def _interpreters() -> dict[str, str]:
-    """Version → interpreter, of other minor versions than the one that runs the tests."""
-    directories = [Path(directory) for directory in os.environ["PATH"].split(os.pathsep) if directory]
-    # pyenv puts only its current version on PATH; beside its shims lie the others
-    shims = [directory for directory in directories if directory.name == "shims"]
-    directories += [bin_dir for shim in shims for bin_dir in sorted(shim.parent.glob("versions/*/bin"))]
-    found: dict[str, str] = {}
-    for minor in range(10, 20):
-        if minor == sys.version_info.minor:
-            continue
-        for directory in directories:
-            path = directory / f"python3.{minor}"
-            if path.exists() and _works(path):
-                found.setdefault(f"3.{minor}", str(path))
-    return found
+#: versions that are not the one that runs the tests
+OTHERS = [pytest.param(version) for version in interpreters() if version != f"3.{sys.version_info.minor}"]
 
 
-def _works(path: Path) -> bool:
-    return subprocess.run([path, "-c", "import venv, ensurepip, ssl"], capture_output=True).returncode == 0
-
-
-@pytest.fixture(
-    scope="module", params=_interpreters() or [pytest.param("", marks=pytest.mark.skip("no other Python here"))]
-)
+@pytest.fixture(scope="module", params=OTHERS or [pytest.param("", marks=pytest.mark.skip("no other Python here"))])
 def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Another Python, with the project and what it depends on."""
     environment: Path = tmp_path_factory.mktemp("python") / request.param
-    subprocess.run([_interpreters()[request.param], "-m", "venv", str(environment)], check=True)
+    subprocess.run([interpreter(request.param), "-m", "venv", str(environment)], check=True)
     python = environment / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "-q", "-e", str(ROOT)], check=True)
     return python

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from tests.compiled import CACHE
 from tests.line.conftest import ROOT, Line, texts
 
 __all__ = ["texts"]
 
 HERE = Path(__file__).parent
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mrjob-pybundle"
 #: release of Debian's → the image id that it has in the sandbox
 IMAGES = {"bullseye": "ami-debian-11", "bookworm": "ami-debian-12"}
 MRJOB_CONF = f"""\

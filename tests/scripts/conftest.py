@@ -19,9 +19,11 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from mrjob_pybundle.sandbox.machines.needs import may_mount
+from mrjob_pybundle.sandbox.machines.resident_aws import ResidentAws
+
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
-SOURCES = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mrjob-pybundle" / "sources"
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,15 @@ class Store:
 
 
 @pytest.fixture(scope="session")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory that has an ``aws`` which need not start: see the sandbox's ``resident_aws.py``."""
+    resident = ResidentAws(tmp_path_factory.mktemp("aws"))
+    resident.start()
+    yield resident.directory
+    resident.stop()
+
+
+@pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """The endpoint of an S3 server on this machine's loopback."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -60,7 +71,7 @@ def s3_server() -> Iterator[str]:
     server.stop()
 
 
-def make_store(endpoint: str) -> Store:
+def make_store(endpoint: str, aws: Path) -> Store:
     environment = {
         **os.environ,
         "AWS_ENDPOINT_URL": endpoint,
@@ -68,7 +79,7 @@ def make_store(endpoint: str) -> Store:
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": f"{aws}:{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
     client = boto3.client(
         "s3",
@@ -83,13 +94,13 @@ def make_store(endpoint: str) -> Store:
 
 
 @pytest.fixture
-def store(s3_server: str) -> Store:
-    return make_store(s3_server)
+def store(s3_server: str, aws: Path) -> Store:
+    return make_store(s3_server, aws)
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Runs commands with a /mnt of its own, and with copies of /opt, /usr, /var and /etc to write to."""
+    """Runs commands with a /mnt and a /var/tmp of its own, and with copies of /opt, /usr, /var and /etc to write to."""
 
     directory: Path
 
@@ -103,7 +114,7 @@ class Machine:
         return self.directory / "written" / "opt"
 
     def command(self, *words: str) -> list[str]:
-        become_root = [] if os.geteuid() == 0 else ["--map-root-user"]
+        become_root = [] if may_mount() else ["--map-root-user"]
         script = str(HERE / "own_machine.sh")
         return ["unshare", "--mount", *become_root, "bash", script, str(self.directory), *words]
 
@@ -130,15 +141,6 @@ def make_machine(directory: Path) -> Machine:
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     return make_machine(tmp_path / "machine")
-
-
-@pytest.fixture(scope="session")
-def cpython_source() -> Path:
-    """The source tarball that the tests compile, fetched at most once in the life of this machine."""
-    script = REPOSITORY / "scripts" / "fetch-cpython-source.sh"
-    fetched = subprocess.run([script, "3.13.5", SOURCES], stdout=subprocess.PIPE, text=True)
-    assert fetched.returncode == 0, "see fetch-cpython-source's last line above"
-    return Path(fetched.stdout.strip())
 
 
 def sha256(data: bytes) -> str:

@@ -130,11 +130,11 @@ class AmazonLinux:
         return self.directory / name
 
 
-def make_amazon_linux(s3_server: str, directory: Path, os_family: str, arch: str = MACHINE) -> AmazonLinux:
+def make_amazon_linux(s3_server: str, aws: Path, directory: Path, os_family: str, arch: str = MACHINE) -> AmazonLinux:
     machine = make_machine(directory / "machine")
     # Lies above this machine's own /etc from the next run on.
     (machine.directory / "written" / "etc" / "os-release").write_text(OS_RELEASE[os_family])
-    store = make_store(s3_server)
+    store = make_store(s3_server, aws)
     path = f"{machine.directory / 'bin'}:{store.environment['PATH']}"
     store = replace(store, environment={**store.environment, "PATH": path, "CC": "a-compiler", "CFLAGS": "-O0"})
     here = AmazonLinux(Builder(store, machine), os_family, arch)
@@ -151,13 +151,13 @@ def make_amazon_linux(s3_server: str, directory: Path, os_family: str, arch: str
 
 
 @pytest.fixture(params=["amzn2", "amzn2023"])
-def amazon_linux(request: pytest.FixtureRequest, s3_server: str, tmp_path: Path) -> AmazonLinux:
-    return make_amazon_linux(s3_server, tmp_path, request.param)
+def amazon_linux(request: pytest.FixtureRequest, s3_server: str, aws: Path, tmp_path: Path) -> AmazonLinux:
+    return make_amazon_linux(s3_server, aws, tmp_path, request.param)
 
 
 @pytest.fixture
-def amazon_linux_2(s3_server: str, tmp_path: Path) -> AmazonLinux:
-    return make_amazon_linux(s3_server, tmp_path, "amzn2")
+def amazon_linux_2(s3_server: str, aws: Path, tmp_path: Path) -> AmazonLinux:
+    return make_amazon_linux(s3_server, aws, tmp_path, "amzn2")
 
 
 @dataclass(frozen=True)
@@ -169,9 +169,9 @@ class Bare:
 
 
 @pytest.fixture(scope="module", params=[("amzn2", "x86_64"), ("amzn2023", "aarch64")], ids="-".join)
-def bare(request: pytest.FixtureRequest, s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Bare:
+def bare(request: pytest.FixtureRequest, s3_server: str, aws: Path, tmp_path_factory: pytest.TempPathFactory) -> Bare:
     family, arch = request.param
-    machine = make_amazon_linux(s3_server, tmp_path_factory.mktemp(family), family, arch)
+    machine = make_amazon_linux(s3_server, aws, tmp_path_factory.mktemp(family), family, arch)
     return Bare(machine, machine.build("bare"))
 
 
@@ -302,9 +302,9 @@ def test_a_machine_of_the_other_family_is_refused(amazon_linux: AmazonLinux) -> 
 
 @pytest.mark.parametrize(("machine", "bundle"), [("x86_64", "aarch64"), ("aarch64", "x86_64")])
 def test_a_machine_of_another_architecture_is_refused(
-    s3_server: str, tmp_path: Path, machine: str, bundle: str
+    s3_server: str, aws: Path, tmp_path: Path, machine: str, bundle: str
 ) -> None:
-    here = make_amazon_linux(s3_server, tmp_path, "amzn2023", machine)
+    here = make_amazon_linux(s3_server, aws, tmp_path, "amzn2023", machine)
     outcome = here.build("other-arch", ARCH=bundle)
     outcome.assert_failed("prepare", f"this machine is {machine}, but the bundle is for {bundle}", 1)
     assert here.commands() == []

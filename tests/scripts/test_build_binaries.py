@@ -1,4 +1,7 @@
-"""build-binaries.sh compiles a real CPython, once per session, and the bundle works in another place."""
+"""build-binaries.sh makes environments on a real CPython, and the bundle works in another place.
+
+``tests/line/test_compile.py`` sees it compile that CPython.
+"""
 
 from __future__ import annotations
 
@@ -9,24 +12,29 @@ import signal
 import subprocess
 import tarfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mrjob_pybundle.bundle.inputs import read_inputs
+from mrjob_pybundle.bundle.sources import find_source
+from mrjob_pybundle.bundle.spec import PythonSpec, canonical_json
+from mrjob_pybundle.master.inputs import pack
 from mrjob_pybundle.templates import Value, render
+from tests.compiled import CPYTHON as VERSION
+from tests.compiled import compiled_python
 
 from .conftest import Machine, Store, make_machine, make_store, sha256, wait_for_line
 
-PACKAGE = Path(__file__).parent.parent.parent / "mrjob_pybundle"
-VERSION = "3.13.5"
+pytestmark = pytest.mark.whole
 MACHINE = os.uname().machine
+PYTHON = PythonSpec(VERSION, None, ("é",), False, MACHINE, "ami-0123")
 STAGES = [
-    *("prepare", "packages", "source", "configure", "compile", "install", "check", "python-archive"),
-    *("venv", "venv-build", "finish-venv", "venv-archive", "publish"),
+    *("prepare", "packages", "fetch-python"),
+    *("inputs", "venv", "venv-build", "finish-venv", "venv-archive", "publish"),
 ]
-CACHED_STAGES = ["prepare", "packages", "fetch-python", *STAGES[8:]]
 
 # Installs from what lies beside it, a console script and a C extension among them: needs no package index.
 VENV_BUILD = """\
@@ -75,6 +83,8 @@ class Outcome:
     store: Store
     machine: Machine
     build_id: str
+    #: of the venv that it was to build
+    key: str
     exit_status: int
 
     def get(self, name: str) -> bytes:
@@ -110,34 +120,53 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Given:
+    """What a build is given: ``inputs.tar.gz``, and the JSON that its venv key is the digest of."""
+
+    packed: bytes
+    venv_inputs: str
+
+    @property
+    def key(self) -> str:
+        return sha256(self.venv_inputs.encode())
+
+
+@dataclass(frozen=True)
 class Builder:
     """Runs builds on one machine, against one S3."""
 
     store: Store
     machine: Machine
 
-    def prepare(
-        self, build_id: str, venv_build: str | None, files: Mapping[str, str], values: Mapping[str, Value]
-    ) -> Sequence[str]:
+    def given(self, build_id: str, venv_build: str | None = None, files: Mapping[str, str] | None = None) -> Given:
+        """What a submitter packs, and the key that it has; each *build_id*'s is a key of its own."""
+        directory = self.machine.directory / "submitters" / build_id
+        directory.mkdir(parents=True, exist_ok=True)
+        script = directory / "venv-build.sh"
+        if venv_build is not None:
+            script.write_text(venv_build)
+        for name, text in (files or {}).items():
+            path = directory / "files" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        build_files = tuple((directory / "files").iterdir()) if files else ()
+        inputs = read_inputs(find_source(VERSION, None, None), script if venv_build is not None else None, build_files)
+        venv_inputs = {**inputs.spec(PYTHON).inputs(), "recipe": build_id}
+        return Given(pack(inputs), canonical_json(venv_inputs))
+
+    def prepare(self, build_id: str, given: Given, values: Mapping[str, Value]) -> Sequence[str]:
         """Put the inputs where the script finds them, and return the command that runs it."""
         base = f"team/v1/builds/{build_id}"
-        inputs = {f"files/{name}": text.encode() for name, text in files.items()}
-        if venv_build is not None:
-            inputs["venv-build.sh"] = venv_build.encode()
-        inputs.update({f"master/{path.name}": path.read_bytes() for path in PACKAGE.glob("master/programs/*.py")})
-        inputs["mrjob_pybundle_hook.py"] = b"LOADED = True\n"
-        inputs["mrjob_pybundle_hook.pth"] = b"import mrjob_pybundle_hook\n"
-        packed = tar_gz(inputs)
-        self.store.put(f"{base}/inputs.tar.gz", packed)
+        self.store.put(f"{base}/inputs.tar.gz", given.packed)
         all_values: dict[str, Value] = {
             "BUILD_ID": build_id,
             "OWNER": 'O\'Hara "Scarlett" $(id)\\',
             "PYBUNDLE_VERSION": "0.1.0",
             "BUILD_URI": self.store.uri(base),
-            "INPUTS_SHA256": sha256(packed),
+            "INPUTS_SHA256": sha256(given.packed),
             "CACHE_URI": self.store.uri("team"),
-            "PYTHON_KEY": "python-key",
-            "VENV_KEY": f"venv-{build_id}",
+            "PYTHON_KEY": PYTHON.key,
+            "VENV_KEY": given.key,
             "PYTHON_VERSION": VERSION,
             "SOURCE_URI": "",
             "SOURCE_SHA256": "",
@@ -150,8 +179,8 @@ class Builder:
             "PYTHON_ARCHIVE_SIZE": "",
             "TIMEOUT_MINUTES": "60",
             "ACCELERATORS": ["ujson==5.11.0"],
-            "PYTHON_INPUTS": '{"version": "é"}',
-            "VENV_INPUTS": '{"files": []}',
+            "PYTHON_INPUTS": canonical_json(PYTHON.inputs()),
+            "VENV_INPUTS": given.venv_inputs,
             "REBUILD": "no",
             "BUCKET_OWNER": "",
         }
@@ -165,9 +194,12 @@ class Builder:
         values: Mapping[str, Value],
         venv_build: str | None = None,
         files: Mapping[str, str] | None = None,
+        given: Given | None = None,
     ) -> Outcome:
-        done = self.machine.run(self.prepare(build_id, venv_build, files or {}, values), self.store.environment)
-        return Outcome(self.store, self.machine, build_id, done.returncode)
+        """Run a build of *venv_build* and *files*, or of what is *given*."""
+        given = given or self.given(build_id, venv_build, files)
+        done = self.machine.run(self.prepare(build_id, given, values), self.store.environment)
+        return Outcome(self.store, self.machine, build_id, given.key, done.returncode)
 
 
 def tar_gz(members: Mapping[str, bytes], mode: int = 0o644) -> bytes:
@@ -181,26 +213,20 @@ def tar_gz(members: Mapping[str, bytes], mode: int = 0o644) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def builder(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Builder:
-    return Builder(make_store(s3_server), make_machine(tmp_path_factory.mktemp("master") / "machine"))
+def builder(s3_server: str, aws: Path, tmp_path_factory: pytest.TempPathFactory) -> Builder:
+    return Builder(make_store(s3_server, aws), make_machine(tmp_path_factory.mktemp("master") / "machine"))
 
 
 @pytest.fixture(scope="session")
-def built(builder: Builder, cpython_source: Path) -> Outcome:
-    """The build that compiles: minutes."""
-    content = cpython_source.read_bytes()
-    uri = builder.store.put(f"team/v1/sources/{sha256(content)}/{cpython_source.name}", content)
-    outcome = builder.run("compiles", {"SOURCE_URI": uri, "SOURCE_SHA256": sha256(content)}, VENV_BUILD, BUILD_FILES)
-    assert outcome.exit_status == 0, outcome.log[-5000:]
-    return outcome
-
-
-@pytest.fixture(scope="session")
-def cached_python(built: Outcome) -> dict[str, Value]:
+def cached_python(builder: Builder) -> dict[str, Value]:
     """The values by which a build takes the Python that has been compiled."""
-    archive = built.manifest("python", "python-key")["archive"]
+    python = compiled_python()
+    place = f"team/v1/python/{PYTHON.key}"
+    for name, content in python.files.items():
+        builder.store.put(f"{place}/{name}", content)
+    archive = python.manifest["archive"]
     return {
-        "PYTHON_ARCHIVE_URI": built.store.uri(f"team/v1/python/python-key/{archive['sha256']}.tar.gz"),
+        "PYTHON_ARCHIVE_URI": builder.store.uri(f"{place}/{archive['sha256']}.tar.gz"),
         "PYTHON_ARCHIVE_SHA256": archive["sha256"],
         "PYTHON_ARCHIVE_SIZE": str(archive["size"]),
         "ACCELERATORS": [],
@@ -208,11 +234,19 @@ def cached_python(built: Outcome) -> dict[str, Value]:
 
 
 @pytest.fixture(scope="session")
+def built(builder: Builder, cached_python: dict[str, Value]) -> Outcome:
+    """A build of all that a bundle can have."""
+    outcome = builder.run("has-all", {**cached_python, "ACCELERATORS": ["ujson==5.11.0"]}, VENV_BUILD, BUILD_FILES)
+    assert outcome.exit_status == 0, outcome.log[-5000:]
+    return outcome
+
+
+@pytest.fixture(scope="session")
 def bundle(built: Outcome, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle, unpacked where it was not built, while the place where it was is gone."""
     root = tmp_path_factory.mktemp("node") / "a b"
     root.mkdir()
-    for kind, key in (("python", "python-key"), ("venv", "venv-compiles")):
+    for kind, key in (("python", PYTHON.key), ("venv", built.key)):
         with tarfile.open(fileobj=io.BytesIO(built.archive(kind, key))) as tar:
             tar.extractall(root, filter="tar" if hasattr(tarfile, "data_filter") else None)
     assert list((built.machine.mnt / "pybundle-build").iterdir()) == []
@@ -237,36 +271,21 @@ def test_reports_every_stage(built: Outcome) -> None:
     assert "a build file" in built.log
 
 
-def test_python_manifest(built: Outcome) -> None:
-    manifest = built.manifest("python", "python-key")
-    content = built.archive("python", "python-key")
-    assert manifest["format"] == 1
-    assert (manifest["kind"], manifest["key"]) == ("python", "python-key")
-    assert manifest["archive"]["sha256"] == sha256(content)
-    assert manifest["archive"]["size"] == len(content)
-    assert manifest["archive"]["unpacked_size"] > len(content)
-    assert manifest["inputs"] == {"version": "é"}
-    assert manifest["source"]["name"] == f"Python-{VERSION}.tar.xz"
-    assert manifest["contents"]["python_version"] == VERSION
-    assert manifest["contents"]["openssl"].startswith("OpenSSL ")
-    assert manifest["build"]["id"] == "compiles"
-    assert manifest["build"]["owner"] == 'O\'Hara "Scarlett" $(id)\\'
-    assert manifest["build"]["arch"] == MACHINE
-    assert manifest["build"]["seconds"]["compile"] > 0
-
-
 def test_venv_manifest_names_its_python(built: Outcome) -> None:
-    manifest = built.manifest("venv", "venv-compiles")
-    python_archive = built.manifest("python", "python-key")["archive"]
-    assert manifest["python"] == {"key": "python-key", **python_archive}
-    assert manifest["archive"]["sha256"] == sha256(built.archive("venv", "venv-compiles"))
+    manifest = built.manifest("venv", built.key)
+    python_archive = built.manifest("python", PYTHON.key)["archive"]
+    assert manifest["python"] == {"key": PYTHON.key, **python_archive}
+    assert manifest["archive"]["sha256"] == sha256(built.archive("venv", built.key))
     assert "ujson==5.11.0" in manifest["contents"]["freeze"]
     assert "source" not in manifest
+    assert sha256(canonical_json(manifest["inputs"]).encode()) == built.key
+    assert manifest["build"]["id"] == "has-all"
+    assert manifest["build"]["owner"] == 'O\'Hara "Scarlett" $(id)\\'
 
 
-@pytest.mark.parametrize(("kind", "key"), [("python", "python-key"), ("venv", "venv-compiles")])
-def test_archives_hold_nothing_to_be_afraid_of(built: Outcome, kind: str, key: str) -> None:
-    top = {"python": "py", "venv": "venv"}[kind]
+@pytest.mark.parametrize(("kind", "top"), [("python", "py"), ("venv", "venv")])
+def test_archives_hold_nothing_to_be_afraid_of(built: Outcome, kind: str, top: str) -> None:
+    key = PYTHON.key if kind == "python" else built.key
     with tarfile.open(fileobj=io.BytesIO(built.archive(kind, key))) as tar:
         members = tar.getmembers()
     for member in members:
@@ -371,20 +390,20 @@ def second(builder: Builder, cached_python: dict[str, Value]) -> Outcome:
 
 def test_another_venv_does_not_compile_again(built: Outcome, second: Outcome) -> None:
     assert second.exit_status == 0, second.log
-    assert second.stages() == CACHED_STAGES
+    assert second.stages() == STAGES
     assert len(built.store.keys("team/v1/python/")) == 2
-    manifest = second.manifest("venv", "venv-second")
-    assert manifest["python"] == {"key": "python-key", **built.manifest("python", "python-key")["archive"]}
+    manifest = second.manifest("venv", second.key)
+    assert manifest["python"] == {"key": PYTHON.key, **built.manifest("python", PYTHON.key)["archive"]}
 
 
 def test_a_rebuild_gives_the_same_bytes_and_replaces_the_manifest(
     builder: Builder, cached_python: dict[str, Value], second: Outcome
 ) -> None:
-    before = second.manifest("venv", "venv-second")
-    values = {**cached_python, "REBUILD": "yes", "VENV_KEY": "venv-second"}
-    again = builder.run("third", values, "cp -r package/shout $VIRTUAL_ENV/\n", BUILD_FILES)
+    before = second.manifest("venv", second.key)
+    given = builder.given("second", "cp -r package/shout $VIRTUAL_ENV/\n", BUILD_FILES)
+    again = builder.run("third", {**cached_python, "REBUILD": "yes"}, given=given)
     assert again.exit_status == 0, again.log
-    after = again.manifest("venv", "venv-second")
+    after = again.manifest("venv", second.key)
     assert after["archive"] == before["archive"]
     assert (before["build"]["id"], after["build"]["id"]) == ("second", "third")
     assert "the same archive is there already" in again.log
@@ -393,12 +412,13 @@ def test_a_rebuild_gives_the_same_bytes_and_replaces_the_manifest(
 def test_what_somebody_else_published_first_stays(builder: Builder, cached_python: dict[str, Value]) -> None:
     archive = {"sha256": sha256(b"theirs"), "size": len(b"theirs")}
     who = {"id": "theirs", "owner": "somebody else"}
-    theirs = {"kind": "venv", "key": "venv-late", "archive": archive, "build": who}
-    builder.store.put(f"team/v1/venv/venv-late/{archive['sha256']}.tar.gz", b"theirs")
-    builder.store.put("team/v1/venv/venv-late/manifest.json", json.dumps(theirs).encode())
+    key = builder.given("late").key
+    theirs = {"kind": "venv", "key": key, "archive": archive, "build": who}
+    builder.store.put(f"team/v1/venv/{key}/{archive['sha256']}.tar.gz", b"theirs")
+    builder.store.put(f"team/v1/venv/{key}/manifest.json", json.dumps(theirs).encode())
     outcome = builder.run("late", cached_python)
     assert outcome.exit_status == 0, outcome.log
-    assert outcome.manifest("venv", "venv-late") == theirs
+    assert outcome.manifest("venv", key) == theirs
     assert "build theirs of somebody else has published this key first" in outcome.log
 
 
@@ -406,7 +426,7 @@ def test_a_failing_venv_build(builder: Builder, cached_python: dict[str, Value])
     outcome = builder.run("fails", cached_python, "echo the reason >&2\nexit 3\n")
     outcome.assert_failed("venv-build", "venv-build.sh ended with exit status 3", 3)
     assert "the reason\n" in outcome.log
-    assert builder.store.keys("team/v1/venv/venv-fails/") == []
+    assert builder.store.keys(f"team/v1/venv/{outcome.key}/") == []
 
 
 def test_venv_build_may_be_any_program(builder: Builder, cached_python: dict[str, Value]) -> None:
@@ -428,14 +448,15 @@ def test_the_time_limit(builder: Builder, cached_python: dict[str, Value]) -> No
 def test_a_signal_stops_it(builder: Builder, cached_python: dict[str, Value], tmp_path: Path) -> None:
     mark = tmp_path / "reached"
     os.mkfifo(mark)
-    command = builder.prepare("stopped", f"echo here >'{mark}'\nsleep infinity\n", {}, cached_python)
+    given = builder.given("stopped", f"echo here >'{mark}'\nsleep infinity\n")
+    command = builder.prepare("stopped", given, cached_python)
     with subprocess.Popen(
         builder.machine.command(*command), env=builder.store.environment, stderr=subprocess.DEVNULL
     ) as process:
         assert wait_for_line(mark) == "here\n"
         process.send_signal(signal.SIGTERM)
         exit_status = process.wait()
-    outcome = Outcome(builder.store, builder.machine, "stopped", exit_status)
+    outcome = Outcome(builder.store, builder.machine, "stopped", given.key, exit_status)
     outcome.assert_failed("venv-build", "stopped by a signal in stage venv-build", 143)
 
 
@@ -499,3 +520,53 @@ def test_an_accelerator_that_cannot_be_had(builder: Builder, cached_python: dict
     outcome = builder.run("no-accelerator", values)
     assert outcome.status["stage"] == "finish-venv"
     assert outcome.status["message"].startswith("pip could not install ujson==0.0.0, ")
+
+
+@pytest.mark.parametrize(
+    ("build_id", "values", "message"),
+    [
+        ("other-key", {"VENV_KEY": "0" * 64}, "the venv key is not that of its inputs"),
+        ("other-python-key", {"PYTHON_KEY": "0" * 64}, "the python key is not that of its inputs"),
+        (
+            "other-python",
+            {
+                "PYTHON_KEY": replace(PYTHON, optimize=True).key,
+                "PYTHON_INPUTS": canonical_json(replace(PYTHON, optimize=True).inputs()),
+            },
+            "the venv key is for another Python",
+        ),
+    ],
+)
+def test_refuses_a_key_that_is_not_that_of_its_inputs(
+    builder: Builder, build_id: str, values: dict[str, Value], message: str
+) -> None:
+    outcome = builder.run(build_id, values)
+    outcome.assert_failed("prepare", message, 1)
+
+
+def test_refuses_a_source_that_is_not_in_the_key(builder: Builder) -> None:
+    """A tarball of one's own is in the key by its digest."""
+    python = replace(PYTHON, source_sha256="ab" * 32)
+    given = builder.given("other-source")
+    venv_inputs = given.venv_inputs.replace(PYTHON.key, python.key)
+    outcome = builder.run(
+        "other-source",
+        {
+            "PYTHON_KEY": python.key,
+            "PYTHON_INPUTS": canonical_json(python.inputs()),
+            "SOURCE_URI": builder.store.uri("Python-3.13.5.tgz"),
+            "SOURCE_SHA256": "cd" * 32,
+        },
+        given=Given(given.packed, venv_inputs),
+    )
+    uri = builder.store.uri("Python-3.13.5.tgz")
+    outcome.assert_failed("prepare", f"{uri} is not the source that the python key was made of", 1)
+
+
+def test_refuses_inputs_that_are_not_those_of_the_key(builder: Builder, cached_python: dict[str, Value]) -> None:
+    """Nothing is published, whatever the submitter's program has sent."""
+    given = Given(builder.given("edited", "echo two\n").packed, builder.given("key", "echo one\n").venv_inputs)
+    outcome = builder.run("edited", cached_python, given=given)
+    message = "this build was given other inputs than its key was made of: venv-build.sh is not the one of the key"
+    outcome.assert_failed("inputs", message, 1)
+    assert builder.store.keys(f"team/v1/venv/{given.key}/") == []

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from mrjob_pybundle.sandbox.machines.needs import how_to_allow_namespaces
 from tests.line.conftest import ROOT
 
 NOWHERE = "http://127.0.0.1:9/"
@@ -60,7 +62,16 @@ def test_without_maven_central(tmp_path: Path, unreachable: dict[str, str]) -> N
 
 
 def test_why_the_engines_are_left_out(tmp_path: Path) -> None:
-    script, cache, path = "can-test-engines.sh", tmp_path / "cache", _only(tmp_path / "bin", "bash", "dirname", "sed")
+    script, cache = "can-test-engines.sh", tmp_path / "cache"
+    path = _only(tmp_path / "bin", "bash", "dirname", "sed")
+    (tmp_path / "bin" / "python3").symlink_to(Path(sys.executable).resolve())
+    unshare = tmp_path / "bin" / "unshare"
+    unshare.symlink_to("/bin/false")
+    line = _fetch(script, cache, PATH=path)
+    assert line.startswith("it needs namespaces, which this machine refuses. To allow them: ")
+    assert line.endswith(how_to_allow_namespaces())
+    unshare.unlink()
+    unshare.symlink_to("/bin/true")
     assert _fetch(script, cache, PATH=path) == "it needs Java: apt-get install openjdk-17-jre-headless"
     (tmp_path / "bin" / "java").symlink_to("/bin/true")
     assert _fetch(script, cache, PATH=path) == "it needs Maven: apt-get install maven"
@@ -68,7 +79,11 @@ def test_why_the_engines_are_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("mvn") is None, reason="needs Maven")
 def test_the_engines_are_left_out_without_maven_central(tmp_path: Path, unreachable: dict[str, str]) -> None:
-    line = _fetch("can-test-engines.sh", tmp_path / "cache", **unreachable)
+    unshare = tmp_path / "bin" / "unshare"
+    unshare.parent.mkdir()
+    unshare.symlink_to("/bin/true")
+    path = f"{unshare.parent}:{os.environ['PATH']}"
+    line = _fetch("can-test-engines.sh", tmp_path / "cache", PATH=path, **unreachable)
     assert line.startswith("Maven cannot reach Maven Central: [ERROR] ")
 
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+
+from mrjob_pybundle.bundle.inputs import read_inputs
+from mrjob_pybundle.bundle.sources import find_source
+from mrjob_pybundle.bundle.spec import PythonSpec, canonical_json
+from mrjob_pybundle.master.inputs import pack as pack_inputs
 
 from .conftest import REPOSITORY, Store, sha256
 
@@ -391,3 +398,74 @@ def test_libraries_outside_the_bundle_are_known_by_their_soname(
         env={**os.environ, "PYTHONPATH": str(MASTER)},
     )
     assert said.stdout.strip() == str(may_be), said.stderr
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> Path:
+    """What a submitter has packed, unpacked as on a master, and beside it the inputs of its key."""
+    script, library = tmp_path / "venv-build.sh", tmp_path / "library"
+    script.write_text("pip install x\n")
+    (library / "deep").mkdir(parents=True)
+    (library / "é ☃.txt").write_text("data")
+    (library / "deep" / os.fsdecode(b"\xff")).write_text("a name that is no UTF-8")
+    (library / "tool").write_text("#!/bin/sh\n")
+    (library / "tool").chmod(0o755)
+    inputs = read_inputs(find_source("3.13.5", None, None), script, (library,))
+    venv_inputs = inputs.spec(PythonSpec("3.13.5", None, (), True, "x86_64", "amzn2023")).inputs()
+    (tmp_path / "inputs.json").write_text(canonical_json(venv_inputs))
+    (tmp_path / "inputs.tar.gz").write_bytes(pack_inputs(inputs))
+    (tmp_path / "given").mkdir()
+    subprocess.run(["tar", "-xzf", tmp_path / "inputs.tar.gz", "-C", tmp_path / "given"], check=True)
+    return tmp_path / "given"
+
+
+def check_inputs(python: str, given: Path) -> subprocess.CompletedProcess[str]:
+    return run(python, "check_inputs.py", "--given", given, "--inputs", given.parent / "inputs.json")
+
+
+@every_python
+def test_inputs_are_those_of_the_key(python: str, given: Path) -> None:
+    done = check_inputs(python, given)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def _without_a_module(given: Path) -> None:
+    (wheel,) = given.glob("mrjob-*.whl")
+    content = io.BytesIO()
+    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(content, "w") as new:
+        for name in old.namelist():
+            if name != "mrjob/job.py":
+                new.writestr(name, old.read(name))
+    wheel.write_bytes(content.getvalue())
+
+
+@every_python
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda given: (given / "venv-build.sh").write_text("x"), "venv-build.sh is not the one of the key"),
+        (lambda given: (given / "venv-build.sh").unlink(), "venv-build.sh is not the one of the key"),
+        (
+            lambda given: (given / "files/library/tool").chmod(0o644),
+            'build file "library/tool" is not the one of the key',
+        ),
+        (
+            lambda given: (given / "files/library/é ☃.txt").unlink(),
+            'build file "library/\\u00e9 \\u2603.txt" is not the one of the key',
+        ),
+        (lambda given: (given / "files/more").write_text("x"), 'build file "more" is not the one of the key'),
+        (_without_a_module, "mrjob is not the one of the key"),
+        (lambda given: next(given.glob("mrjob-*.whl")).unlink(), "mrjob is not the one of the key"),
+        (
+            lambda given: (given / "mrjob_pybundle_hook.py").write_text("HOOK_VERSION = 0\n"),
+            "the import hook is not the one of the key",
+        ),
+    ],
+    ids=["edited", "no script", "mode", "missing", "more", "a module", "no mrjob", "hook"],
+)
+def test_other_inputs_than_those_of_the_key(
+    python: str, change: Callable[[Path], object], said: str, given: Path
+) -> None:
+    change(given)
+    done = check_inputs(python, given)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{said}\n")

@@ -16,6 +16,7 @@ from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.spec import Archive, Bundle
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.nodes.carried import Carried
+from mrjob_pybundle.sandbox.machines.needs import may_mount
 
 from .conftest import Machine, sha256, wait_for_line
 from .test_bootstrap import REMEDY, archive
@@ -24,8 +25,10 @@ from .test_bootstrap import REMEDY, archive
 PYTHON = archive({"py/bin/python3.13": "the interpreter", "py/lib/big": "x" * 300_000})
 VENV = archive({"venv/bin/python": '#!/bin/sh\necho "$VIRTUAL_ENV: $*"\n', "venv/lib/y": "yes"})
 
+#: Whoever runs the tests is root on the machine: its namespace may be one of users, too.
+ROOT = 0
 NOBODY = 65534
-as_two_users = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+as_two_users = pytest.mark.skipif(not may_mount(), reason="only real root has a machine with other users on it")
 
 
 @dataclass(frozen=True)
@@ -58,21 +61,18 @@ class Node:
     def jobrunner(self) -> str:
         return self.carried.paths.jobrunner
 
-    def shelf(self, place: str, user: int | None = None) -> Path:
+    def shelf(self, place: str, user: int = ROOT) -> Path:
         """Where that user's bundles are in a place of the node, as the machine sees it."""
-        top = self.machine.directory if place.startswith("/mnt") else self.machine.directory / "written"
-        return top / place.lstrip("/") / f"pybundle-{os.geteuid() if user is None else user}"
+        return self.machine.directory / place.lstrip("/") / f"pybundle-{user}"
 
     def leftovers(self, place: str = "/mnt/tmp") -> set[str]:
         shelf = self.shelf(place)
         names = {path.name for path in shelf.iterdir()} if shelf.exists() else set()
         return names - {self.id, f".{self.id}.lock"}
 
-    def assert_ran(
-        self, done: subprocess.CompletedProcess[str], place: str = "/mnt/tmp", user: int | None = None
-    ) -> None:
+    def assert_ran(self, done: subprocess.CompletedProcess[str], place: str = "/mnt/tmp", user: int = ROOT) -> None:
         assert done.returncode == 0, done.stderr
-        root = f"{place}/pybundle-{os.geteuid() if user is None else user}/{self.id}"
+        root = f"{place}/pybundle-{user}/{self.id}"
         assert set(done.stdout.splitlines()) == {f"{root}/venv: script.py a"}
 
 
@@ -107,7 +107,7 @@ def test_thirty_tasks_at_once_unpack_once(node: Node) -> None:
     node.assert_ran(done)
     assert len(done.stdout.splitlines()) == 30
     assert [line.split(" in ")[0] for line in done.stderr.splitlines()] == [
-        f"mrjob-pybundle: unpacked the bundle into /mnt/tmp/pybundle-{os.geteuid()}/{node.id}"
+        f"mrjob-pybundle: unpacked the bundle into /mnt/tmp/pybundle-{ROOT}/{node.id}"
     ]
     assert node.leftovers() == set()
 
@@ -123,7 +123,7 @@ def test_commands_and_setup_have_the_environment(node: Node) -> None:
     show = 'echo "$VIRTUAL_ENV"'
     done = node.run(f"{paths.venv_exec} sh -c {shlex.quote(show)} && sh -euc '. {paths.activate}; {show}'")
     assert done.returncode == 0, done.stderr
-    assert set(done.stdout.splitlines()) == {f"/mnt/tmp/pybundle-{os.geteuid()}/{node.id}/venv"}
+    assert set(done.stdout.splitlines()) == {f"/mnt/tmp/pybundle-{ROOT}/{node.id}/venv"}
 
 
 @pytest.mark.parametrize("home", [None, "/home/", "/proc"])
@@ -196,10 +196,11 @@ def test_what_a_killed_task_has_started_is_waited_for(node: Node) -> None:
     command = node.machine.command("bash", "-c", script)
     with subprocess.Popen(command, env={"PATH": path}, stdout=subprocess.PIPE, text=True) as process:
         os.kill(int(wait_for_line(mark)), signal.SIGKILL)
-        assert len(node.leftovers()) == 1
+        half_way = node.leftovers()
         go_on.write_text("\n")
         stdout, _ = process.communicate()
-    assert stdout == f"/mnt/tmp/pybundle-{os.geteuid()}/{node.id}/venv: script.py a\n"
+    assert len(half_way) == 1
+    assert stdout == f"/mnt/tmp/pybundle-{ROOT}/{node.id}/venv: script.py a\n"
     assert node.leftovers() == set()
 
 
@@ -220,7 +221,7 @@ def test_two_users_have_a_copy_each(node: Node) -> None:
     become_nobody = f"setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups"
     node.assert_ran(node.run(f"{node.jobrunner} script.py a", mine))
     node.assert_ran(node.run(f"{become_nobody} {node.jobrunner} script.py a", theirs), user=NOBODY)
-    for user in (0, NOBODY):
+    for user in (ROOT, NOBODY):
         shelf = node.shelf("/mnt/tmp", user).stat()
         assert (shelf.st_uid, stat.S_IMODE(shelf.st_mode)) == (user, 0o700)
 
@@ -275,11 +276,10 @@ def test_no_place_at_all(node: Node) -> None:
     (node.machine.mnt / task.removeprefix("/mnt/")).chmod(0o777)
     done = node.run(f"{node.jobrunner} script.py a", task, first=NOWHERE)
     assert done.returncode == 1
-    user = os.geteuid()
     assert done.stderr == (
         "mrjob-pybundle: no place for the bundle on this node: there is no /mnt/tmp;"
-        f" /var/tmp/pybundle-{user} cannot be made, or is somebody else's;"
-        f" /tmp/pybundle-{user} cannot be made, or is somebody else's; others may rename what is in {task}\n"
+        f" /var/tmp/pybundle-{ROOT} cannot be made, or is somebody else's;"
+        f" /tmp/pybundle-{ROOT} cannot be made, or is somebody else's; others may rename what is in {task}\n"
     )
 
 

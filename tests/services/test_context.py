@@ -115,13 +115,13 @@ def test_the_cache_in_mrjobs_own_bucket(team: TeamWithConf) -> None:
         ("    pybundle_cache_uri: /tmp/x\n", "'/tmp/x' is not an S3 URI"),
         ("    pybundle_bucket_owner: 12\n", "pybundle_bucket_owner: 12 is not an AWS account id"),
         ("    check_cluster_every: often\n", "check_cluster_every: 'often' is not a number of seconds"),
-        ("    region: us east 1\n", "cannot make requests to s3: Provided region_name 'us east 1'"),
-        ("    s3_endpoint: 'http://'\n", "cannot make requests to s3: Invalid endpoint"),
+        ("    region: us east 1\n", "Provided region_name 'us east 1' doesn't match a supported format. Set region"),
+        ("    s3_endpoint: 'http://'\n", "A setting for AWS cannot work (preparing to ask s3): Invalid endpoint"),
     ],
 )
 def test_what_matters_is_checked(team: TeamWithConf, more: str, line: str) -> None:
     team.conf(more, cache_uri="cache_uri" not in more)
     refused = team.command("ls")
-    assert refused.status == 1
+    assert refused.status == 2
     assert line in refused.err
     assert refused.err.count("\n") == 1

@@ -10,7 +10,8 @@ import pytest
 from mrjob_pybundle.aws.clients import Credentials
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle import cpython_releases, sources
-from mrjob_pybundle.bundle.sources import Source, fetched, find_source
+from mrjob_pybundle.bundle.sources import Source, find_source
+from mrjob_pybundle.cache.sources import fetch
 from mrjob_pybundle.errors import OptionError
 
 
@@ -63,31 +64,27 @@ def test_from_s3(bucket: S3Uri, tarball: tuple[Path, str]) -> None:
     client = Credentials("us-east-1").s3_client()
     client.upload_file(str(path), bucket.bucket, "sources/p.tgz")
     location = str(bucket / "sources/p.tgz")
-    with fetched(Source("3.13.5", location, sha256), client) as (file, found):
-        assert (file.read_bytes(), found) == (path.read_bytes(), sha256)
-    assert not file.exists()
+    assert fetch(Source("3.13.5", location, sha256), client) == path.read_bytes()
     with pytest.raises(OptionError, match=f"has the sha256 {sha256}, not {'1' * 64}"):
-        with fetched(Source("3.13.5", location, "1" * 64), client):
-            pass
+        fetch(Source("3.13.5", location, "1" * 64), client)
 
 
 def test_a_version_that_python_org_does_not_have(s3_endpoint: str) -> None:
     """An HTTP server says 404, as python.org would."""
     source = Source("3.99.0", f"{s3_endpoint}/no-such-bucket/Python-3.99.0.tar.xz", None)
     with pytest.raises(OptionError, match=r"There is no http.*: python\.org has no CPython 3\.99\.0, or"):
-        with fetched(source, None):
-            pass
+        fetch(source, None)
 
 
 def test_a_server_that_cannot_be_reached() -> None:
     source = Source("3.99.0", "http://127.0.0.1:9/Python-3.99.0.tar.xz", None)
-    with pytest.raises(OptionError) as refused, fetched(source, None):
-        pass
+    with pytest.raises(OptionError) as refused:
+        fetch(source, None)
     assert "there may be no CPython 3.99.0, or it cannot be reached from here" in str(refused.value)
     assert "pybundle_python_source" in str(refused.value)
     known = Source("3.13.5", "http://127.0.0.1:9/Python-3.13.5.tar.xz", None)
-    with pytest.raises(OptionError) as refused, fetched(known, None):
-        pass
+    with pytest.raises(OptionError) as refused:
+        fetch(known, None)
     assert "there may be no CPython" not in str(refused.value)
 
 

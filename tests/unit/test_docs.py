@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from mrjob_pybundle.errors import BuildError, CacheError, OptionError, PyBundleError
+
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def _tests(directory: Path = ROOT / "tests") -> set[str]:
@@ -27,6 +29,13 @@ def test_every_row_of_what_can_go_wrong_names_its_test() -> None:
     rows = [row for row in text.splitlines() if row.startswith("| ")][1:]
     assert len(rows) > 15
     assert [row for row in rows if "`test_" not in row] == []
+
+
+def test_the_readme_has_the_exit_statuses() -> None:
+    table = (ROOT / "README.md").read_text("utf-8").split("| exit status |")[1].split("\n\n")[0]
+    documented = {int(row.split("|")[1]) for row in table.splitlines()[2:]}
+    ours = {error.exit_status for error in (PyBundleError, OptionError, CacheError, BuildError)}
+    assert documented == {0, 130} | ours
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -16,14 +16,15 @@ import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mrjob_pybundle.sandbox.machines.needs import PATH
 from mrjob_pybundle.sandbox.machines.nodes import (
-    PATH,
     NamespaceNode,
     NodeError,
     awscli_directory,
     install_commands,
     own_file,
     passed_through,
+    write_executable,
 )
 
 _PLACE = "/run/sandbox"  # also in bin/aws-on-image.sh
@@ -65,7 +66,8 @@ def install_image_tools(directory: Path) -> None:
     :raises NodeError: this machine does not say which libraries its Python needs.
     """
     shutil.rmtree(directory, ignore_errors=True)
-    install_commands(directory / "bin", own_file("bin/aws-on-image.sh"))
+    install_commands(directory / "bin")
+    write_executable(directory / "bin" / "aws", own_file("bin/aws-on-image.sh"))
     (directory / "lib").mkdir()
     python = Path(sys.executable).resolve()
     shutil.copy(python, directory / "lib" / "python")

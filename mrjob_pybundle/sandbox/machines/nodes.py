@@ -2,7 +2,8 @@
 
 With Linux namespaces, a node is a root directory and a set of processes of its own (see ``node.sh``); its
 first process holds all of it, and the kernel ends the rest with it, also if the sandbox itself is killed.
-Where the machine allows no namespaces, a node is only a clean environment and a home directory.
+Where the machine allows no namespaces, a node is a clean environment, and directories of its own under other names
+(see ``own_paths.py``).
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from importlib import resources
 from pathlib import Path
 from typing import IO
 
+from mrjob_pybundle.sandbox.machines import own_paths
+from mrjob_pybundle.sandbox.machines.needs import PATH, may_mount, program, search_path
+from mrjob_pybundle.sandbox.machines.own_paths import OwnPaths
 from mrjob_pybundle.templates import render_text
-
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # How package clients on this machine reach the network is part of the machine, like its resolv.conf.
 _PASSED_THROUGH = (
@@ -82,6 +84,9 @@ class Node:
         """How the node's own processes call the node's *path*."""
         return path
 
+    def fit(self, file: Path) -> None:
+        """Make a file that was brought to the node, *file* on the machine, one for its processes, if it is a script."""
+
     def start(self) -> None:
         for path in ("/home/hadoop", "/mnt/var/lib/info", "/mnt/var/log/bootstrap-actions"):
             self.host_path(path).mkdir(parents=True, exist_ok=True)
@@ -118,7 +123,7 @@ class Node:
         return process
 
     def _enter(self, command: Sequence[str], cwd: str) -> list[str]:
-        return ["env", "-C", self.path(cwd), *command]
+        return [program("env"), "-C", cwd, *command]
 
     def kill_commands(self) -> None:
         """Kill what runs on the node, as ``kill -9`` does; the node itself stays."""
@@ -141,7 +146,7 @@ class Node:
 
 
 class NamespaceNode(Node):
-    """A node with namespaces of its own: mounts, processes and, if we are not root, users."""
+    """A node with namespaces of its own: mounts, processes and, if we are no root that may mount, users."""
 
     def __init__(self, directory: Path, tools: Path, environment: Mapping[str, str]) -> None:
         super().__init__(directory, tools, environment)
@@ -151,11 +156,12 @@ class NamespaceNode(Node):
     def start(self) -> None:
         super().start()
         node_script = self.tools / "node.sh"
-        user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+        user = [] if may_mount() else ["--user", "--map-root-user"]
         self._init = subprocess.Popen(
-            ["unshare", *user, "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "--"]
+            [program("unshare"), *user, "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "--"]
             + ["bash", str(node_script), str(self.directory), str(self._tree())]
             + [str(path) for pair in self._visible() for path in pair],
+            env={**os.environ, "PATH": search_path()},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -176,8 +182,9 @@ class NamespaceNode(Node):
         return [(path, str(path)) for path in visible_paths(self.tools, self.environment)]
 
     def _enter(self, command: Sequence[str], cwd: str) -> list[str]:
-        user = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
-        return ["nsenter", "--target", self._pid, *user, "--mount", "--pid", "--", "env", "-C", cwd, *command]
+        user = [] if may_mount() else ["--user", "--preserve-credentials"]
+        enter = [program("nsenter"), "--target", self._pid, *user, "--mount", "--pid", "--"]
+        return [*enter, "env", "-C", cwd, *command]
 
     def stop(self) -> None:
         with self._lock:
@@ -195,23 +202,63 @@ class NamespaceNode(Node):
 
 
 class PlainNode(Node):
-    """A node on a machine that allows no namespaces: only environment and home are its own."""
+    """A node on a machine that allows no namespaces: it shares its files and processes.
+
+    Its environment and some directories are its own, the latter under other names.
+    """
 
     def __init__(self, directory: Path, tools: Path, environment: Mapping[str, str]) -> None:
         super().__init__(directory, tools, environment)
+        machines = (directory, *visible_paths(tools, self.environment))
+        self._paths = OwnPaths(str(self.host_path("/")), tuple(map(str, machines)))
         self._keeper: subprocess.Popen[bytes] | None = None
 
     def path(self, path: str) -> str:
-        is_own = path.startswith(("/home/hadoop", "/mnt/yarn"))
-        return str(self.host_path(path)) if is_own else path
+        return self._paths.rename(path)
+
+    def fit(self, file: Path) -> None:
+        if own_paths.is_script(file):
+            self._paths.rename_in(file)
 
     def start(self) -> None:
         super().start()
+        self.host_path("/tmp").mkdir(exist_ok=True)
+        commands = self.directory / "bin"
+        commands.mkdir(exist_ok=True)
+        values = {
+            "PYTHON": sys.executable,
+            "OWN_PATHS": own_paths.__file__,
+            "OWN": self._paths.own,
+            "MACHINES": self._paths.machines,
+            "BASH": program("bash"),
+        }
+        write_executable(commands / "bash", render_text(own_file("bin/bash-on-shared-files.sh.tmpl"), values))
+        self.environment["PATH"] = f"{commands}:{self.environment['PATH']}"
         self.environment["HOME"] = self.path("/home/hadoop")
+        self.environment["TMPDIR"] = str(self.host_path("/tmp"))
         self._keeper = subprocess.Popen(
             ["sleep", "infinity"], env=self.environment, start_new_session=True, stdin=subprocess.DEVNULL
         )
         self.environment["SANDBOX_NODE_PID"] = str(self._keeper.pid)
+
+    def popen(
+        self,
+        command: Sequence[str],
+        *,
+        cwd: str = "/home/hadoop",
+        environment: Mapping[str, str] | None = None,
+        stdin: Stream = subprocess.DEVNULL,
+        stdout: Stream = subprocess.DEVNULL,
+        stderr: Stream = subprocess.DEVNULL,
+    ) -> subprocess.Popen[bytes]:
+        return super().popen(
+            [self._paths.rename(word) for word in command],
+            cwd=self.path(cwd),
+            environment={name: self._paths.rename(value) for name, value in (environment or {}).items()},
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+        )
 
     def stop(self) -> None:
         super().stop()
@@ -280,19 +327,26 @@ def awscli_directory() -> Path:
 
 
 def install_tools(directory: Path) -> None:
-    """Put what nodes have on their PATH in front of everything into *directory*: aws, sudo, shutdown."""
+    """Put what nodes have on their PATH in front of everything into *directory*: sudo, shutdown; aws comes with
+    :class:`~mrjob_pybundle.sandbox.machines.resident_aws.ResidentAws`."""
+    install_commands(directory)
+    write_executable(directory / "node.sh", own_file("node.sh"))
+
+
+def install_aws_itself(path: Path) -> None:
+    """Write an ``aws`` that is a process of its own: it may have to do with a terminal."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
     values = {"PYTHON": sys.executable, "SITE": str(awscli_directory())}
-    install_commands(directory, render_text(own_file("bin/aws.sh.tmpl"), values))
-    _write_executable(directory / "node.sh", own_file("node.sh"))
+    write_executable(path, render_text(own_file("bin/aws-itself.sh.tmpl"), values))
 
 
-def install_commands(directory: Path, aws: str) -> None:
-    """Write sudo, shutdown and its kin into *directory*, and *aws*, a script."""
+def install_commands(directory: Path) -> None:
+    """Write sudo, shutdown and its kin into *directory*."""
     directory.mkdir(parents=True, exist_ok=True)
-    _write_executable(directory / "aws", aws)
-    _write_executable(directory / "sudo", own_file("bin/sudo"))
+    write_executable(directory / "sudo", own_file("bin/sudo"))
     for name in ("shutdown", "poweroff", "halt"):
-        _write_executable(directory / name, own_file("bin/shutdown"))
+        write_executable(directory / name, own_file("bin/shutdown"))
 
 
 def own_file(name: str) -> str:
@@ -300,7 +354,7 @@ def own_file(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _write_executable(path: Path, text: str) -> None:
+def write_executable(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
     path.chmod(0o755)
 

@@ -567,6 +567,7 @@ def _localize(job: StreamingJob, place: Place, node: Node, staged: list[Path]) -
         if index >= len(job.files):
             _unpack(path)
         else:
+            node.fit(path)
             path.chmod(0o555)
         localized.append((name, target))
     return localized

@@ -91,7 +91,7 @@ def test_nobody_listens() -> None:
         free.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{free.getsockname()[1]}"
         client = Credentials("us-east-1", "key", "secret", emr_endpoint=endpoint).emr_client(retries=False)
-        with pytest.raises(TransientError, match="no usable answer"), explained("asking"):
+        with pytest.raises(TransientError, match="No connection to AWS"), explained("asking"):
             client.describe_cluster(ClusterId="j-1")
 
 

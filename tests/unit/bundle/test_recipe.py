@@ -2,52 +2,76 @@
 
 An edit of a part below fails here. Then there are two ways on:
 
-* the edit changes what is in an archive: raise ``PYTHON_RECIPE`` (both archives are built anew for everybody) or
-  ``VENV_RECIPE`` (only environments are) in ``mrjob_pybundle/bundle/spec.py``, or ``HOOK_VERSION`` for the hook;
-* it doesn't (a comment, the log, an upload): leave them as they are.
+* the edit changes what is in an archive: raise that part's recipe in ``mrjob_pybundle/bundle/spec.py``.
+  ``PYTHON_RECIPE``: both archives are built anew for everybody; ``VENV_RECIPE``: only environments are. If the edit
+  of a part that both need (archive.py, the end of python.sh) changes only environments, ``VENV_RECIPE`` will do. For
+  the hook, raise ``HOOK_VERSION``, there and in the hook;
+* it doesn't (a comment, the log): leave them as they are.
 
-Either way, put the new digest here.
+Either way, put the new digest here. What is in no list below (the order of stages, what a build begins with, reports,
+publishing) changes no archive's bytes, and may be edited at will.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
-import mrjob_pybundle_hook
+import pytest
+
 from mrjob_pybundle.bundle import spec as bundle
 
 ROOT = Path(__file__).parents[3]
 MASTER = ROOT / "mrjob_pybundle" / "master"
 
-RECIPES = (1, 2, 1)
+RECIPES = {"PYTHON_RECIPE": 1, "VENV_RECIPE": 2, "HOOK_VERSION": 1}
 
 PARTS = {
-    "build-binaries.sh.tmpl": "2a514f4c954ff7d7b41babc26853356fc11f9acd5e61fa671a6989939d08015a",
-    "programs/archive.py": "0d77b6e71340659df8939138308f955b17de2b6d3ec3e69949740352ec98b0da",
-    "programs/check_modules.py": "db97ccc84777e43a3434710164db5b779e4517418a80aa8a156795681629be6d",
-    "programs/elf.py": "b8f42683b7fdaecb2cfff45dd64bb61e5cd813e28fa75bf40c0ab1903ec62a5b",
-    "programs/publish.py": "ed781aabadf5ec4212dcbbbb438e5baf01e5c0c79c9444357bb26cd06b96c30e",
-    "programs/python27_venv.py": "72816d5d2c4bd145d0b31ec5847889595f53f682122f24cae610ca4c1659e30d",
-    "programs/relocate.py": "1582f6833f3825d44d8441eadd6e00793cb7326933fce301d5cd4ec5384aa589",
-    "programs/shared_libraries.py": "f20d06f94b89c46feb14e19e0f8809d6395afb37a6ad175fb99bb6d3ca244ac0",
-    "mrjob_pybundle_hook.py": "c9eb8a6a506ccd26a99dee4ab2fe23b5fbe1ec030f0b62ca9f301b19e32c38fe",
-    "mrjob_pybundle_hook.pth": "736f3197982e6d83314b180b6825182d4a90ec4fd8a892024096064e99158645",
+    "PYTHON_RECIPE": {
+        "build-binaries/python.sh": "03bdc7efca08c2064f5e7bcb97e51c87d865b9597f371b50d5a5eeeb33c7ea28",
+        "programs/archive.py": "0d77b6e71340659df8939138308f955b17de2b6d3ec3e69949740352ec98b0da",
+        "programs/elf.py": "b8f42683b7fdaecb2cfff45dd64bb61e5cd813e28fa75bf40c0ab1903ec62a5b",
+        "programs/python27_venv.py": "72816d5d2c4bd145d0b31ec5847889595f53f682122f24cae610ca4c1659e30d",
+        "programs/shared_libraries.py": "f20d06f94b89c46feb14e19e0f8809d6395afb37a6ad175fb99bb6d3ca244ac0",
+    },
+    "VENV_RECIPE": {
+        "build-binaries/environment.sh": "0b462190e8bef617b0db0ae5b584d2e6d9aab5ab4517d97d8bb088d4637ebedc",
+        "programs/relocate.py": "1582f6833f3825d44d8441eadd6e00793cb7326933fce301d5cd4ec5384aa589",
+    },
+    "HOOK_VERSION": {
+        "mrjob_pybundle_hook.py": "c9eb8a6a506ccd26a99dee4ab2fe23b5fbe1ec030f0b62ca9f301b19e32c38fe",
+        "mrjob_pybundle_hook.pth": "736f3197982e6d83314b180b6825182d4a90ec4fd8a892024096064e99158645",
+    },
+}
+
+#: What runs on a build master, and changes no archive's bytes.
+IN_NO_RECIPE = {
+    *("build-binaries.sh.tmpl", "fetch-and-run.sh"),
+    *(f"build-binaries/{part}.sh" for part in ("prepare", "publish", "report", "supervise")),
+    *(f"programs/{program}.py" for program in ("check_inputs", "check_modules", "publish")),
 }
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def test_what_archives_are_made_by() -> None:
-    on_master = [MASTER / "build-binaries.sh.tmpl", *sorted((MASTER / "programs").glob("*.py"))]
-    digests = {
-        **{path.relative_to(MASTER).as_posix(): _digest(path) for path in on_master},
-        **{path.name: _digest(path) for path in (ROOT / "mrjob_pybundle_hook.py", ROOT / "mrjob_pybundle_hook.pth")},
-    }
-    assert digests == PARTS, "bump the recipe, or state that the bytes don't change: see the top of this file"
+@pytest.mark.parametrize("recipe", PARTS)
+def test_what_archives_are_made_by(recipe: str) -> None:
+    directory = ROOT if recipe == "HOOK_VERSION" else MASTER
+    digests = {name: hashlib.sha256((directory / name).read_bytes()).hexdigest() for name in PARTS[recipe]}
+    assert digests == PARTS[recipe], f"raise {recipe}, or state that the bytes don't change: see the top of this file"
 
 
 def test_recipe_numbers() -> None:
-    assert (bundle.PYTHON_RECIPE, bundle.VENV_RECIPE, mrjob_pybundle_hook.HOOK_VERSION) == RECIPES
+    assert {name: getattr(bundle, name) for name in RECIPES} == RECIPES
+
+
+def test_the_hook_says_the_version_that_is_in_keys() -> None:
+    """It stands alone, and nobody but Python's start imports it: so the number stands in two places."""
+    text = (ROOT / "mrjob_pybundle_hook.py").read_text("utf-8")
+    assert re.findall(r"^HOOK_VERSION = (\d+)$", text, flags=re.MULTILINE) == [str(bundle.HOOK_VERSION)]
+
+
+def test_all_that_runs_on_a_master_is_in_a_recipe_or_in_none() -> None:
+    files = [*MASTER.glob("*.sh*"), *MASTER.glob("build-binaries/*"), *MASTER.glob("programs/*.py")]
+    pinned = PARTS["PYTHON_RECIPE"].keys() | PARTS["VENV_RECIPE"].keys()
+    assert {path.relative_to(MASTER).as_posix() for path in files} == pinned | IN_NO_RECIPE
+    assert not pinned & IN_NO_RECIPE

@@ -20,13 +20,8 @@ from mrjob_pybundle.bundle.spec import (
     BundleSpec,
     PythonSpec,
     canonical_json,
-    describe_build_files,
     digest_of,
-    find_build_files,
-    package_sha256,
 )
-from mrjob_pybundle.errors import OptionError
-from mrjob_pybundle.master.inputs import mrjob_package
 
 PYTHON = PythonSpec("3.13.5", None, (), True, "x86_64", "amzn2023")
 SPEC = BundleSpec(PYTHON, "ab" * 32, (BuildFile("lib/a.py", False, "cd" * 32),), "0.7.4", "ef" * 32, 1)
@@ -41,12 +36,6 @@ def test_golden_keys() -> None:
     )
     assert spec_2_7.python.key == "5db5ec9ce3bad023ff810d56a19948d9bcac9b3cd629a3cadfdeb35af6074806"
     assert spec_2_7.key == "171cc4b42b8e2c297ab426bade8191307c8f498e066efff814db83f8f89a84a5"
-
-
-def test_golden_digest_of_the_mrjob_that_goes_inside() -> None:
-    version, package = mrjob_package()
-    assert version == "0.7.4"
-    assert package_sha256(package) == "9c7ee2f906e239c866aff115649402eb849cdbb7ffd436262758d9fee9861c32"
 
 
 @pytest.mark.parametrize(
@@ -151,58 +140,6 @@ def test_keys_are_equal_where_specifications_are(one: BundleSpec, other: BundleS
 def test_another_python_is_another_bundle(spec: BundleSpec, python: PythonSpec) -> None:
     """A venv key contains the python key: an environment is never put onto a Python it was not made on."""
     assert (replace(spec, python=python).key == spec.key) == (python == spec.python)
-
-
-def test_build_files(tmp_path: Path) -> None:
-    library = tmp_path / "library"
-    for name in ("a.py", "sub/b.txt", "sub/__pycache__/b.cpython-313.pyc", ".git/HEAD", "old.pyc", "a.py~"):
-        path = library / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(name)
-    tool = tmp_path / "tool.sh"
-    tool.write_text("echo hello")
-    tool.chmod(0o755)
-    (library / "link.py").symlink_to("a.py")
-
-    files = find_build_files((library, tool))
-
-    assert list(files) == ["library/a.py", "library/link.py", "library/sub/b.txt", "tool.sh"]
-    described = {file.name: file for file in describe_build_files(files)}
-    assert described["tool.sh"].executable
-    assert not described["library/a.py"].executable
-    assert described["library/link.py"].sha256 == described["library/a.py"].sha256
-
-
-def test_build_files_have_the_same_key_wherever_they_lie(tmp_path: Path) -> None:
-    def key(place: Path, umask: int) -> str:
-        (place / "lib").mkdir(parents=True)
-        old = os.umask(umask)
-        try:
-            (place / "lib" / "z.py").write_text("z = 1\n")
-            (place / "lib" / "a.py").write_text("a = 1\n")
-        finally:
-            os.umask(old)
-        files = describe_build_files(find_build_files((place / "lib",)))
-        return replace(SPEC, build_files=files).key
-
-    assert key(tmp_path / "here", 0o022) == key(tmp_path / "over there", 0o077)
-
-
-def test_build_files_that_cannot_be_taken(tmp_path: Path) -> None:
-    (tmp_path / "venv-build.sh").touch()
-    with pytest.raises(OptionError, match=r"would take the place of venv-build\.sh"):
-        find_build_files((tmp_path / "venv-build.sh",))
-    for place in ("one", "two"):
-        (tmp_path / place).mkdir()
-        (tmp_path / place / "same.py").touch()
-    with pytest.raises(OptionError, match=r"both .*one/same\.py and .*two/same\.py would be same\.py"):
-        find_build_files((tmp_path / "one" / "same.py", tmp_path / "two" / "same.py"))
-    (tmp_path / "one" / "dangling").symlink_to("nowhere")
-    with pytest.raises(OptionError, match="points nowhere"):
-        find_build_files((tmp_path / "one",))
-    (tmp_path / "two" / "again").symlink_to(".")
-    with pytest.raises(OptionError, match="contains itself"):
-        find_build_files((tmp_path / "two",))
 
 
 def test_a_bundle_id_stands_for_keys_and_contents() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mrjob_pybundle.templates import render
+from mrjob_pybundle.templates import read_template, render
 
-from .conftest import REPOSITORY, tool
-
-PACKAGE = REPOSITORY / "mrjob_pybundle"
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "mrjob_pybundle"
 TEMPLATES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("**/*.sh.tmpl"))
-SCRIPTS = sorted([*(REPOSITORY / "scripts").glob("*.sh"), *Path(__file__).parent.glob("*.sh")])
+PARTS = sorted(PACKAGE.glob("master/build-binaries/*.sh"))
+SCRIPTS = sorted([*(ROOT / "scripts").glob("*.sh"), *(ROOT / "tests").glob("**/*.sh"), *PARTS])
 LISTS = {"CONFIGURE_ARGS", "ACCELERATORS"}
 NASTY = 'it\'s "a" $(touch /tmp/oops) `id` \\ $HOME ;&|<>*?[]{}~#!\n\ttwo é 漢 -n '
 
@@ -29,11 +30,22 @@ def placeholders(template: str) -> set[str]:
     return set(re.findall(r"@([A-Z][A-Z0-9_]*)@", (PACKAGE / template).read_text(encoding="utf-8")))
 
 
-def shellcheck(script: str, shell: str) -> None:
+def shellcheck(script: str | Path, shell: str) -> None:
+    """Check a text, or a file and the parts that it names."""
     # SC2016: values in single quotes hold what a shell would expand, and must not.
     result = subprocess.run(
-        [tool("shellcheck"), "--shell", shell, "--exclude", "SC2016", "-"],
-        input=script,
+        [
+            *(
+                str(Path(sys.executable).with_name("shellcheck")),
+                "--shell",
+                shell,
+                "--exclude",
+                "SC2016",
+                "--external-sources",
+            ),
+            str(script) if isinstance(script, Path) else "-",
+        ],
+        input=script if isinstance(script, str) else "",
         capture_output=True,
         text=True,
     )
@@ -46,8 +58,8 @@ def shell_of(text: str) -> str:
 
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_raw_template_passes_shellcheck(template: str) -> None:
-    text = (PACKAGE / template).read_text(encoding="utf-8")
-    shellcheck(text, shell_of(text))
+    path = PACKAGE / template
+    shellcheck(path, shell_of(path.read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
@@ -59,7 +71,13 @@ def test_rendered_template_passes_shellcheck(template: str) -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_script_passes_shellcheck(script: Path) -> None:
-    shellcheck(script.read_text(encoding="utf-8"), "bash")
+    shellcheck(script, "bash")
+
+
+def test_a_script_in_parts_is_rendered_as_one() -> None:
+    text = read_template("master/build-binaries.sh.tmpl")
+    assert [part.name for part in PARTS if part.read_text(encoding="utf-8") not in text] == []
+    assert re.findall(r"^(?:source|\.) .*", text, flags=re.MULTILINE) == []
 
 
 def variables_after(script: str, names: set[str], lists: set[str]) -> dict[str, str | list[str]]:

@@ -1,0 +1,77 @@
+"""What a build shows where stderr is no terminal: stages, their time, and what venv-build.sh prints."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from mrjob_pybundle.cache.builds import Status
+from mrjob_pybundle.progress import BuildProgress
+
+LOG = b"""\
+mrjob-pybundle 1.0, build b for ada
+==> packages
+all that the build needs is installed
+==> compile
+gcc -c one.c
+==> venv-build
+Successfully installed regex
+==> no stage of ours
+==> publish
+caf\xc3\xa9
+==> finish-venv
+mrjob==0.7.4
+"""
+
+
+def _status(stage: str, state: str = "RUNNING", **stages: float) -> Status:
+    ended = {name.replace("_", "-"): seconds for name, seconds in stages.items()}
+    return Status(state, stage, 0, 0, 0, ended, None, None)
+
+
+def _shown(caplog: pytest.LogCaptureFixture, level: int, *polls: tuple[Status, bytes]) -> list[str]:
+    caplog.set_level(level, "mrjob.pybundle")
+    with BuildProgress("b", "j-1", "s3://bucket/log.txt") as progress:
+        for status, news in polls:
+            progress.show(status, news)
+    return [record.getMessage() for record in caplog.records]
+
+
+@pytest.mark.parametrize("size", [1, 7, 50, len(LOG)])
+def test_of_the_log_only_what_venv_build_prints(caplog: pytest.LogCaptureFixture, size: int) -> None:
+    """However the log is cut into polls; several stages may come with one of them."""
+    status = _status("finish-venv", packages=3, compile=125, venv_build=61)
+    polls = [(status, LOG[start : start + size]) for start in range(0, len(LOG), size)]
+    shown = _shown(caplog, logging.INFO, *polls)
+    assert [line for line in shown if line.startswith("  | ")] == [
+        "  | Successfully installed regex",
+        "  | ==> no stage of ours",
+        "  | ==> publish",
+        "  | café",
+    ]
+    assert "  all of its log: s3://bucket/log.txt (with -v as it comes)" in shown
+
+
+def test_stages_and_their_time_are_the_masters(caplog: pytest.LogCaptureFixture) -> None:
+    status = _status("finish-venv", packages=3, compile=125, venv_build=61)
+    shown = _shown(caplog, logging.INFO, (status, LOG))
+    stages = [line.partition("] ")[2] for line in shown if line.startswith("  [")]
+    assert stages == [
+        "packages",
+        "compile (packages took 0:03)",
+        "venv-build (compile took 2:05)",
+        "finish-venv (venv-build took 1:01)",
+    ]
+    assert shown.index("  | café") < len(shown) - 2 < len(shown)
+
+
+def test_all_of_the_log_with_v(caplog: pytest.LogCaptureFixture) -> None:
+    shown = _shown(caplog, logging.DEBUG, (_status("finish-venv", packages=3, compile=125, venv_build=61), LOG))
+    assert {"  | gcc -c one.c", "  | mrjob==0.7.4", "  | Successfully installed regex"} <= set(shown)
+
+
+def test_a_last_line_without_an_end(caplog: pytest.LogCaptureFixture) -> None:
+    ended = _status("venv-build", "FAILED", packages=3)
+    shown = _shown(caplog, logging.INFO, (_status("venv-build"), b"==> venv-build\nno l"), (ended, b"ine end"))
+    assert [line for line in shown if line.startswith("  | ")] == ["  | no line end"]
