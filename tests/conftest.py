@@ -6,8 +6,10 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from mrjob_pybundle.aws.clients import Credentials
 from mrjob_pybundle.aws.s3 import S3Uri
@@ -15,6 +17,27 @@ from mrjob_pybundle.aws.s3 import S3Uri
 # Some of these compile CPython, or wait for one that does: minutes each, and more beside other work.
 _MAY_COMPILE = ("tests/line/", "tests/engines/", "tests/pristine/", "tests/scripts/test_build_binaries.py")
 _SECONDS_WITH_COMPILING = 3600
+
+# How long examples take says how busy the machine is.
+settings.register_profile("no time", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("no time")
+
+
+# One sandbox at a time can use a directory that is kept.
+_TOGETHER = ("tests/engines/", "tests/pristine/")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """The tests of a file run in one of several processes, in their order: they share clusters, or a server."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            together = [place for place in _TOGETHER if nodeid.startswith(place)]
+            return together[0] if together else nodeid.partition("::")[0]
+
+    return ByFile(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

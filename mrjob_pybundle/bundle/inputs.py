@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from mrjob_pybundle.bundle.files import InputFile
 from mrjob_pybundle.bundle.sources import Source
@@ -70,14 +71,18 @@ def read_inputs(source: Source, venv_build: Path | None, build_files: tuple[Path
     return Inputs(
         source=source,
         venv_build=InputFile.look_at(venv_build) if venv_build else None,
-        build_files={name: InputFile.look_at(path) for name, path in find_build_files(build_files).items()},
+        build_files=_look_at(find_build_files(build_files)),
         mrjob=_read_mrjob(),
-        hook={path.name: InputFile.look_at(path) for path in hook_files()},
+        hook=_look_at({path.name: path for path in _hook_files()}),
     )
 
 
-def hook_files() -> tuple[Path, Path]:
-    """Our hook, which only the start of a Python imports: the module, and the ``.pth`` beside it."""
+def _look_at(paths: Mapping[str, Path]) -> Mapping[str, InputFile]:
+    return MappingProxyType({name: InputFile.look_at(path) for name, path in paths.items()})
+
+
+def _hook_files() -> tuple[Path, Path]:
+    """The module, and the ``.pth`` beside it; found without importing it, which only the start of a Python does."""
     spec = importlib.util.find_spec(_HOOK)
     assert spec is not None, "the hook is installed with this package"
     assert spec.origin is not None
@@ -89,8 +94,8 @@ def _read_mrjob() -> Package:
 
     directory = Path(mrjob.__file__).parent
     paths = sorted(directory.rglob("*.py"))
-    modules = {path.relative_to(directory).as_posix(): InputFile.look_at(path) for path in paths}
-    return Package(str(mrjob.__version__), modules)
+    modules = {path.relative_to(directory).as_posix(): path for path in paths}
+    return Package(str(mrjob.__version__), _look_at(modules))
 
 
 def find_build_files(paths: tuple[Path, ...]) -> dict[str, Path]:

@@ -78,6 +78,8 @@ class Sandbox:
         self._aws: Any = None
         self.endpoint = ""
         """``http://127.0.0.1:<port>``, once entered."""
+        self.shares_files = False
+        """Whether nodes share this machine's files, for want of namespaces; once entered."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -148,6 +150,7 @@ class Sandbox:
         nodes.install_tools(tools)
         nodes.install_aws_itself(self._directory / "command-bin" / "aws")
         node_class, why_not = nodes.node_class(self._directory / "probe", tools)
+        self.shares_files = bool(why_not)
         if why_not:
             why_not = f"which this machine refuses ({why_not}). To allow them: {needs.how_to_allow_namespaces()}"
         if why_not and engine.needs_namespaces:

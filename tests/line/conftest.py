@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -100,6 +101,11 @@ class Line:
             if status in objects and running in self.read(status):
                 found.append(build_id)
         return found
+
+    def on_node(self, pattern: str) -> str:
+        """A pattern of what a node calls that directory: without namespaces, one of its own on this machine."""
+        own = rf"{re.escape(str(self.directory))}/sandbox/clusters/[^/]+/[^/]+/own"
+        return own + pattern if self.sandbox.shares_files else pattern
 
     def read(self, key: str, bucket: str = "the-team") -> bytes:
         """The content of an object, of the team's if not of another bucket's."""

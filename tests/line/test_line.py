@@ -6,6 +6,7 @@ Tests run in this order; the first builds the bundle that some of the others use
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import re
@@ -106,14 +107,30 @@ def test_the_next_run_builds_nothing(line: Line, texts: list[Path]) -> None:
 
 
 def test_editing_venv_build_does_not_compile(line: Line, texts: list[Path], tmp_path: Path) -> None:
+    """Nor does it matter that the runner was made before the edit."""
     edited = tmp_path / "venv build.sh"
-    edited.write_text(VENV_BUILD.read_text() + "python -c 'import regex; print(regex.__version__)'\n")
+    edited.write_text(VENV_BUILD.read_text())
+    program = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from wordcount import MRWordCount
+job = MRWordCount(sys.argv[3:])
+job.set_up_logging()
+with job.make_runner() as runner:
+    with open(sys.argv[2], "a") as file:
+        file.write("python -c 'import regex; print(regex.__version__)'\\n")
+    runner.run()
+"""
+    switches = ["-r", "pybundle-emr", "--pybundle-venv-build", edited, texts[0]]
     before = _builds(line)
-    run = _succeeded(line.job(WORDCOUNT, "--pybundle-venv-build", edited, texts[0]))
-    (stages,) = (stages for build_id, stages in _builds(line).items() if build_id not in before)
+    run = _succeeded(line.run("-c", program, WORDCOUNT.parent, edited, *switches))
+    ((build_id, stages),) = ((build, stages) for build, stages in _builds(line).items() if build not in before)
     assert "fetch-python" in stages
     assert not {"configure", "compile"} & stages
     assert "2024.11.6" in run.stderr
+    manifests = [json.loads(line.read(key)) for key in line.objects() if key.endswith("manifest.json")]
+    (inputs,) = (manifest["inputs"] for manifest in manifests if manifest["build"]["id"] == build_id)
+    assert inputs["venv_build_sha256"] == hashlib.sha256(edited.read_bytes()).hexdigest()
 
 
 @pytest.mark.whole
@@ -155,9 +172,10 @@ def test_tasks_run_on_the_bundle(line: Line, tmp_path: Path) -> None:
     found = {tuple(json.loads(text.split("\t")[0])) for text in _sorted_lines(run)}
     by_phase = {phase: (version, prefix, setup, variable) for phase, version, prefix, setup, variable in found}
     assert set(by_phase) == {"mapper", "combiner", "reducer", "filter", "command"}
+    venv = line.on_node(r"/opt/pybundle/[0-9a-f]{20}/venv")
     for phase, (version, prefix, setup, variable) in by_phase.items():
         assert version == "3.13.5", phase
-        assert re.fullmatch(r"/opt/pybundle/[0-9a-f]{20}/venv", prefix), phase
+        assert re.fullmatch(venv, prefix), phase
         assert variable == "it's$(here)é", phase
         if phase in ("mapper", "combiner", "reducer"):
             assert setup == prefix, phase
@@ -191,7 +209,7 @@ def test_jobrunner_is_python_to_whoever_calls_it(line: Line) -> None:
     emr.get_waiter("cluster_terminated").wait(ClusterId=cluster_id, WaiterConfig={"Delay": 1, "MaxAttempts": 300})
     out = s3.get_object(Bucket="the-team", Key="jobrunner.out")["Body"].read().decode()
     said = dict(text.split("\t", 1) for text in out.splitlines())
-    assert re.fullmatch(r"/opt/pybundle/[0-9a-f]{20}/venv", said.pop("venv-exec"))
+    assert re.fullmatch(line.on_node(r"/opt/pybundle/[0-9a-f]{20}/venv"), said.pop("venv-exec"))
     environment = said.pop("environment").split("\t")
     assert environment[0] == "True 0", "only jobrunner puts the bundle's python onto PATH"
     for case, ours_and_pythons in said.items():

@@ -1,6 +1,6 @@
 """Several authors, one cache: who builds, who waits, and what is left when somebody dies.
 
-The Python is in the cache by then (``test_line.py`` put it there, or the first build here does), so builds are short.
+The Python is in the cache by then, so builds are short.
 """
 
 from __future__ import annotations

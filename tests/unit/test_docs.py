@@ -57,3 +57,10 @@ def test_the_table_of_features_names_tests_by_directory_or_says_not() -> None:
         if named is None or named[2] not in _tests(ROOT / "tests" / named[1]):
             strangers.append(cell)
     assert strangers == []
+
+
+def test_every_marker_of_tests_is_explained(pytestconfig: pytest.Config) -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    ours = [line.partition(":")[0] for line in pytestconfig.getini("markers") if "make test" in line]
+    assert len(ours) == 3
+    assert [name for name in ours if f"marked `{name}`" not in text and f"or `{name}`" not in text] == []

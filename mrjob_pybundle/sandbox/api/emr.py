@@ -388,10 +388,21 @@ class _Life:
                 step.state = "RUNNING"
             notice(f"cluster {cluster.id}: step {step.id} ({step.name}) runs")
             failure = self._run_step(step)
+            if failure and not self._master_runs():
+                # Why the cluster ends is for whoever watches the node to say.
+                with cluster.changed:
+                    cluster.changed.wait_for(lambda: cluster.ending)
             self._upload_logs()
             with cluster.changed:
                 if not cluster.ending:
                     self._end_step(step, failure)
+
+    def _master_runs(self) -> bool:
+        """Whether the master is still there. The kernel ends a node's processes before its first one."""
+        try:
+            return self._role("MASTER")[0][1].popen(["true"], cwd="/").wait() == 0
+        except NodeError:
+            return False
 
     def _next_step(self) -> Step | None:
         return next((step for step in self.cluster.steps if step.state == "PENDING"), None)

@@ -194,6 +194,10 @@ class NamespaceNode(Node):
             assert init.stdin is not None
             init.stdin.close()
             init.wait()
+            assert init.stdout is not None
+            assert init.stderr is not None
+            init.stdout.close()
+            init.stderr.close()
         super().stop()
 
     def wait(self) -> None:
