@@ -23,9 +23,10 @@ from mrjob_pybundle.aws.emr import Cluster, Emr, LaunchUnclearError, Life
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.inputs import Inputs
 from mrjob_pybundle.bundle.spec import Bundle, BundleSpec, canonical_json
-from mrjob_pybundle.cache.builds import began, cluster_name, new_build_id
-from mrjob_pybundle.cache.sources import stage_source
-from mrjob_pybundle.cache.store import Cache, Claim, Status
+from mrjob_pybundle.cache import layout
+from mrjob_pybundle.cache.builds import Status, began, cluster_name, new_build_id
+from mrjob_pybundle.cache.cache import Cache
+from mrjob_pybundle.cache.claims import Claim
 from mrjob_pybundle.context import Context
 from mrjob_pybundle.errors import BuildError, CacheError
 from mrjob_pybundle.master.cluster import cluster_request
@@ -86,7 +87,7 @@ def build_bundle(order: Order, context: Context) -> Bundle:
     :raises OptionError: there is no such CPython source.
     """
     # Looked at first: who may only use the cache can still wait for somebody else's build.
-    theirs = context.cache.read_claim(order.spec.key)
+    theirs = context.cache.claims.read(order.spec.key)
     turn = _Turn(theirs, is_ours=False) if theirs else _claim(order, context)
     while True:
         if turn.is_ours:
@@ -106,8 +107,8 @@ def _claim(order: Order, context: Context, instead_of: Claim | None = None) -> _
     *instead_of* is a claim that nobody serves any more.
     """
     mine = Claim(build_id=new_build_id(), owner=order.owner, since=time.time())
-    claim = context.cache.replace_claim(order.spec.key, instead_of, mine) if instead_of else None
-    claim = claim or context.cache.claim(order.spec.key, mine)
+    claim = context.cache.claims.replace(order.spec.key, instead_of, mine) if instead_of else None
+    claim = claim or context.cache.claims.stake(order.spec.key, mine)
     return _Turn(claim, is_ours=claim.build_id == mine.build_id)
 
 
@@ -119,16 +120,18 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
     key = order.spec.key
     try:
         # Whoever had the claim before us may have published since we looked.
-        bundle = None if order.rebuild else context.cache.find(order.spec)
+        bundle = None if order.rebuild else context.cache.bundles.find(order.spec)
         if bundle is not None:
-            context.cache.release_claim(key, claim.build_id)
+            context.cache.claims.release(key, claim.build_id)
             return bundle
         with _Renewed(claim, key, context.cache) as renewed:
             request = _prepare(claim.build_id, order, context)
         # The last word before it costs money: does everybody still leave it to us?
-        confirmed = context.cache.replace_claim(key, renewed.claim, replace(renewed.claim, beat=renewed.claim.beat + 1))
+        confirmed = context.cache.claims.replace(
+            key, renewed.claim, replace(renewed.claim, beat=renewed.claim.beat + 1)
+        )
     except BaseException:
-        context.cache.release_claim(key, claim.build_id)
+        context.cache.claims.release(key, claim.build_id)
         raise
     if confirmed is None:
         return _claim(order, context)
@@ -142,16 +145,16 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
             " if not."
         ) from error
     except CacheError:
-        context.cache.release_claim(key, claim.build_id)
+        context.cache.claims.release(key, claim.build_id)
         raise
     log.info("Build %s: launched cluster %s (one %s)", claim.build_id, cluster_id, order.instance_type)
-    launched = context.cache.replace_claim(key, confirmed, replace(confirmed, cluster_id=cluster_id))
+    launched = context.cache.claims.replace(key, confirmed, replace(confirmed, cluster_id=cluster_id))
     if launched is None:
         log.info("Another author has taken over in the meantime: ending cluster %s", cluster_id)
         context.emr.terminate(cluster_id)
         return _claim(order, context)
     status = follow(launched, context, leading=True)
-    context.cache.release_claim(key, claim.build_id)
+    context.cache.claims.release(key, claim.build_id)
     return _bundle_of(status, launched, order, context)
 
 
@@ -181,7 +184,7 @@ class _Renewed:
     def _renew(self) -> None:
         while not self._done.wait(_BEAT_SECONDS):
             try:
-                renewed = self._cache.replace_claim(
+                renewed = self._cache.claims.replace(
                     self._key, self.claim, replace(self.claim, beat=self.claim.beat + 1)
                 )
             except CacheError as error:
@@ -199,8 +202,8 @@ def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
     :raises BuildError: a file is another one than the key was made from.
     """
     cache = context.cache
-    python = None if order.rebuild else cache.find_python(order.spec.python)
-    source_uri, source_sha256 = ("", "") if python else stage_source(order.inputs.source, cache, context.s3)
+    python = None if order.rebuild else cache.bundles.find_python(order.spec.python)
+    source_uri, source_sha256 = ("", "") if python else cache.sources.stage(order.inputs.source, context.s3)
     inputs = pack(order.inputs)
     script = render(
         "master/build-binaries.sh.tmpl",
@@ -209,7 +212,7 @@ def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
             "INPUTS_SHA256": hashlib.sha256(inputs).hexdigest(),
             "OWNER": order.owner,
             "PYBUNDLE_VERSION": mrjob_pybundle.__version__,
-            "BUILD_URI": str(cache.build_dir(build_id)),
+            "BUILD_URI": str(cache.builds.uri(build_id)),
             "CACHE_URI": str(cache.root),
             "PYTHON_KEY": order.spec.python.key,
             "VENV_KEY": order.spec.key,
@@ -220,7 +223,7 @@ def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
             "OPTIMIZE": "yes" if order.spec.python.optimize else "no",
             "OS_FAMILY": order.spec.python.os_family,
             "ARCH": order.spec.python.arch,
-            "PYTHON_ARCHIVE_URI": str(cache.archive_uri("python", python)) if python else "",
+            "PYTHON_ARCHIVE_URI": str(cache.bundles.archive_uri(layout.PYTHON, python)) if python else "",
             "PYTHON_ARCHIVE_SHA256": python.sha256 if python else "",
             "PYTHON_ARCHIVE_SIZE": str(python.size) if python else "",
             "TIMEOUT_MINUTES": str(order.timeout_minutes),
@@ -228,12 +231,12 @@ def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
             "PYTHON_INPUTS": canonical_json(order.spec.python.inputs()),
             "VENV_INPUTS": canonical_json(order.spec.inputs()),
             "REBUILD": "yes" if order.rebuild else "no",
-            "BUCKET_OWNER": cache.bucket_owner or "",
+            "BUCKET_OWNER": cache.store.bucket_owner or "",
         },
     )
     content = script.encode("utf-8")
-    cache.put_build_file(build_id, "inputs.tar.gz", inputs)
-    script_uri = cache.put_build_file(build_id, "build-binaries.sh", content)
+    cache.builds.put(build_id, layout.INPUTS, inputs)
+    script_uri = cache.builds.put(build_id, layout.SCRIPT, content)
     return cluster_request(
         order.cluster(),
         build_id,
@@ -249,7 +252,7 @@ def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
 
 def _has_ended(claim: Claim, context: Context) -> bool:
     """Had that build ended before we came? Then its outcome is not ours, and we try again."""
-    status = context.cache.status(claim.build_id)
+    status = context.cache.builds.status(claim.build_id)
     if status is not None and status.state != "RUNNING":
         return True
     if claim.cluster_id is None:
@@ -266,7 +269,7 @@ def _is_gone(cluster: Cluster, silence: float) -> bool:
 
 def _take_over(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
     """Claim the bundle in the place of a claim that nobody serves any more, unless it has been published."""
-    bundle = None if order.rebuild else context.cache.find(order.spec)
+    bundle = None if order.rebuild else context.cache.bundles.find(order.spec)
     if bundle is not None:
         return bundle
     log.info("Build %s of %s has ended without a bundle: starting another", claim.build_id, claim.owner)
@@ -285,9 +288,9 @@ def _join(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
             claim = replace(claim, cluster_id=cluster_id)
             break
         time.sleep(context.s3_poll_seconds)
-        current = context.cache.read_claim(order.spec.key)
+        current = context.cache.claims.read(order.spec.key)
         if current is None or current.build_id != claim.build_id:
-            bundle = None if order.rebuild else context.cache.find(order.spec)
+            bundle = None if order.rebuild else context.cache.bundles.find(order.spec)
             return bundle or (_Turn(current, is_ours=False) if current else _claim(order, context))
         claim = current
     return _bundle_of(follow(claim, context), claim, order, context)
@@ -315,9 +318,9 @@ def follow(claim: Claim, context: Context, *, leading: bool = False) -> Status:
     try:
         with BuildProgress(claim.build_id, claim.cluster_id, str(_log_uri(claim, context.cache))) as progress:
             while True:
-                status = context.cache.status(claim.build_id)
+                status = context.cache.builds.status(claim.build_id)
                 if status is not None:
-                    news = context.cache.read_log(claim.build_id, shown, status.log_size)
+                    news = context.cache.builds.read_log(claim.build_id, shown, status.log_size)
                     shown += len(news)
                     progress.show(status, news)
                     if status.state != "RUNNING":
@@ -345,7 +348,7 @@ def follow(claim: Claim, context: Context, *, leading: bool = False) -> Status:
         raise
     gone = _gone(status, cluster)
     if leading:
-        context.cache.put_status(claim.build_id, gone)
+        context.cache.builds.put_status(claim.build_id, gone)
     return gone
 
 
@@ -361,7 +364,7 @@ def _gone(last: Status | None, cluster: Cluster) -> Status:
 
 
 def _bundle_of(status: Status, claim: Claim, order: Order, context: Context) -> Bundle:
-    bundle = context.cache.find(order.spec)
+    bundle = context.cache.bundles.find(order.spec)
     # A master that died after publishing has not failed, though nobody heard it say so.
     if status.state != "SUCCEEDED" and (bundle is None or order.rebuild):
         _fail(status, claim, context)
@@ -372,7 +375,7 @@ def _bundle_of(status: Status, claim: Claim, order: Order, context: Context) -> 
 
 
 def _fail(status: Status, claim: Claim, context: Context) -> NoReturn:
-    tail = context.cache.read_log(claim.build_id, max(0, status.log_size - 16384), status.log_size)
+    tail = context.cache.builds.read_log(claim.build_id, max(0, status.log_size - 16384), status.log_size)
     lines = tail.decode("utf-8", "replace").splitlines()[-_LOG_LINES_SHOWN:]
     reason = f"Building the bundle failed in stage {status.stage}: {status.reason}"
     if not lines:
@@ -383,4 +386,4 @@ def _fail(status: Status, claim: Claim, context: Context) -> NoReturn:
 
 
 def _log_uri(claim: Claim, cache: Cache) -> S3Uri:
-    return cache.build_dir(claim.build_id) / "log.txt"
+    return cache.builds.uri(claim.build_id, layout.LOG)

@@ -11,7 +11,7 @@ from mrjob_pybundle import options
 from mrjob_pybundle.aws.clients import Credentials
 from mrjob_pybundle.aws.emr import Emr
 from mrjob_pybundle.aws.s3 import S3Uri
-from mrjob_pybundle.cache.store import Cache
+from mrjob_pybundle.cache.cache import Cache
 
 #: How often a build's status is read, at most (seconds).
 _S3_POLL_SECONDS = 3.0

@@ -15,7 +15,7 @@ from collections import deque
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from mrjob_pybundle.cache.store import Status
+from mrjob_pybundle.cache.builds import Status
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -33,7 +33,8 @@ from mrjob_pybundle.build import Order, build_bundle
 from mrjob_pybundle.bundle.inputs import Inputs, read_inputs
 from mrjob_pybundle.bundle.sources import Source, find_source
 from mrjob_pybundle.bundle.spec import Bundle, BundleSpec, PythonSpec
-from mrjob_pybundle.cache.store import Cache, Hit
+from mrjob_pybundle.cache.bundles import Hit
+from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.context import Context
 from mrjob_pybundle.errors import CacheError, OptionError, PyBundleError, left_runner
 from mrjob_pybundle.job.python_installs import lines_that_install_python
@@ -303,12 +304,12 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
         """
         with _explained("building the bundle"):
             self._check_machines()
-            found = None if self._pybundle.rebuild else self.cache.find(self.bundle_spec)
+            found = None if self._pybundle.rebuild else self.cache.bundles.find(self.bundle_spec)
             return (found, False) if found else (self._build_bundle(), True)
 
     def _find_or_build(self) -> Hit:
         self._check_machines()
-        hit = None if self._pybundle.rebuild else self.cache.look_up(self.bundle_spec)
+        hit = None if self._pybundle.rebuild else self.cache.bundles.look_up(self.bundle_spec)
         return hit or Hit(self._build_bundle(), used=None)
 
     def _note_use(self, hit: Hit) -> None:
@@ -317,7 +318,7 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
             return
         consequence = "mrjob-pybundle gc may take it for unused"
         try:
-            if not self.cache.note_use(self.bundle_spec.key, self.context.owner):
+            if not self.cache.bundles.note_use(self.bundle_spec.key, self.context.owner):
                 log.info("may not note in the cache that this bundle is used: %s", consequence)
         except CacheError as error:  # no reason for a job that has its bundle to fail
             log.warning("could not note in the cache that this bundle is used: %s. %s", error, consequence)

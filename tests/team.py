@@ -23,7 +23,7 @@ from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.inputs import read_inputs
 from mrjob_pybundle.bundle.sources import Source
 from mrjob_pybundle.bundle.spec import BundleSpec
-from mrjob_pybundle.cache.store import Cache
+from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.command.main import main
 from mrjob_pybundle.master.inputs import pack
 
@@ -89,8 +89,8 @@ class Team:
     def publish(self, spec: BundleSpec, build_id: str, venv_build: Path | None = None, owner: str = "ada") -> None:
         """Put a bundle of *spec* into the cache as a build does, with its inputs."""
         inputs = read_inputs(Source("3.13.5", "s3://nowhere/Python.tgz", None), venv_build, ())
-        self.cache.put_build_file(build_id, "inputs.tar.gz", pack(inputs))
-        if self.cache.find_python(spec.python) is None:
+        self.cache.builds.put(build_id, "inputs.tar.gz", pack(inputs))
+        if self.cache.bundles.find_python(spec.python) is None:
             self._publish("python", spec.python.key, spec, build_id, owner)
         self._publish("venv", spec.key, spec, build_id, owner)
 
@@ -120,19 +120,19 @@ class Team:
 
     def objects(self) -> set[str]:
         """Names of what lies in the cache, below ``v1/``."""
-        return {found.name for found in self.cache.objects("")}
+        return {found.name for found in self.cache.store.objects("")}
 
     def let_pass(self, days: float) -> None:
         """As if *days* had passed: all that S3 and manifests say of times lies further back."""
         for name in self.objects():
-            content = self.cache.read(name) or b""
+            content = self.cache.store.read(name) or b""
             if name.endswith("manifest.json") and b"built_at" in content:
                 manifest = json.loads(content)
                 then = time.strptime(manifest["build"]["built_at"], "%Y-%m-%dT%H:%M:%SZ")
                 earlier = time.gmtime(calendar.timegm(then) - days * DAY)
                 manifest["build"]["built_at"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", earlier)
                 before = self._stored(name).last_modified
-                self.cache.write(name, json.dumps(manifest).encode())
+                self.cache.store.write(name, json.dumps(manifest).encode())
                 self._stored(name).last_modified = before
         for name in self.objects():
             self._stored(name).last_modified -= timedelta(days=days)

@@ -19,9 +19,12 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from mrjob_pybundle.aws.emr import KNOWN_AFTER_END, Emr, Life
+from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.builds import build_id_of
-from mrjob_pybundle.cache.inventory import MANIFEST, RETIRED, USED, Inventory, Shelf
-from mrjob_pybundle.cache.store import Cache, Claim, StoredObject
+from mrjob_pybundle.cache.cache import Cache
+from mrjob_pybundle.cache.claims import Claim
+from mrjob_pybundle.cache.inventory import Inventory, Shelf
+from mrjob_pybundle.cache.store import StoredObject
 from mrjob_pybundle.errors import CacheError, OptionError
 
 DAY = 24 * 3600.0
@@ -140,9 +143,9 @@ class _Planner:
         manifest, wish = shelf.manifest, self.wish
         if manifest is None or (wish.older_than is None and wish.unused_for is None):
             return False
-        if shelf.kind == "venv" and shelf.key in self.claimed:
+        if shelf.kind == layout.VENV and shelf.key in self.claimed:
             return False
-        if shelf.kind == "python" and (self.is_building or self.has_damage or shelf.key in self.named_pythons):
+        if shelf.kind == layout.PYTHON and (self.is_building or self.has_damage or shelf.key in self.named_pythons):
             return False
         last_used = max(manifest.built_at, shelf.used or 0.0)
         return not (
@@ -161,20 +164,20 @@ class _Planner:
             for archive in orphans.values():
                 yield Deletion(f"{shelf.kind} archive of {shelf.key[:12]}", (archive,))
             if shelf.manifest is None and len(orphans) == len(archives):
-                marks = tuple(found for found in map(shelf.find, (USED, RETIRED)) if found)
+                marks = tuple(found for found in map(shelf.find, (layout.USED, layout.RETIRED)) if found)
                 if marks:
                     yield Deletion(f"what was left of {shelf.kind} key {shelf.key[:12]}", marks)
 
     def _may_be_swept(self, shelf: Shelf) -> bool:
         if shelf.damage or self._is_younger(shelf.changed, GRACE_SECONDS):
             return False
-        if shelf.kind == "venv":
+        if shelf.kind == layout.VENV:
             return shelf.key not in self.claimed
         return not (self.is_building or self.has_damage or self._was_let_go_lately(shelf.key))
 
     def _was_let_go_lately(self, python_key: str) -> bool:
         """Has a bundle on that Python changed within the grace? Who read its manifest may still want the archive."""
-        for venv in self.inventory.of("venv"):
+        for venv in self.inventory.of(layout.VENV):
             known = venv.manifest.python_key if venv.manifest else (venv.retired or {}).get("python_key")
             if known in (python_key, None) and self._is_younger(venv.changed, GRACE_SECONDS):
                 return True
@@ -194,7 +197,7 @@ class _Planner:
     def _sources(self) -> Iterator[Deletion]:
         for sha256, objects in sorted(self.inventory.sources.items()):
             if sha256 not in self.named_sources and not self.is_building and self._is_left_over(objects):
-                yield Deletion(f"source {objects[0].name.rsplit('/', 1)[-1]}", objects)
+                yield Deletion(f"source {layout.file_name(objects[0].name)}", objects)
 
     def _is_left_over(self, objects: Iterable[StoredObject]) -> bool:
         return not self.has_damage and not any(self._is_younger(one.modified, LEFTOVER_SECONDS) for one in objects)
@@ -241,8 +244,8 @@ def retire(cache: Cache, shelf: Shelf, owner: str, now: float) -> None:
         "python_key": manifest.python_key if manifest else None,
         "python_sha256": manifest.python_sha256 if manifest else None,
     }
-    cache.write(f"{shelf.kind}/{shelf.key}/{RETIRED}", json.dumps(tombstone, indent=1).encode())
-    cache.delete(f"{shelf.kind}/{shelf.key}/{MANIFEST}")
+    cache.store.write(layout.of_key(shelf.kind, shelf.key, layout.RETIRED), json.dumps(tombstone, indent=1).encode())
+    cache.store.delete(layout.of_key(shelf.kind, shelf.key, layout.MANIFEST))
 
 
 def retire_key(cache: Cache, shelf: Shelf, inventory: Inventory, owner: str, now: float) -> None:
@@ -250,7 +253,7 @@ def retire_key(cache: Cache, shelf: Shelf, inventory: Inventory, owner: str, now
 
     :raises OptionError: there is nothing to retire, or bundles are built on it.
     """
-    if not shelf.find(MANIFEST):
+    if not shelf.find(layout.MANIFEST):
         raise OptionError(
             f"{shelf.kind} {shelf.key[:12]} has no manifest: it was removed already. gc deletes the rest."
         )
@@ -281,8 +284,8 @@ def make_plan(inventory: Inventory, emr: Emr, now: float, wish: Wish) -> Plan:
 def collect(cache: Cache, what: Plan, owner: str, now: float) -> None:
     """Carry a plan out: archives first, while what was seen of the cache is fresh."""
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-        list(pool.map(cache.delete, [found.name for deletion in what.delete for found in deletion.objects]))
+        list(pool.map(cache.store.delete, [found.name for deletion in what.delete for found in deletion.objects]))
     for key, build_id in what.release:
-        cache.release_claim(key, build_id)
+        cache.claims.release(key, build_id)
     for shelf in what.retire:
         retire(cache, shelf, owner, now)

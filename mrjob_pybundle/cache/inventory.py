@@ -14,14 +14,16 @@ from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any
 
-from mrjob_pybundle.cache.store import Cache, Claim, StoredObject
+from mrjob_pybundle.cache import layout
+from mrjob_pybundle.cache.cache import Cache
+from mrjob_pybundle.cache.claims import Claim
+from mrjob_pybundle.cache.store import StoredObject
 from mrjob_pybundle.errors import OptionError
 
-MANIFEST, USED, RETIRED = "manifest.json", "used", "retired"
-
-_ARCHIVE = re.compile(r"([0-9a-f]{64})\.tar\.gz")
 _SHORTEST_PREFIX = 4
 _REQUESTS_AT_ONCE = 16
+
+_KINDS = (layout.PYTHON, layout.VENV)
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Manifest:
         try:
             text = json.loads(content)
             archive, build = text["archive"], text["build"]
-            python = text["python"] if kind == "venv" else {"key": None, "sha256": None}
+            python = text["python"] if kind == layout.VENV else {"key": None, "sha256": None}
             built_at = datetime.strptime(build["built_at"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
             return cls(
                 sha256=str(archive["sha256"]),
@@ -91,23 +93,24 @@ class Shelf:
 
     def find(self, file_name: str) -> StoredObject | None:
         """The object of that name in this directory."""
-        return next((found for found in self.objects if found.name.rsplit("/", 1)[-1] == file_name), None)
+        return next((found for found in self.objects if layout.file_name(found.name) == file_name), None)
 
     @property
     def archives(self) -> dict[str, StoredObject]:
         """sha256 → archive, whether or not a manifest names it."""
-        matches = ((_ARCHIVE.fullmatch(found.name.rsplit("/", 1)[-1]), found) for found in self.objects)
-        return {match[1]: found for match, found in matches if match}
+        named = ((layout.archive_sha256(found.name), found) for found in self.objects)
+        return {sha256: found for sha256, found in named if sha256}
 
     @property
     def changed(self) -> float:
         """When something was last put here, jobs' notes of use aside; seconds since the epoch, by S3's clock."""
-        return max((found.modified for found in self.objects if not found.name.endswith(f"/{USED}")), default=0.0)
+        others = (found for found in self.objects if layout.file_name(found.name) != layout.USED)
+        return max((found.modified for found in others), default=0.0)
 
     @property
     def used(self) -> float | None:
         """When a job's use was last noted; seconds since the epoch, by S3's clock."""
-        marker = self.find(USED)
+        marker = self.find(layout.USED)
         return marker.modified if marker else None
 
     @property
@@ -147,13 +150,13 @@ class Inventory:
     @cached_property
     def bundles(self) -> list[Shelf]:
         """The directories with a venv manifest, newest first."""
-        found = [shelf for shelf in self.of("venv") if shelf.manifest]
+        found = [shelf for shelf in self.of(layout.VENV) if shelf.manifest]
         return sorted(found, key=lambda shelf: -shelf.manifest.built_at if shelf.manifest else 0)
 
     @cached_property
     def pythons(self) -> dict[str, Shelf]:
         """Key → the directories with a python manifest, newest first."""
-        found = [shelf for shelf in self.of("python") if shelf.manifest]
+        found = [shelf for shelf in self.of(layout.PYTHON) if shelf.manifest]
         found.sort(key=lambda shelf: -shelf.manifest.built_at if shelf.manifest else 0)
         return {shelf.key: shelf for shelf in found}
 
@@ -172,20 +175,16 @@ def take_inventory(cache: Cache, *, everything: bool = False) -> Inventory:
     """
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
         first_claims = _claims(cache)
-        names = ("python/", "venv/", *(("builds/", "sources/", "doctor/") if everything else ()))
-        listed = dict(zip(names, pool.map(lambda name: list(cache.objects(name)), names), strict=True))
-        directories = [
-            (kind, key, objects)
-            for kind in ("python", "venv")
-            for key, objects in _by_directory(listed[f"{kind}/"]).items()
-        ]
+        names = (*_KINDS, *((layout.BUILDS, layout.SOURCES, layout.PROBES) if everything else ()))
+        listed = dict(zip(names, pool.map(lambda name: list(cache.store.objects(f"{name}/")), names), strict=True))
+        directories = [(kind, key, objects) for kind in _KINDS for key, objects in _by_directory(listed[kind]).items()]
         shelves = tuple(pool.map(lambda directory: _shelf(cache, *directory), directories))
     return Inventory(
         shelves=shelves,
         claims=tuple({found.object.name: found for found in (*first_claims, *_claims(cache))}.values()),
-        builds=_by_directory(listed.get("builds/", ())),
-        sources=_by_directory(listed.get("sources/", ())),
-        probes=tuple(listed.get("doctor/", ())),
+        builds=_by_directory(listed.get(layout.BUILDS, ())),
+        sources=_by_directory(listed.get(layout.SOURCES, ())),
+        probes=tuple(listed.get(layout.PROBES, ())),
     )
 
 
@@ -200,8 +199,8 @@ def find_shelf(cache: Cache, prefix: str) -> Shelf:
         )
     found = {
         (kind, key): objects
-        for kind in ("venv", "python")
-        for key, objects in _by_directory(cache.objects(f"{kind}/{prefix}")).items()
+        for kind in reversed(_KINDS)
+        for key, objects in _by_directory(cache.store.objects(layout.keys(kind, prefix))).items()
     }
     if not found:
         raise OptionError(f"no key in {cache.root} begins with {prefix}. See mrjob-pybundle ls.")
@@ -215,7 +214,7 @@ def find_shelf(cache: Cache, prefix: str) -> Shelf:
 def find_claim(cache: Cache, build_id: str) -> tuple[str, Claim] | None:
     """The claim of a build, as it is now, and the venv key that it is on."""
     key = next((found.key for found in _claims(cache) if found.claim and found.claim.build_id == build_id), None)
-    claim = cache.read_claim(key) if key else None
+    claim = cache.claims.read(key) if key else None
     return (key, claim) if key and claim and claim.build_id == build_id else None
 
 
@@ -225,20 +224,20 @@ def running_builds(cache: Cache) -> list[Claim]:
 
 
 def _by_directory(objects: Iterable[StoredObject]) -> dict[str, tuple[StoredObject, ...]]:
-    """Second part of the name → objects: ``venv/<key>/manifest.json`` lies in ``<key>``."""
+    """Directory → objects: ``venv/<key>/manifest.json`` lies in ``<key>``."""
     found: dict[str, list[StoredObject]] = {}
     for stored in objects:
-        parts = stored.name.split("/")
-        if len(parts) > 2:
-            found.setdefault(parts[1], []).append(stored)
+        directory = layout.directory_name(stored.name)
+        if directory is not None:
+            found.setdefault(directory, []).append(stored)
     return {name: tuple(inside) for name, inside in found.items()}
 
 
 def _shelf(cache: Cache, kind: str, key: str, objects: tuple[StoredObject, ...]) -> Shelf:
     here = Shelf(kind, key, objects)
     manifest, damage = None, None
-    if here.find(MANIFEST):
-        content = cache.read(f"{kind}/{key}/{MANIFEST}")
+    if here.find(layout.MANIFEST):
+        content = cache.store.read(layout.of_key(kind, key, layout.MANIFEST))
         try:
             manifest = Manifest.parse(kind, content) if content is not None else None
         except ValueError as error:
@@ -247,10 +246,10 @@ def _shelf(cache: Cache, kind: str, key: str, objects: tuple[StoredObject, ...])
 
 
 def _tombstone(cache: Cache, shelf: Shelf) -> Mapping[str, Any] | None:
-    if not shelf.find(RETIRED):
+    if not shelf.find(layout.RETIRED):
         return None
     try:
-        said = json.loads(cache.read(f"{shelf.kind}/{shelf.key}/{RETIRED}") or b"{}")
+        said = json.loads(cache.store.read(layout.of_key(shelf.kind, shelf.key, layout.RETIRED)) or b"{}")
     except ValueError:
         return {}  # that it is there, and since when, is what counts
     return said if isinstance(said, dict) else {}
@@ -258,17 +257,16 @@ def _tombstone(cache: Cache, shelf: Shelf) -> Mapping[str, Any] | None:
 
 def _claims(cache: Cache) -> list[FoundClaim]:
     found = []
-    for stored in cache.objects("claims/"):
-        content = cache.read(stored.name)
+    for stored in cache.store.objects(f"{layout.CLAIMS}/"):
+        content = cache.store.read(stored.name)
         if content is not None:  # not released since it was listed
-            key = stored.name.removeprefix("claims/").removesuffix(".json")
+            key = layout.key_of_claim(stored.name)
             found.append(FoundClaim(key, _claim(content), stored.modified, stored))
     return found
 
 
 def _claim(content: bytes) -> Claim | None:
     try:
-        said = json.loads(content)
-        return Claim(said["build_id"], said["owner"], float(said["since"]), said.get("cluster_id"))
-    except (KeyError, TypeError, ValueError, AttributeError):
+        return Claim.parse(content)
+    except ValueError:
         return None

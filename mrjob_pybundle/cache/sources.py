@@ -17,7 +17,8 @@ from mrjob_pybundle.aws.errors import explained
 from mrjob_pybundle.aws.s3 import S3Uri, read_object
 from mrjob_pybundle.bundle import cpython_releases
 from mrjob_pybundle.bundle.sources import Source
-from mrjob_pybundle.cache.store import Cache
+from mrjob_pybundle.cache import layout
+from mrjob_pybundle.cache.store import Store
 from mrjob_pybundle.errors import OptionError
 
 log = logging.getLogger("mrjob.pybundle")
@@ -25,20 +26,38 @@ log = logging.getLogger("mrjob.pybundle")
 _TIMEOUT_SECONDS = 60
 
 
-def stage_source(source: Source, cache: Cache, s3_client: Any) -> tuple[S3Uri, str]:
-    """Have the tarball in the cache. The result is where it lies there, and its sha256.
+class Sources:
+    """The source tarballs in a store. Every method raises :class:`CacheError` when S3 says no."""
 
-    :raises OptionError: :func:`fetch` says why.
-    :raises BuildError: it is a file, and has changed since its digest went into the key.
-    :raises CacheError: AWS said no.
-    """
-    if source.sha256:
-        staged = cache.find_source(source.sha256, source.file_name)
-        if staged is not None:
-            return staged, source.sha256
-    log.info("Getting %s", source.location)
-    content = fetch(source, s3_client)
-    return cache.stage_source(content, source.file_name), hashlib.sha256(content).hexdigest()
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def stage(self, source: Source, s3_client: Any) -> tuple[S3Uri, str]:
+        """Have the tarball in the cache. The result is where it lies there, and its sha256.
+
+        :raises OptionError: :func:`fetch` says why.
+        :raises BuildError: it is a file, and has changed since its digest went into the key.
+        """
+        if source.sha256:
+            staged = self.find(source.sha256, source.file_name)
+            if staged is not None:
+                return staged, source.sha256
+        log.info("Getting %s", source.location)
+        content = fetch(source, s3_client)
+        return self.put(content, source.file_name), hashlib.sha256(content).hexdigest()
+
+    def find(self, sha256: str, name: str) -> S3Uri | None:
+        """The staged tarball with that digest, or ``None``."""
+        staged = layout.source(sha256, name)
+        return self._store.uri(staged) if self._store.exists(staged) else None
+
+    def put(self, content: bytes, name: str) -> S3Uri:
+        """Put a tarball into the cache, under its digest, unless it is there."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        staged = layout.source(sha256, name)
+        if not self._store.exists(staged):
+            self._store.write_once(staged, content, sha256)
+        return self._store.uri(staged)
 
 
 def fetch(source: Source, s3_client: Any) -> bytes:

@@ -1,16 +1,4 @@
-"""The cache: a prefix in an S3 bucket that a team shares, and all that we read and write below it.
-
-::
-
-    v1/python/<key>/manifest.json             complete when this exists
-    v1/python/<key>/<sha256>.tar.gz
-    v1/venv/<key>/manifest.json               names key and digest of its python archive, too
-    v1/venv/<key>/<sha256>.tar.gz
-    v1/venv/<key>/used                        its time of modification is when a job last used the bundle
-    v1/{python,venv}/<key>/retired            its manifest was taken away: by whom, when, and what it named
-    v1/claims/<key>.json                      who is building it
-    v1/builds/<build-id>/…                    a build's inputs, log, status
-    v1/sources/<sha256>/Python-3.13.5.tar.xz
+"""Objects below a prefix in an S3 bucket, and the conditional writes by which authors agree.
 
 S3 is strongly consistent, and its conditional writes (``If-None-Match``, ``If-Match``) are what authors who
 need the same bundle at once agree by: see "Conditional requests" in the Amazon S3 User Guide.
@@ -19,13 +7,11 @@ need the same bundle at once agree by: see "Conditional requests" in the Amazon 
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
@@ -33,10 +19,7 @@ from botocore.exceptions import ClientError
 
 from mrjob_pybundle.aws.errors import DENIED, error_code, explained
 from mrjob_pybundle.aws.s3 import S3Uri, read_object
-from mrjob_pybundle.bundle.spec import Archive, Bundle, BundleSpec, PythonSpec, canonical_json
 from mrjob_pybundle.errors import CacheError
-
-LAYOUT = "v1"
 
 _Result = TypeVar("_Result")
 
@@ -44,54 +27,16 @@ _Result = TypeVar("_Result")
 _CONFLICT_TRIES = 10
 _CONFLICT_PAUSE_SECONDS = 0.2
 
-
-@dataclass(frozen=True)
-class Claim:
-    """Who is building what a key names."""
-
-    build_id: str
-    owner: str
-    #: seconds since the epoch, by the claimant's clock; for people, who can tell when a clock is wrong
-    since: float
-    cluster_id: str | None = None
-    #: grows each time that a claimant who is preparing a build says so: no two claims have the same ETag
-    beat: int = 0
-    #: S3's, of the claim as it was read or written
-    etag: str | None = field(default=None, compare=False)
-    #: seconds since it was written, by S3's clock, when it was read
-    age: float = field(default=0.0, compare=False)
-
-
-@dataclass(frozen=True)
-class Status:
-    """What the master says of its build: see build-binaries.sh."""
-
-    #: ``RUNNING``, ``SUCCEEDED`` or ``FAILED``
-    state: str
-    stage: str
-    #: seconds since the epoch, by the master's clock
-    started: float
-    stage_started: float
-    #: bytes of log.txt
-    log_size: int
-    #: finished stage → seconds
-    stages: Mapping[str, float]
-    exit_status: int | None
-    message: str | None
-    #: seconds since it was written, by S3's clock, when it was read
-    age: float = field(default=0.0, compare=False)
-
-    @property
-    def reason(self) -> str:
-        """Why the build failed, with its exit status."""
-        message = self.message or "no message"
-        exit_status = f"exit status {self.exit_status}"
-        return message if self.exit_status is None or message.endswith(exit_status) else f"{message} ({exit_status})"
+_NOTHING_THERE = ("NoSuchKey", "NoSuchBucket")
+_NO_SUCH_RANGE = ("InvalidRange", "NoSuchKey")
+_ABSENT = ("NoSuchKey", "404", "NotFound")
+_PRECONDITION_FAILED = ("PreconditionFailed", "412")
+_CONFLICT = ("ConditionalRequestConflict", "409", "OperationAborted")
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object in the cache. *name* is relative to the layout's directory: ``venv/<key>/manifest.json``."""
+    """An object. *name* is relative to the store's prefix: ``venv/<key>/manifest.json``."""
 
     name: str
     #: bytes
@@ -100,268 +45,175 @@ class StoredObject:
     modified: float
 
 
-@dataclass(frozen=True)
-class Hit:
-    """A cached bundle."""
-
-    bundle: Bundle
-    #: when a job's use of it was last noted: seconds since the epoch, by S3's clock; ``None``: never
-    used: float | None
+class ChangedError(Exception):
+    """An object was not, or not any more, what a conditional write took it for."""
 
 
-class Cache:
-    """The cache at *root*. Every method raises :class:`CacheError` when S3 says no."""
+class Store:
+    """The objects below *prefix*, by names relative to it. Every method raises :class:`CacheError` when S3 says no."""
 
-    def __init__(self, root: S3Uri, s3_client: Any, bucket_owner: str | None = None) -> None:
-        self.root = root
+    def __init__(self, prefix: S3Uri, s3_client: Any, bucket_owner: str | None = None) -> None:
+        self.prefix = prefix
         self.bucket_owner = bucket_owner
         self._s3 = s3_client
-        self._base = root / LAYOUT
 
-    # bundles
+    def uri(self, name: str) -> S3Uri:
+        """Where an object of that name lies."""
+        return self.prefix / name
 
-    def find(self, spec: BundleSpec) -> Bundle | None:
-        """The cached bundle of *spec*, or ``None`` if an archive, its manifest, or the bucket is missing."""
-        hit = self.look_up(spec)
-        return hit.bundle if hit else None
+    # reading
 
-    def look_up(self, spec: BundleSpec) -> Hit | None:
-        """The cached bundle of *spec* and when it was last used, or ``None`` where :meth:`find` says so.
-
-        Three requests, sent together.
-        """
-        venv_dir, python_dir = self._dir("venv", spec.key), self._dir("python", spec.python.key)
-        with ThreadPoolExecutor(3) as pool:
-            manifest_read = pool.submit(self._read_json, venv_dir / "manifest.json")
-            venv_listed = pool.submit(self._list, venv_dir)
-            python_listed = pool.submit(self._list, python_dir)
-        manifest = manifest_read.result()
-        if manifest is None:
-            return None
-        uri = venv_dir / "manifest.json"
-        bundle = Bundle(
-            python=_archive(manifest, "python", spec.python.key, uri),
-            venv=_archive(manifest, "archive", spec.key, uri),
-        )
-        beside = venv_listed.result()
-        if not (_is_whole(bundle.venv, beside) and _is_whole(bundle.python, python_listed.result())):
-            return None
-        return Hit(bundle, beside["used"].modified if "used" in beside else None)
-
-    def note_use(self, key: str, owner: str) -> bool:
-        """Note that *owner*'s job uses the bundle of a venv key, now. ``False`` if we are not allowed to."""
-        uri = self._dir("venv", key) / "used"
-        with self._explained(f"writing {uri}"):
+    def get(self, name: str) -> Any:
+        """GetObject's answer with its body as bytes; ``None`` where there is no such object."""
+        with self._explained(f"reading {self.uri(name)}"):
             try:
-                self._put(uri, f"{owner}\n".encode())
+                return read_object(self._s3, **self._at(name))
             except ClientError as error:
-                if error_code(error) in DENIED:
-                    return False
+                if error_code(error) in _NOTHING_THERE:
+                    return None
                 raise
-        return True
 
-    def find_python(self, spec: PythonSpec) -> Archive | None:
-        """The cached python archive of *spec*, or ``None``."""
-        directory = self._dir("python", spec.key)
-        manifest = self._read_json(directory / "manifest.json")
-        if manifest is None:
-            return None
-        archive = _archive(manifest, "archive", spec.key, directory / "manifest.json")
-        return archive if _is_whole(archive, self._list(directory)) else None
+    def read(self, name: str) -> bytes | None:
+        """The content of an object, ``None`` if there is no such object."""
+        response = self.get(name)
+        return None if response is None else bytes(response["Body"])
 
-    def archive_uri(self, kind: str, archive: Archive) -> S3Uri:
-        """Where *archive* lies; *kind* is ``python`` or ``venv``."""
-        return self._dir(kind, archive.key) / archive.name
-
-    # sources
-
-    def stage_source(self, content: bytes, name: str) -> S3Uri:
-        """Put a source tarball into the cache, under its digest, unless it is there.
-
-        S3 is told the digest, too, and takes nothing else ("Checking object integrity" in the Amazon S3 User Guide).
-        """
-        digest = hashlib.sha256(content)
-        uri = self._base / "sources" / digest.hexdigest() / name
-        if not self._exists(uri):
-            with self._explained(f"writing {uri}"):
-                self._put_if_absent(uri, content, base64.b64encode(digest.digest()).decode("ascii"))
-        return uri
-
-    def find_source(self, sha256: str, name: str) -> S3Uri | None:
-        """The staged source tarball with that digest, or ``None``."""
-        uri = self._base / "sources" / sha256 / name
-        return uri if self._exists(uri) else None
-
-    # builds
-
-    def build_dir(self, build_id: str) -> S3Uri:
-        """The directory of a build: inputs, log, status."""
-        return self._base / "builds" / build_id
-
-    def put_build_file(self, build_id: str, name: str, body: bytes) -> S3Uri:
-        """Write one of a build's inputs."""
-        uri = self.build_dir(build_id) / name
-        with self._explained(f"writing {uri}"):
-            self._s3.put_object(**self._at(uri), Body=body)
-        return uri
-
-    def status(self, build_id: str) -> Status | None:
-        """What the master last said, or ``None`` if it hasn't said anything yet."""
-        uri = self.build_dir(build_id) / "status.json"
-        response = self._get(uri)
-        if response is None:
-            return None
-        status = _json_object(response["Body"], uri)
-        try:
-            return Status(
-                state=str(status["state"]),
-                stage=str(status["stage"]),
-                started=float(status["started"]),
-                stage_started=float(status["stage_started"]),
-                log_size=int(status["log_size"]),
-                stages={str(name): float(seconds) for name, seconds in status["stages"].items()},
-                exit_status=status.get("exit_status"),
-                message=status.get("message"),
-                age=_age(response),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CacheError(f"{uri} is not a build's status ({error!r})") from error
-
-    def put_status(self, build_id: str, status: Status) -> None:
-        """Say for a master that can't any more how its build ended."""
-        said = {name: value for name, value in asdict(status).items() if name != "age"}
-        self.put_build_file(build_id, "status.json", canonical_json(said).encode("ascii"))
-
-    def read_log(self, build_id: str, start: int, end: int) -> bytes:
-        """The bytes *start* to *end* (exclusive) of a build's log; fewer if there are not that many."""
+    def read_range(self, name: str, start: int, end: int) -> bytes:
+        """The bytes *start* to *end* (exclusive) of an object; fewer if there are not that many."""
         if end <= start:
             return b""
-        uri = self.build_dir(build_id) / "log.txt"
-        with self._explained(f"reading {uri}"):
+        with self._explained(f"reading {self.uri(name)}"):
             try:
-                body: bytes = read_object(self._s3, **self._at(uri), Range=f"bytes={start}-{end - 1}")["Body"]
+                body: bytes = read_object(self._s3, **self._at(name), Range=f"bytes={start}-{end - 1}")["Body"]
             except ClientError as error:
-                if error_code(error) in ("InvalidRange", "NoSuchKey"):
+                if error_code(error) in _NO_SUCH_RANGE:
                     return b""
                 raise
             return body
 
-    # claims
-
-    def claim(self, key: str, mine: Claim) -> Claim:
-        """Claim *key* for a build of mine. The result is mine, or that of who was first."""
-        uri = self._claim_uri(key)
-        with self._explained(f"writing {uri}"):
-
-            def attempt() -> Claim | None:
-                try:
-                    etag = self._put(uri, _claim_json(mine), IfNoneMatch="*")
-                except ClientError as error:
-                    if error_code(error) not in _PRECONDITION_FAILED:
-                        raise
-                    return self.read_claim(key)  # None: gone again, so try again
-                return replace(mine, etag=etag)
-
-            return self._until_settled(uri, attempt)
-
-    def read_claim(self, key: str) -> Claim | None:
-        """The claim on *key*, if there is one."""
-        uri = self._claim_uri(key)
-        response = self._get(uri)
-        if response is None:
-            return None
-        try:
-            claim = json.loads(response["Body"])
-            return Claim(
-                claim["build_id"],
-                claim["owner"],
-                float(claim["since"]),
-                claim.get("cluster_id"),
-                int(claim["beat"]),
-                response["ETag"],
-                _age(response),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise CacheError(f"{uri} is not a build claim ({error!r}); delete it to go on") from error
-
-    def replace_claim(self, key: str, old: Claim, new: Claim) -> Claim | None:
-        """Put *new* where *old* is: to take it over, or to add the cluster's id. ``None`` if it has changed."""
-        uri = self._claim_uri(key)
-        with self._explained(f"writing {uri}"):
-
-            def attempt() -> Claim | None:
-                try:
-                    etag = self._put(uri, _claim_json(new), IfMatch=old.etag)
-                except ClientError as error:
-                    if error_code(error) not in (*_PRECONDITION_FAILED, *_ABSENT):
-                        raise
-                    # a retried PUT meets what its first attempt has written
-                    now = self.read_claim(key)
-                    return now if now == new else _CHANGED
-                return replace(new, etag=etag)
-
-            claim = self._until_settled(uri, attempt)
-            return None if claim is _CHANGED else claim
-
-    def release_claim(self, key: str, build_id: str) -> None:
-        """Remove the claim on *key* if it is that build's."""
-        uri = self._claim_uri(key)
-        with self._explained(f"deleting {uri}"):
-
-            def attempt() -> bool | None:
-                claim = self.read_claim(key)
-                if claim is None or claim.build_id != build_id:
-                    return True
-                try:
-                    self._s3.delete_object(**self._at(uri), IfMatch=claim.etag)
-                except ClientError as error:
-                    if error_code(error) not in (*_PRECONDITION_FAILED, *_ABSENT):
-                        raise
-                    return None
-                return True
-
-            self._until_settled(uri, attempt)
-
-    # housekeeping, which takes the cache as objects; their names are relative to the layout's directory
+    def exists(self, name: str) -> bool:
+        """Is there an object of that name?"""
+        with self._explained(f"reading {self.uri(name)}"):
+            try:
+                self._s3.head_object(**self._at(name))
+            except ClientError as error:
+                if error_code(error) in _ABSENT:
+                    return False
+                raise
+        return True
 
     def objects(self, prefix: str) -> Iterator[StoredObject]:
         """All objects whose names begin with *prefix*."""
-        base = f"{self._base.key}/"
-        owner = {"ExpectedBucketOwner": self.bucket_owner} if self.bucket_owner else {}
-        with self._explained(f"listing {self._base}/{prefix}"):
+        base = f"{self.prefix.key}/" if self.prefix.key else ""
+        with self._explained(f"listing {self.prefix}/{prefix}"):
             pages = self._s3.get_paginator("list_objects_v2").paginate(
-                Bucket=self.root.bucket, Prefix=base + prefix, **owner
+                Bucket=self.prefix.bucket, Prefix=base + prefix, **self._owner()
             )
             for page in pages:
                 for found in page.get("Contents", ()):
                     name = found["Key"].removeprefix(base)
                     yield StoredObject(name, found["Size"], found["LastModified"].timestamp())
 
-    def read(self, name: str) -> bytes | None:
-        """The content of an object, ``None`` if there is no such object."""
-        response = self._get(self._base / name)
-        return None if response is None else bytes(response["Body"])
+    def clock(self) -> float:
+        """What time it is for S3: seconds since the epoch. All ages are told by its clock, not by this machine's."""
+        bucket = self.prefix.bucket
+        with self._explained(f"asking for s3://{bucket}"):
+            answer = self._s3.head_bucket(Bucket=bucket, **self._owner())
+        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
+
+    # writing
 
     def write(self, name: str, body: bytes) -> None:
         """Write an object, or what is to take its place."""
-        uri = self._base / name
-        with self._explained(f"writing {uri}"):
-            self._put(uri, body)
+        with self._explained(f"writing {self.uri(name)}"):
+            self._put(name, body)
 
-    def clock(self) -> float:
-        """What time it is for S3: seconds since the epoch. All ages are told by its clock, not by this machine's."""
-        owner = {"ExpectedBucketOwner": self.bucket_owner} if self.bucket_owner else {}
-        with self._explained(f"asking for s3://{self.root.bucket}"):
-            answer = self._s3.head_bucket(Bucket=self.root.bucket, **owner)
-        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
+    def write_if_allowed(self, name: str, body: bytes) -> bool:
+        """Like :meth:`write`, but ``False`` if we may not."""
+        with self._explained(f"writing {self.uri(name)}"):
+            try:
+                self._put(name, body)
+            except ClientError as error:
+                if error_code(error) in DENIED:
+                    return False
+                raise
+        return True
+
+    def write_once(self, name: str, body: bytes, sha256: str) -> None:
+        """Write an object unless it is there, with the same bytes, as *name* says by their *sha256*.
+
+        S3 is told the digest, too, and takes nothing else ("Checking object integrity" in the Amazon S3 User Guide).
+        """
+        checksum = base64.b64encode(bytes.fromhex(sha256)).decode("ascii")
+        with self._explained(f"writing {self.uri(name)}"):
+            try:
+                self._put(name, body, IfNoneMatch="*", ChecksumSHA256=checksum)
+            except ClientError as error:
+                # 409: somebody is writing the same bytes under the same digest right now
+                if error_code(error) not in (*_PRECONDITION_FAILED, *_CONFLICT):
+                    raise
+
+    def create(self, name: str, body: bytes) -> str:
+        """Write an object that is not there, and return its ETag. For :meth:`until_settled`.
+
+        :raises ChangedError: it is there.
+        """
+        return self._if_unchanged(_PRECONDITION_FAILED, lambda: self._put(name, body, IfNoneMatch="*"))
+
+    def replace(self, name: str, body: bytes, etag: str | None) -> str:
+        """Write what takes the place of the object with that ETag; the new one's. For :meth:`until_settled`.
+
+        :raises ChangedError: the object is another, or gone.
+        """
+        return self._if_unchanged((*_PRECONDITION_FAILED, *_ABSENT), lambda: self._put(name, body, IfMatch=etag))
 
     def delete(self, name: str) -> None:
         """Delete an object. One that is gone already is no error."""
-        uri = self._base / name
-        with self._explained(f"deleting {uri}"):
-            self._s3.delete_object(**self._at(uri))
+        with self._explained(f"deleting {self.uri(name)}"):
+            self._s3.delete_object(**self._at(name))
+
+    def delete_unchanged(self, name: str, etag: str | None) -> None:
+        """Delete the object with that ETag. For :meth:`until_settled`.
+
+        :raises ChangedError: the object is another, or gone.
+        """
+        changed = (*_PRECONDITION_FAILED, *_ABSENT)
+        self._if_unchanged(changed, lambda: self._s3.delete_object(**self._at(name), IfMatch=etag))
+
+    def until_settled(self, doing: str, name: str, attempt: Callable[[], _Result | None]) -> _Result:
+        """What *attempt* results in: tried again while that is ``None``, or S3 reports a write at the same time."""
+        with self._explained(f"{doing} {self.uri(name)}"):
+            for _ in range(_CONFLICT_TRIES):
+                try:
+                    result = attempt()
+                except ClientError as error:
+                    if error_code(error) not in _CONFLICT:
+                        raise
+                else:
+                    if result is not None:
+                        return result
+                time.sleep(_CONFLICT_PAUSE_SECONDS)
+        raise CacheError(f"{self.uri(name)} keeps changing under our hands. Run the job again.")
 
     # how
+
+    def _put(self, name: str, body: Any, **conditions: str | None) -> str:
+        return str(self._s3.put_object(**self._at(name), Body=body, **conditions)["ETag"])
+
+    def _if_unchanged(self, changed: tuple[str, ...], request: Callable[[], _Result]) -> _Result:
+        try:
+            return request()
+        except ClientError as error:
+            if error_code(error) not in changed:
+                raise
+            raise ChangedError from error
+
+    def _at(self, name: str) -> dict[str, str]:
+        uri = self.uri(name)
+        return {"Bucket": uri.bucket, "Key": uri.key, **self._owner()}
+
+    def _owner(self) -> dict[str, str]:
+        return {"ExpectedBucketOwner": self.bucket_owner} if self.bucket_owner else {}
 
     @contextmanager
     def _explained(self, doing: str) -> Iterator[None]:
@@ -379,7 +231,7 @@ class Cache:
 
         :raises CacheError: it is the owner, or it may be.
         """
-        bucket, owner = self.root.bucket, self.bucket_owner
+        bucket, owner = self.prefix.bucket, self.bucket_owner
         try:
             self._s3.head_bucket(Bucket=bucket)
         except ClientError as error:
@@ -397,85 +249,19 @@ class Cache:
                 " to it. Correct pybundle_bucket_owner, or set pybundle_cache_uri to a bucket of that account."
             ) from error
 
-    def _dir(self, kind: str, key: str) -> S3Uri:
-        return self._base / kind / key
 
-    def _claim_uri(self, key: str) -> S3Uri:
-        return self._base / "claims" / f"{key}.json"
-
-    def _at(self, uri: S3Uri) -> dict[str, str]:
-        owner = {"ExpectedBucketOwner": self.bucket_owner} if self.bucket_owner else {}
-        return {"Bucket": uri.bucket, "Key": uri.key, **owner}
-
-    def _get(self, uri: S3Uri) -> Any:
-        """GetObject's answer with its body as bytes; ``None`` where there is no such object."""
-        with self._explained(f"reading {uri}"):
-            try:
-                return read_object(self._s3, **self._at(uri))
-            except ClientError as error:
-                if error_code(error) in _NOTHING_THERE:
-                    return None
-                raise
-
-    def _read_json(self, uri: S3Uri) -> dict[str, Any] | None:
-        response = self._get(uri)
-        return None if response is None else _json_object(response["Body"], uri)
-
-    def _list(self, directory: S3Uri) -> dict[str, StoredObject]:
-        """Name in *directory* → what lies there. (An archive's has a handful.)"""
-        prefix = f"{directory.key.removeprefix(self._base.key).lstrip('/')}/"
-        return {found.name.removeprefix(prefix): found for found in self.objects(prefix)}
-
-    def _exists(self, uri: S3Uri) -> bool:
-        with self._explained(f"reading {uri}"):
-            try:
-                self._s3.head_object(**self._at(uri))
-            except ClientError as error:
-                if error_code(error) in _ABSENT:
-                    return False
-                raise
-        return True
-
-    def _put(self, uri: S3Uri, body: Any, **conditions: str | None) -> str:
-        return str(self._s3.put_object(**self._at(uri), Body=body, **conditions)["ETag"])
-
-    def _put_if_absent(self, uri: S3Uri, body: bytes, sha256: str) -> None:
-        try:
-            self._put(uri, body, IfNoneMatch="*", ChecksumSHA256=sha256)
-        except ClientError as error:
-            # 409: somebody is writing the same bytes under the same digest right now
-            if error_code(error) not in (*_PRECONDITION_FAILED, *_CONFLICT):
-                raise
-
-    def _until_settled(self, uri: S3Uri, attempt: Callable[[], _Result | None]) -> _Result:
-        for _ in range(_CONFLICT_TRIES):
-            try:
-                result = attempt()
-            except ClientError as error:
-                if error_code(error) not in _CONFLICT:
-                    raise
-            else:
-                if result is not None:
-                    return result
-            time.sleep(_CONFLICT_PAUSE_SECONDS)
-        raise CacheError(f"{uri} keeps changing under our hands. Run the job again.")
-
-
-_NOTHING_THERE = ("NoSuchKey", "NoSuchBucket")
-_ABSENT = ("NoSuchKey", "404", "NotFound")
-_PRECONDITION_FAILED = ("PreconditionFailed", "412")
-_CONFLICT = ("ConditionalRequestConflict", "409", "OperationAborted")
-_CHANGED = Claim("", "", 0.0)
-
-
-def _age(response: Mapping[str, Any]) -> float:
-    """How old an object is, in seconds. Both times in the answer are S3's, whose clock all authors share."""
+def age(response: Mapping[str, Any]) -> float:
+    """How old an object is, in seconds, by GetObject's answer: both times in it are S3's, whose clock all share."""
     answered = parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"])
-    age: float = (answered - response["LastModified"]).total_seconds()
-    return max(age, 0.0)
+    seconds: float = (answered - response["LastModified"]).total_seconds()
+    return max(seconds, 0.0)
 
 
-def _json_object(body: bytes, uri: S3Uri) -> dict[str, Any]:
+def json_object(body: bytes, uri: S3Uri) -> dict[str, Any]:
+    """The JSON object that is in *body*, which was read from *uri*.
+
+    :raises CacheError: there is none.
+    """
     try:
         value = json.loads(body)
     except ValueError as error:
@@ -483,36 +269,3 @@ def _json_object(body: bytes, uri: S3Uri) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise CacheError(f"{uri} is damaged (not a JSON object); delete it, and it will be built again")
     return value
-
-
-def _is_whole(archive: Archive, beside: Mapping[str, StoredObject]) -> bool:
-    return archive.name in beside and beside[archive.name].size == archive.size
-
-
-def _claim_json(claim: Claim) -> bytes:
-    return canonical_json(
-        {
-            "beat": claim.beat,
-            "build_id": claim.build_id,
-            "cluster_id": claim.cluster_id,
-            "owner": claim.owner,
-            "since": claim.since,
-        }
-    ).encode("ascii")
-
-
-def _archive(manifest: dict[str, Any], section: str, key: str, uri: S3Uri) -> Archive:
-    """The archive that *section* of a manifest describes; a venv manifest has two."""
-    try:
-        described = manifest[section]
-        found_key = manifest["key"] if section == "archive" else described["key"]
-        archive = Archive(found_key, described["sha256"], described["size"], described["unpacked_size"])
-        if archive.key != key or len(bytes.fromhex(archive.sha256)) != 32:
-            raise ValueError(f"key {archive.key}, sha256 {archive.sha256}")
-        if not all(isinstance(size, int) and size > 0 for size in (archive.size, archive.unpacked_size)):
-            raise ValueError(f"sizes {archive.size} and {archive.unpacked_size}")
-    except (KeyError, TypeError, ValueError) as error:
-        raise CacheError(
-            f"{uri} does not describe what it should ({error!r}); delete it, and it will be built again"
-        ) from error
-    return archive

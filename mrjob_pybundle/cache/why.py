@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from mrjob_pybundle.bundle.spec import BundleSpec
+from mrjob_pybundle.cache import layout
+from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.cache.inventory import Inventory, Shelf
-from mrjob_pybundle.cache.store import Cache
 
 #: Longer files are told apart by their digests alone.
 _LONGEST_TEXT = 100_000
@@ -136,7 +137,7 @@ def _in_common(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[int
 def _inputs_of(shelf: Shelf, cache: Cache) -> dict[str, bytes]:
     """``venv-build.sh`` and the build files that a bundle was made from; empty if they are gone."""
     assert shelf.manifest is not None
-    packed = cache.read(f"builds/{shelf.manifest.build_id}/inputs.tar.gz")
+    packed = cache.builds.read(shelf.manifest.build_id, layout.INPUTS)
     if packed is None:
         return {}
     found = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from mrjob_pybundle.cache import layout
 from mrjob_pybundle.command import watching
 from mrjob_pybundle.command.switches import Commands, context_of, runner_of
 from mrjob_pybundle.errors import BuildError
@@ -24,9 +25,8 @@ def _build(args: argparse.Namespace) -> int:
     spec = runner.bundle_spec
     bundle, is_new = runner.build_bundle()
     print(f"bundle {spec.key}\npython {spec.python.key}")
-    print(
-        f"{'built' if is_new else 'cached already: nothing was built'}, {runner.cache.archive_uri('venv', bundle.venv)}"
-    )
+    uri = runner.cache.bundles.archive_uri(layout.VENV, bundle.venv)
+    print(f"{'built' if is_new else 'cached already: nothing was built'}, {uri}")
     return 0
 
 

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from mrjob_pybundle.aws import releases as emr_releases
 from mrjob_pybundle.aws.errors import DENIED, error_code, explained
 from mrjob_pybundle.aws.s3 import S3Uri
+from mrjob_pybundle.cache import layout
 from mrjob_pybundle.errors import PyBundleError
 from mrjob_pybundle.runner import PyBundleEMRJobRunner
 
@@ -169,12 +170,12 @@ class Patient(PyBundleEMRJobRunner):
         return denied.answer
 
     def _check_list(self) -> _Answer:
-        next(self.cache.objects("venv/"), None)
-        return Verdict.OK, f"{self.cache.root}/v1/"
+        next(self.cache.store.objects(layout.keys(layout.VENV)), None)
+        return Verdict.OK, f"{self.cache.store.prefix}/"
 
     def _check_write(self) -> _Answer:
         """Writes, reads and deletes a probe, with the conditions by which authors of the same bundle agree."""
-        probe = self.cache.root / "v1" / "doctor" / uuid.uuid4().hex
+        probe = self.cache.store.uri(layout.probe(uuid.uuid4().hex))
         with _not_denied(f"writing {probe}") as denied, explained(f"writing {probe}"):
             etag = self._put(probe, b"1", IfNoneMatch="*")
             answer = self._check_conditions(probe, str(etag))
@@ -297,17 +298,17 @@ class Patient(PyBundleEMRJobRunner):
 
     def _check_bundle(self) -> _Answer:
         spec = self.bundle_spec
-        if self.cache.find(spec) is not None:
+        if self.cache.bundles.find(spec) is not None:
             return Verdict.OK, f"cached (key {spec.key[:12]})"
-        if self.cache.find_python(spec.python) is not None:
+        if self.cache.bundles.find_python(spec.python) is not None:
             return Verdict.NOTE, f"not cached (key {spec.key[:12]}), but its Python is. See mrjob-pybundle why"
         return Verdict.NOTE, f"not cached (key {spec.key[:12]}). See mrjob-pybundle why"
 
     def _check_source(self) -> _Answer:
         source = self._source
-        if self.cache.find_python(self.bundle_spec.python) is not None:
+        if self.cache.bundles.find_python(self.bundle_spec.python) is not None:
             return Verdict.OK, "not needed: this Python is compiled, and cached"
-        if source.sha256 and self.cache.find_source(source.sha256, source.file_name):
+        if source.sha256 and self.cache.sources.find(source.sha256, source.file_name):
             return Verdict.OK, f"{source.file_name} is in the cache"
         if source.location.startswith("s3://"):
             uri = S3Uri.parse(source.location)

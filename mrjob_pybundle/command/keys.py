@@ -28,11 +28,11 @@ def _key(args: argparse.Namespace) -> int:
 def _why(args: argparse.Namespace) -> int:
     runner = runner_of(args)
     spec, cache = runner.bundle_spec, runner.cache
-    if cache.find(spec) is not None:
+    if cache.bundles.find(spec) is not None:
         tables.write(f"The bundle is cached (key {spec.key[:12]}): a job builds nothing.")
         return 0
     lines = [f"The bundle is not cached (key {spec.key[:12]})."]
-    if cache.find_python(spec.python) is not None:
+    if cache.bundles.find_python(spec.python) is not None:
         lines.append(
             f"Its Python is (key {spec.python.key[:12]}): a job makes the environment anew, and compiles nothing."
         )

@@ -42,7 +42,7 @@ def _rm(args: argparse.Namespace) -> int:
     cache = context.cache
     for key in args.keys:
         shelf = find_shelf(cache, key)
-        retire_key(cache, shelf, take_inventory(cache), context.owner, cache.clock())
+        retire_key(cache, shelf, take_inventory(cache), context.owner, cache.store.clock())
         what = "bundle" if shelf.kind == "venv" else "Python"
         print(f"removed {what} {shelf.key[:12]}: no new job uses it. gc deletes its archive in a day at the earliest.")
     return 0
@@ -53,7 +53,7 @@ def _gc(args: argparse.Namespace) -> int:
     cache = context.cache
     wish = Wish(*(None if days is None else days * DAY for days in (args.older_than, args.unused_for)))
     inventory = take_inventory(cache, everything=True)
-    now = cache.clock()
+    now = cache.store.clock()
     plan = make_plan(inventory, context.emr, now, wish)
     if not args.dry_run:
         collect(cache, plan, context.owner, now)

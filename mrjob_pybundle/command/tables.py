@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
+from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.housekeeping import Plan
 from mrjob_pybundle.cache.inventory import Inventory, Manifest, Shelf
 from mrjob_pybundle.cache.why import Explanation
@@ -128,7 +129,7 @@ def shelf_text(shelf: Shelf, inventory: Inventory, root: str) -> str:
             ("size", f"{megabytes(manifest.size)}, {megabytes(manifest.unpacked_size)} unpacked"),
             ("built", f"{minute(manifest.built_at)} UTC by {manifest.owner}, in {clock(manifest.seconds)}"),
             ("build", f"{manifest.build_id} (cluster {build.get('cluster_id') or 'unknown'}, {build.get('os')})"),
-            ("log", f"{root}/v1/builds/{manifest.build_id}/log.txt"),
+            ("log", f"{root}/{layout.VERSION}/{layout.of_build(manifest.build_id, layout.LOG)}"),
             ("stages", ", ".join(f"{stage} {clock(seconds)}" for stage, seconds in _stages(build))),
         ]
         if manifest.python_key:

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from mrjob_pybundle.aws.emr import Life
 from mrjob_pybundle.build import find_cluster, follow
-from mrjob_pybundle.cache.builds import cluster_name, is_build_id
+from mrjob_pybundle.cache.builds import Status, cluster_name, is_build_id
+from mrjob_pybundle.cache.cache import Cache
+from mrjob_pybundle.cache.claims import Claim
 from mrjob_pybundle.cache.inventory import find_claim, running_builds
-from mrjob_pybundle.cache.store import Cache, Claim, Status
 from mrjob_pybundle.command.tables import clock
 from mrjob_pybundle.context import Context
 from mrjob_pybundle.errors import BuildError, OptionError
@@ -34,10 +35,10 @@ def ended_build(build_id: str, cache: Cache) -> tuple[Status, bytes] | None:
     :raises OptionError: there was no such build.
     """
     _check_exists(build_id, cache)
-    status = cache.status(build_id)
+    status = cache.builds.status(build_id)
     if status is None or status.state == "RUNNING":
         return None
-    return status, cache.read_log(build_id, 0, status.log_size)
+    return status, cache.builds.read_log(build_id, 0, status.log_size)
 
 
 def watch(build_id: str, context: Context) -> Status:
@@ -85,7 +86,7 @@ def outcome(status: Status) -> str:
 def _check_exists(build_id: str, cache: Cache) -> None:
     if not is_build_id(build_id):
         raise OptionError(f"{build_id!r} is no build id. One looks like 20261122-101112-0a1b2c3d.")
-    if next(cache.objects(f"builds/{build_id}/"), None) is None and find_claim(cache, build_id) is None:
+    if not cache.builds.exists(build_id) and find_claim(cache, build_id) is None:
         raise OptionError(f"{cache.root} knows of no build {build_id}.")
 
 

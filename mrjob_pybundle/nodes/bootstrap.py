@@ -9,7 +9,8 @@ from typing import Any, Protocol
 from mrjob_pybundle.aws.errors import explained
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.spec import Bundle
-from mrjob_pybundle.cache.store import Cache
+from mrjob_pybundle.cache import layout
+from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.templates import render
 
 #: Where nodes find bundles, by id. What stands there is a link to the large disk.
@@ -60,7 +61,10 @@ def bootstrap_arguments(bundle: Bundle, cache: Cache) -> list[str]:
 
     They stand here, and not in the script, so that EMR can be asked which archives a living cluster still needs.
     """
-    return [str(cache.archive_uri("python", bundle.python)), str(cache.archive_uri("venv", bundle.venv))]
+    return [
+        str(cache.bundles.archive_uri(layout.PYTHON, bundle.python)),
+        str(cache.bundles.archive_uri(layout.VENV, bundle.venv)),
+    ]
 
 
 def bootstrap_script(bundle: Bundle) -> str:

@@ -15,7 +15,8 @@ from typing import Any
 
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.spec import Bundle
-from mrjob_pybundle.cache.store import Cache
+from mrjob_pybundle.cache import layout
+from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.errors import OptionError
 from mrjob_pybundle.nodes.bootstrap import upload_script
 from mrjob_pybundle.templates import render
@@ -62,8 +63,8 @@ class Carried:
     def archives(self) -> Mapping[str, S3Uri]:
         """Name in a task's working directory → where the archive is."""
         return {
-            self.paths.name("python.tar.gz"): self.cache.archive_uri("python", self.bundle.python),
-            self.paths.name("venv.tar.gz"): self.cache.archive_uri("venv", self.bundle.venv),
+            self.paths.name("python.tar.gz"): self.cache.bundles.archive_uri(layout.PYTHON, self.bundle.python),
+            self.paths.name("venv.tar.gz"): self.cache.bundles.archive_uri(layout.VENV, self.bundle.venv),
         }
 
     @cached_property

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mrjob_pybundle.aws.s3 import S3Uri
-from mrjob_pybundle.cache.store import Cache
+from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.sandbox import BUCKET
 from mrjob_pybundle.sandbox.api.faults import Do, Rule
 from tests.faults.conftest import Aws
@@ -37,8 +37,8 @@ def test_a_second_attempt_is_another_build(aws: Aws, tmp_path: Path) -> None:
     logs: list[str] = []
 
     def lose_claim_and_let_another_build(_: Any) -> None:
-        for claim in cache.objects("claims/"):
-            cache.delete(claim.name)
+        for claim in cache.store.objects("claims/"):
+            cache.store.delete(claim.name)
         logs.append(_build(aws, tmp_path, "grace").communicate()[1])
 
     before = {cluster["Id"] for cluster in aws.emr.list_clusters()["Clusters"]}
@@ -47,7 +47,7 @@ def test_a_second_attempt_is_another_build(aws: Aws, tmp_path: Path) -> None:
         logs.append(_build(aws, tmp_path, "ada").communicate()[1])
     assert all(FAILED in log for log in logs), logs
     inputs: dict[str, set[str]] = {}
-    for stored in cache.objects("builds/"):
+    for stored in cache.store.objects("builds/"):
         _, build_id, name = stored.name.split("/")
         inputs.setdefault(build_id, set()).add(name)
     launched = {
@@ -60,6 +60,6 @@ def test_a_second_attempt_is_another_build(aws: Aws, tmp_path: Path) -> None:
     assert inputs[given_up] == {"inputs.tar.gz", "build-binaries.sh"}, "nobody has run it"
     for build_id in launched:
         assert {"log.txt", "status.json"} <= inputs[build_id]
-        assert build_id.encode() in (cache.read(f"builds/{build_id}/build-binaries.sh") or b"")
-        assert json.loads(cache.read(f"builds/{build_id}/status.json") or b"")["state"] == "FAILED"
-    assert list(cache.objects("claims/")) == []
+        assert build_id.encode() in (cache.store.read(f"builds/{build_id}/build-binaries.sh") or b"")
+        assert json.loads(cache.store.read(f"builds/{build_id}/status.json") or b"")["state"] == "FAILED"
+    assert list(cache.store.objects("claims/")) == []

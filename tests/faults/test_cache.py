@@ -10,7 +10,8 @@ import pytest
 
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.spec import BundleSpec, PythonSpec
-from mrjob_pybundle.cache.store import Cache, Claim
+from mrjob_pybundle.cache.cache import Cache
+from mrjob_pybundle.cache.claims import Claim
 from mrjob_pybundle.errors import CacheError
 from mrjob_pybundle.sandbox import BUCKET
 from mrjob_pybundle.sandbox.api.faults import (
@@ -61,7 +62,7 @@ BODIES = [CutShort(), FlipBits()]
 )
 def test_a_bundle_is_found_all_the_same(aws: Aws, cache: Cache, operation: str, fault: Fault) -> None:
     with aws.faults.injected(Rule(operation, fault, times=2)) as strikes:
-        assert cache.find(SPEC) is not None
+        assert cache.bundles.find(SPEC) is not None
     assert len(strikes) == 2
 
 
@@ -79,7 +80,7 @@ def test_a_bundle_is_found_all_the_same(aws: Aws, cache: Cache, operation: str, 
 )
 def test_what_does_not_pass_is_told_in_one_line(aws: Aws, cache: Cache, fault: Fault, told: str, requests: int) -> None:
     with aws.faults.injected(Rule("GetObject", fault)) as strikes, pytest.raises(CacheError) as caught:
-        cache.find(SPEC)
+        cache.bundles.find(SPEC)
     message = str(caught.value)
     assert message.startswith(told)
     assert f"reading s3://{BUCKET}/{cache.root.key}/v1/venv/{SPEC.key}/manifest.json" in message
@@ -92,18 +93,18 @@ def test_a_claim_is_mine_whatever_became_of_the_first_try(aws: Aws, cache: Cache
     """A PUT whose answer got lost is sent again, and meets itself: the build id inside says so."""
     mine = Claim("a-build", "me", time.time())
     with aws.faults.injected(Rule("PutObject", fault, conditional=True, times=1)) as strikes:
-        claimed = cache.claim("k", mine)
+        claimed = cache.claims.stake("k", mine)
     assert claimed.build_id == "a-build"
     with aws.faults.injected(Rule("PutObject", fault, conditional=True, times=1)) as more_strikes:
-        replaced = cache.replace_claim("k", claimed, Claim("a-build", "me", mine.since, cluster_id="j-1"))
+        replaced = cache.claims.replace("k", claimed, Claim("a-build", "me", mine.since, cluster_id="j-1"))
     assert replaced is not None
     assert replaced.cluster_id == "j-1"
     assert len(strikes) == len(more_strikes) == 1
-    assert cache.claim("k", Claim("another", "you", time.time())).build_id == "a-build"
+    assert cache.claims.stake("k", Claim("another", "you", time.time())).build_id == "a-build"
 
 
 def test_claims_that_keep_conflicting(aws: Aws, cache: Cache) -> None:
     with aws.faults.injected(Rule("PutObject", CONFLICT)) as strikes, pytest.raises(CacheError) as caught:
-        cache.claim("k", Claim("a-build", "me", time.time()))
+        cache.claims.stake("k", Claim("a-build", "me", time.time()))
     assert str(caught.value).endswith("keeps changing under our hands. Run the job again.")
     assert len(strikes) == 10

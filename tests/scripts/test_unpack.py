@@ -14,7 +14,7 @@ import pytest
 
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.spec import Archive, Bundle
-from mrjob_pybundle.cache.store import Cache
+from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.nodes.carried import Carried
 from mrjob_pybundle.sandbox.machines.needs import may_mount
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mrjob_pybundle.aws.s3 import S3Uri
-from mrjob_pybundle.cache.store import Claim
+from mrjob_pybundle.cache.claims import Claim
 from tests.team import Team
 
 BUILD = "20261120-101112-0a1b2c3d"
@@ -75,18 +75,18 @@ def says(team: Team, build_id: str, state: str, **more: Any) -> None:
     """The master of a build speaks."""
     status = {"state": state, "stage": "venv-build", "started": 0, "stage_started": 0, "log_size": 0, "stages": {}}
     body = {**status, "exit_status": None, "message": None, **more}
-    team.cache.put_build_file(build_id, "status.json", json.dumps(body).encode())
+    team.cache.builds.put(build_id, "status.json", json.dumps(body).encode())
 
 
 def claims(team: Team) -> list[Claim]:
     keys = [name.removeprefix("claims/").removesuffix(".json") for name in team.objects() if name.startswith("claims/")]
-    return [claim for claim in map(team.cache.read_claim, keys) if claim]
+    return [claim for claim in map(team.cache.claims.read, keys) if claim]
 
 
 def test_a_build_elsewhere_is_joined(team: Team, author: Any) -> None:
     """EMR here does not know its cluster, and so cannot say that it has ended."""
     key = _key(team)
-    team.cache.claim(key, Claim(BUILD, "grace", 0.0, "j-UNKNOWN"))
+    team.cache.claims.stake(key, Claim(BUILD, "grace", 0.0, "j-UNKNOWN"))
     joining = author()
     joining.reads(rf"grace is already building this bundle \(build {BUILD}\): waiting for it")
     says(team, BUILD, "FAILED", message="boom")
@@ -96,7 +96,7 @@ def test_a_build_elsewhere_is_joined(team: Team, author: Any) -> None:
 
 def test_a_build_of_which_nobody_has_heard_for_long_is_taken_over(team: Team, author: Any) -> None:
     key = _key(team)
-    team.cache.claim(key, Claim(BUILD, "grace", 0.0, "j-UNKNOWN"))
+    team.cache.claims.stake(key, Claim(BUILD, "grace", 0.0, "j-UNKNOWN"))
     team.let_pass(days=1)
     taking_over = author()
     taking_over.reads(rf"Build {BUILD} of grace has ended without a bundle: starting another")

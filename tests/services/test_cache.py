@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from mrjob_pybundle.aws.clients import Credentials
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.spec import Archive, Bundle
-from mrjob_pybundle.cache.store import Cache, Claim
+from mrjob_pybundle.cache.cache import Cache
+from mrjob_pybundle.cache.claims import Claim
 from mrjob_pybundle.errors import CacheError
 from tests.unit.bundle.test_spec import SPEC
 
@@ -50,7 +51,7 @@ def _manifest(kind: str) -> dict[str, Any]:
 
 def _publish(cache: Cache, client: Any) -> None:
     for kind, archive, content in (("python", BUNDLE.python, b"python"), ("venv", BUNDLE.venv, b"venv")):
-        uri = cache.archive_uri(kind, archive)
+        uri = cache.bundles.archive_uri(kind, archive)
         client.put_object(Bucket=uri.bucket, Key=uri.key, Body=content)
         _put_manifest(cache, client, kind, _manifest(kind))
 
@@ -63,31 +64,31 @@ def _put_manifest(cache: Cache, client: Any, kind: str, manifest: object) -> Non
 
 
 def test_an_empty_cache(cache: Cache) -> None:
-    assert cache.find(SPEC) is None
-    assert cache.find_python(SPEC.python) is None
-    assert cache.status("some-build") is None
-    assert cache.read_claim(SPEC.key) is None
+    assert cache.bundles.find(SPEC) is None
+    assert cache.bundles.find_python(SPEC.python) is None
+    assert cache.builds.status("some-build") is None
+    assert cache.claims.read(SPEC.key) is None
 
 
 def test_a_hit(cache: Cache, client: Any) -> None:
     _publish(cache, client)
-    assert cache.find(SPEC) == BUNDLE
-    assert cache.find_python(SPEC.python) == BUNDLE.python
+    assert cache.bundles.find(SPEC) == BUNDLE
+    assert cache.bundles.find_python(SPEC.python) == BUNDLE.python
 
 
 @pytest.mark.parametrize("kind", ["python", "venv"])
 def test_an_archive_missing_under_its_manifest_is_not_cached(cache: Cache, client: Any, kind: str) -> None:
     _publish(cache, client)
-    uri = cache.archive_uri(kind, BUNDLE.python if kind == "python" else BUNDLE.venv)
+    uri = cache.bundles.archive_uri(kind, BUNDLE.python if kind == "python" else BUNDLE.venv)
     client.delete_object(Bucket=uri.bucket, Key=uri.key)
-    assert cache.find(SPEC) is None
+    assert cache.bundles.find(SPEC) is None
 
 
 def test_an_archive_of_another_size_is_not_cached(cache: Cache, client: Any) -> None:
     _publish(cache, client)
-    uri = cache.archive_uri("venv", BUNDLE.venv)
+    uri = cache.bundles.archive_uri("venv", BUNDLE.venv)
     client.put_object(Bucket=uri.bucket, Key=uri.key, Body=b"cut")
-    assert cache.find(SPEC) is None
+    assert cache.bundles.find(SPEC) is None
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ def test_a_damaged_manifest_is_named(cache: Cache, client: Any, damage: object) 
     _publish(cache, client)
     _put_manifest(cache, client, "venv", damage)
     with pytest.raises(CacheError, match=r"manifest\.json .*delete it, and it will be built again"):
-        cache.find(SPEC)
+        cache.bundles.find(SPEC)
 
 
 def _paths(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -143,7 +144,7 @@ def test_no_damage_of_a_manifest_leads_to_another_bundle(bucket: S3Uri, client: 
     _put_manifest(cache, client, "venv", damage)
     refusal, found = "", None
     try:
-        found = cache.find(SPEC)
+        found = cache.bundles.find(SPEC)
     except CacheError as error:
         refusal = str(error)
     assert not refusal or "/manifest.json " in refusal
@@ -164,7 +165,7 @@ def test_a_warm_look_up_is_three_requests_sent_together(bucket: S3Uri, client: A
         together.wait(timeout=30)
 
     client.meta.events.register("before-call.s3", count)
-    assert cache.find(SPEC) == BUNDLE
+    assert cache.bundles.find(SPEC) == BUNDLE
     assert operations == {"GetObject": 1, "ListObjectsV2": 2}
 
 
@@ -173,11 +174,11 @@ def test_a_warm_look_up_is_three_requests_sent_together(bucket: S3Uri, client: A
 
 def test_a_use_is_noted(cache: Cache, client: Any) -> None:
     _publish(cache, client)
-    hit = cache.look_up(SPEC)
+    hit = cache.bundles.look_up(SPEC)
     assert hit is not None
     assert (hit.bundle, hit.used) == (BUNDLE, None)
-    assert cache.note_use(SPEC.key, "ada")
-    hit = cache.look_up(SPEC)
+    assert cache.bundles.note_use(SPEC.key, "ada")
+    hit = cache.bundles.look_up(SPEC)
     assert hit is not None
     uri = cache.root / "v1" / "venv" / SPEC.key / "used"
     noted = client.get_object(Bucket=uri.bucket, Key=uri.key)
@@ -191,10 +192,10 @@ def test_a_use_that_may_not_be_noted_is_no_error(
     endpoint, answers = refusing_s3
     answers.append(b"403 AccessDenied")
     cache = Cache(S3Uri("team-bucket", "c"), Credentials("us-east-1", s3_endpoint=endpoint).s3_client())
-    assert cache.note_use(SPEC.key, "ada") is False
+    assert cache.bundles.note_use(SPEC.key, "ada") is False
     answers[0] = b"400 ExpiredToken"
     with pytest.raises(CacheError, match="Your AWS credentials have expired"):
-        cache.note_use(SPEC.key, "ada")
+        cache.bundles.note_use(SPEC.key, "ada")
 
 
 # claims
@@ -206,62 +207,62 @@ THEIRS = Claim("build-2", "them", 2.0)
 def test_the_first_of_many_has_the_claim(cache: Cache) -> None:
     claims = [replace(MINE, build_id=f"build-{number}") for number in range(16)]
     with ThreadPoolExecutor(16) as pool:
-        held = set(pool.map(lambda claim: cache.claim("k", claim).build_id, claims))
+        held = set(pool.map(lambda claim: cache.claims.stake("k", claim).build_id, claims))
     assert len(held) == 1
-    current = cache.read_claim("k")
+    current = cache.claims.read("k")
     assert current is not None
     assert {current.build_id} == held
 
 
 def test_only_what_was_read_is_replaced(cache: Cache) -> None:
-    first = cache.claim("k", MINE)
-    taken = cache.replace_claim("k", first, THEIRS)
+    first = cache.claims.stake("k", MINE)
+    taken = cache.claims.replace("k", first, THEIRS)
     assert taken is not None
     assert taken.build_id == THEIRS.build_id
-    assert cache.replace_claim("k", first, replace(MINE, build_id="build-3")) is None
-    assert cache.read_claim("k") == taken
+    assert cache.claims.replace("k", first, replace(MINE, build_id="build-3")) is None
+    assert cache.claims.read("k") == taken
 
 
 def test_a_replacement_that_was_sent_twice_is_ours(cache: Cache) -> None:
     """A retried PUT whose first attempt arrived meets a 412 of its own making."""
-    first = cache.claim("k", MINE)
+    first = cache.claims.stake("k", MINE)
     with_cluster = replace(first, cluster_id="j-1")
-    assert cache.replace_claim("k", first, with_cluster) is not None
-    again = cache.replace_claim("k", first, with_cluster)
+    assert cache.claims.replace("k", first, with_cluster) is not None
+    again = cache.claims.replace("k", first, with_cluster)
     assert again is not None
     assert again.cluster_id == "j-1"
 
 
 def test_a_released_claim_is_free(cache: Cache) -> None:
-    cache.claim("k", MINE)
-    cache.release_claim("k", THEIRS.build_id)
-    assert cache.read_claim("k") is not None
-    cache.release_claim("k", MINE.build_id)
-    assert cache.claim("k", THEIRS).build_id == THEIRS.build_id
+    cache.claims.stake("k", MINE)
+    cache.claims.release("k", THEIRS.build_id)
+    assert cache.claims.read("k") is not None
+    cache.claims.release("k", MINE.build_id)
+    assert cache.claims.stake("k", THEIRS).build_id == THEIRS.build_id
 
 
 def test_replacing_what_is_gone(cache: Cache) -> None:
-    first = cache.claim("k", MINE)
-    cache.release_claim("k", MINE.build_id)
-    assert cache.replace_claim("k", first, THEIRS) is None
+    first = cache.claims.stake("k", MINE)
+    cache.claims.release("k", MINE.build_id)
+    assert cache.claims.replace("k", first, THEIRS) is None
 
 
 # logs and status
 
 
 def test_the_log_is_read_as_it_grows(cache: Cache) -> None:
-    assert cache.read_log("b", 0, 10) == b""
-    cache.put_build_file("b", "log.txt", b"0123456789")
-    assert cache.read_log("b", 0, 4) == b"0123"
-    assert cache.read_log("b", 4, 10) == b"456789"
-    assert cache.read_log("b", 10, 10) == b""
-    assert cache.read_log("b", 10, 20) == b""
+    assert cache.builds.read_log("b", 0, 10) == b""
+    cache.builds.put("b", "log.txt", b"0123456789")
+    assert cache.builds.read_log("b", 0, 4) == b"0123"
+    assert cache.builds.read_log("b", 4, 10) == b"456789"
+    assert cache.builds.read_log("b", 10, 10) == b""
+    assert cache.builds.read_log("b", 10, 20) == b""
 
 
 def test_a_status_that_is_none(cache: Cache) -> None:
-    cache.put_build_file("b", "status.json", b'{"state": "RUNNING"}')
+    cache.builds.put("b", "status.json", b'{"state": "RUNNING"}')
     with pytest.raises(CacheError, match=r"status\.json is not a build's status"):
-        cache.status("b")
+        cache.builds.status("b")
 
 
 # what S3 says no to
@@ -270,9 +271,9 @@ def test_a_status_that_is_none(cache: Cache) -> None:
 def test_no_such_bucket(client: Any) -> None:
     """Nothing is cached in it (mrjob may be about to make it), but nothing can be put into it, either."""
     cache = Cache(S3Uri("no-such-bucket-here", "pybundle"), client)
-    assert cache.find(SPEC) is None
+    assert cache.bundles.find(SPEC) is None
     with pytest.raises(CacheError, match=r"There is no such bucket \(writing s3://no-such-bucket-here/pybundle"):
-        cache.claim(SPEC.key, MINE)
+        cache.claims.stake(SPEC.key, MINE)
 
 
 def test_no_credentials(monkeypatch: pytest.MonkeyPatch, s3_endpoint: str) -> None:
@@ -284,7 +285,7 @@ def test_no_credentials(monkeypatch: pytest.MonkeyPatch, s3_endpoint: str) -> No
     monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # it remembers credentials
     cache = Cache(S3Uri("some-bucket", "pybundle"), Credentials("us-east-1", s3_endpoint=s3_endpoint).s3_client())
     with pytest.raises(CacheError, match=r"No AWS credentials .*aws configure"):
-        cache.find(SPEC)
+        cache.bundles.find(SPEC)
 
 
 @pytest.fixture
@@ -334,5 +335,5 @@ def test_what_a_person_reads(
     answers.append(answer)
     cache = Cache(S3Uri("team-bucket", "c"), Credentials("us-east-1", s3_endpoint=endpoint).s3_client())
     with pytest.raises(CacheError, match=message) as refused:
-        cache.find(SPEC)
+        cache.bundles.find(SPEC)
     assert "\n" not in str(refused.value)

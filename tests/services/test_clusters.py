@@ -12,7 +12,7 @@ import pytest
 from mrjob_pybundle.aws.clients import Credentials
 from mrjob_pybundle.aws.emr import Emr, Life, types_of_fleets
 from mrjob_pybundle.aws.s3 import S3Uri
-from mrjob_pybundle.cache.store import Cache
+from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.errors import OptionError
 from tests.team import Team
 
@@ -67,12 +67,12 @@ def test_spark_gets_what_a_job_brings_along(team: PlainTeam, cluster_id: str) ->
     runner._launch()
     (step,) = team.emr.list_steps(ClusterId=cluster_id)["Steps"]
     args = step["Config"]["Args"]
-    bundle = team.cache.find(runner.bundle_spec)
+    bundle = team.cache.bundles.find(runner.bundle_spec)
     assert bundle is not None
     files = dict(reversed(uri.split("#")) for uri in args[args.index("--files") + 1].split(",") if "#pybundle-" in uri)
     whats = ("activate", "jobrunner", "python.tar.gz", "unpack", "venv-exec", "venv.tar.gz")
     assert sorted(files) == [f"pybundle-{bundle.id}-{what}" for what in whats]
-    assert files[f"pybundle-{bundle.id}-venv.tar.gz"] == str(team.cache.archive_uri("venv", bundle.venv))
+    assert files[f"pybundle-{bundle.id}-venv.tar.gz"] == str(team.cache.bundles.archive_uri("venv", bundle.venv))
     # Spark on YARN drops files of the same name, whatever comes after the hash
     assert len({uri.rpartition("/")[2] for uri in files.values()}) == 6
     python = f"PYSPARK_PYTHON=./pybundle-{bundle.id}-jobrunner"

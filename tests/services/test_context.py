@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mrjob_pybundle.aws.s3 import S3Uri
-from mrjob_pybundle.cache.store import Claim
+from mrjob_pybundle.cache.claims import Claim
 from tests.team import Output, Team
 
 BUILD = "20261120-101112-0a1b2c3d"
@@ -66,7 +66,7 @@ def _started(team: Team) -> str:
         JobFlowRole="x",
         ServiceRole="x",
     )
-    team.cache.claim("ab" * 32, Claim(BUILD, "ada", 1.0, cluster["JobFlowId"]))
+    team.cache.claims.stake("ab" * 32, Claim(BUILD, "ada", 1.0, cluster["JobFlowId"]))
     return str(cluster["JobFlowId"])
 
 
@@ -86,8 +86,8 @@ def test_all_that_look_after_the_cache(team: TeamWithConf) -> None:
     log = b"==> venv-build\n"
     status = {"state": "SUCCEEDED", "stage": "done", "started": 0, "stage_started": 0, "log_size": len(log)}
     body = {**status, "stages": {"prepare": 60}, "exit_status": None, "message": None}
-    team.cache.put_build_file(BUILD, "log.txt", log)
-    team.cache.put_build_file(BUILD, "status.json", json.dumps(body).encode())
+    team.cache.builds.put(BUILD, "log.txt", log)
+    team.cache.builds.put(BUILD, "status.json", json.dumps(body).encode())
     for args, expected in (
         (["ls"], "1 bundle on 1 Python"),
         (["show", spec.key[:12]], spec.key),
@@ -114,14 +114,14 @@ def test_the_cache_in_mrjobs_own_bucket(team: TeamWithConf) -> None:
     [
         ("    pybundle_cache_uri: /tmp/x\n", "'/tmp/x' is not an S3 URI"),
         ("    pybundle_bucket_owner: 12\n", "pybundle_bucket_owner: 12 is not an AWS account id"),
-        ("    check_cluster_every: often\n", "check_cluster_every: 'often' is not a number of seconds"),
-        ("    region: us east 1\n", "cannot make requests to s3: Provided region_name 'us east 1'"),
-        ("    s3_endpoint: 'http://'\n", "cannot make requests to s3: Invalid endpoint"),
+        ("    check_cluster_every: often\n", "'often' is not a number"),
+        ("    region: us east 1\n", "Provided region_name 'us east 1' doesn't match a supported format. Set region"),
+        ("    s3_endpoint: 'http://'\n", "A setting for AWS cannot work (preparing to ask s3): Invalid endpoint"),
     ],
 )
 def test_what_matters_is_checked(team: TeamWithConf, more: str, line: str) -> None:
     team.conf(more, cache_uri="cache_uri" not in more)
     refused = team.command("ls")
-    assert refused.status == 1
+    assert refused.status == 2
     assert line in refused.err
     assert refused.err.count("\n") == 1

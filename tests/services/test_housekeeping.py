@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mrjob_pybundle.aws.s3 import S3Uri
-from mrjob_pybundle.cache.store import Claim
+from mrjob_pybundle.cache.claims import Claim
 from tests.team import Team
 
 BUILD = "20261120-101112-0a1b2c3d"
@@ -60,7 +60,7 @@ def test_an_empty_cache(team: Team) -> None:
 def test_ls(team: Team) -> None:
     spec = team.spec()
     team.publish(spec, BUILD)
-    team.cache.claim("ab" * 32, Claim(OTHER_BUILD, "grace", 0.0))
+    team.cache.claims.stake("ab" * 32, Claim(OTHER_BUILD, "grace", 0.0))
     lines = team.run("ls").out.splitlines()
     assert lines[0].endswith(": 1 bundle on 1 Python, " + lines[0].rpartition(", ")[2])
     bundle, python, building = (lines[number].split() for number in (3, 6, 9))
@@ -69,7 +69,7 @@ def test_ls(team: Team) -> None:
     assert python[:4] == [spec.python.key[:12], "3.13.5", "amzn2023", "x86_64"]
     assert python[-3:] == ["ada", "2:12", "1"]
     assert building == [OTHER_BUILD, "grace", "none", "yet", "ab" * 6]
-    team.cache.note_use(spec.key, "ada")
+    team.cache.bundles.note_use(spec.key, "ada")
     assert "not noted" not in team.run("ls").out
 
 
@@ -119,7 +119,7 @@ def test_a_key_that_is_none(team: Team, key: str, message: str) -> None:
 
 def test_an_ambiguous_key(team: Team) -> None:
     for number in range(2):
-        team.cache.write(f"venv/abcd{number}{'0' * 59}/manifest.json", b"{}")
+        team.cache.store.write(f"venv/abcd{number}{'0' * 59}/manifest.json", b"{}")
     assert "abcd is the beginning of several keys: abcd0" in team.run("rm", "abcd").err
 
 
@@ -132,7 +132,7 @@ def test_what_others_have_written_does_not_steer_the_terminal(team: Team) -> Non
 
 def test_a_damaged_manifest_is_listed_and_can_be_removed(team: Team) -> None:
     key = "ab" * 32
-    team.cache.write(f"venv/{key}/manifest.json", b"{")
+    team.cache.store.write(f"venv/{key}/manifest.json", b"{")
     assert f"venv/{key}/manifest.json is damaged" in team.run("ls").out
     assert team.run("rm", key).status == 0
     assert "damaged" not in team.run("ls").out
@@ -164,7 +164,7 @@ def test_why_takes_the_most_like(team: Team, script: Path) -> None:
 
 def test_why_when_the_old_inputs_are_gone(team: Team, script: Path) -> None:
     team.publish(team.spec("--pybundle-venv-build", str(script)), BUILD, script)
-    team.cache.delete(f"builds/{BUILD}/inputs.tar.gz")
+    team.cache.store.delete(f"builds/{BUILD}/inputs.tar.gz")
     script.write_text("true\n")
     said = team.run("why", "--pybundle-venv-build", str(script)).out
     assert "  venv-build.sh: sha256 " in said
@@ -185,8 +185,8 @@ def test_rm_takes_the_manifest_and_leaves_the_archive(team: Team) -> None:
     assert team.run("rm", spec.key[:12]).status == 0
     venv = f"venv/{spec.key}"
     assert team.objects() == before - {f"{venv}/manifest.json"} | {f"{venv}/retired"}
-    assert team.cache.find(spec) is None
-    assert json.loads(team.cache.read(f"{venv}/retired") or b"")["by"] == "ada"
+    assert team.cache.bundles.find(spec) is None
+    assert json.loads(team.cache.store.read(f"{venv}/retired") or b"")["by"] == "ada"
     assert "removed   by ada at " in team.run("show", spec.key).out
     again = team.run("rm", spec.key)
     assert (again.status, "was removed already" in again.err) == (2, True)
@@ -225,16 +225,16 @@ def test_what_was_published_again_stays(team: Team) -> None:
     team.let_pass(days=2)
     team.publish(spec, BUILD)
     assert team.run("gc").out == "Nothing to delete.\n"
-    assert team.cache.find(spec) is not None
+    assert team.cache.bundles.find(spec) is not None
 
 
 @pytest.mark.parametrize("where", ["bootstrap action", "step"])
 def test_what_a_living_cluster_names_stays(team: Team, where: str) -> None:
     spec = team.spec()
     team.publish(spec, BUILD)
-    bundle = team.cache.find(spec)
+    bundle = team.cache.bundles.find(spec)
     assert bundle is not None
-    uri = str(team.cache.archive_uri("venv", bundle.venv))
+    uri = str(team.cache.bundles.archive_uri("venv", bundle.venv))
     named = launch(team, uri) if where == "bootstrap action" else launch(team, steps=[["-files", f"{uri}#venv"]])
     team.run("rm", spec.key)
     team.let_pass(days=30)
@@ -251,14 +251,14 @@ def test_while_somebody_builds(team: Team) -> None:
     team.run("rm", spec.key, spec.python.key)
     team.let_pass(days=30)
     cluster_id = launch(team, name=f"mrjob-pybundle build {OTHER_BUILD}")
-    team.cache.claim(spec.key, Claim(OTHER_BUILD, "grace", 0.0, cluster_id))
+    team.cache.claims.stake(spec.key, Claim(OTHER_BUILD, "grace", 0.0, cluster_id))
     team.let_pass(days=2)
     assert "archive" not in team.run("gc").out
     team.emr.terminate_job_flows(JobFlowIds=[cluster_id])
     collected = team.run("gc").out
     assert f"deleted the claim of build {OTHER_BUILD}, which has ended" in collected
     assert collected.count(" archive of ") == 2
-    assert team.cache.read_claim(spec.key) is None
+    assert team.cache.claims.read(spec.key) is None
 
 
 def test_while_somebody_may_build_elsewhere(team: Team) -> None:
@@ -266,7 +266,7 @@ def test_while_somebody_may_build_elsewhere(team: Team) -> None:
     spec = team.spec()
     team.publish(spec, BUILD)
     team.run("rm", spec.key, spec.python.key)
-    team.cache.claim(spec.key, Claim(OTHER_BUILD, "grace", 0.0, "j-UNKNOWN"))
+    team.cache.claims.stake(spec.key, Claim(OTHER_BUILD, "grace", 0.0, "j-UNKNOWN"))
     team.let_pass(days=59)
     kept = team.run("gc").out
     assert "archive" not in kept
@@ -282,7 +282,7 @@ def test_gc_by_age_and_use(team: Team) -> None:
     team.publish(old, BUILD)
     team.publish(used, OTHER_BUILD)
     team.let_pass(days=40)
-    team.cache.note_use(used.key, "grace")
+    team.cache.bundles.note_use(used.key, "grace")
     for arguments, expected in (
         (["--older-than", "50"], set()),
         (["--unused-for", "30"], {old.key}),
@@ -292,8 +292,8 @@ def test_gc_by_age_and_use(team: Team) -> None:
         planned = team.run("gc", "--dry-run", *arguments).out
         assert {key for key in (old.key, used.key) if f"would remove bundle {key[:12]} of ada" in planned} == expected
     team.run("gc", "--unused-for", "30")
-    assert team.cache.find(old) is None
-    assert team.cache.find(used) is not None
+    assert team.cache.bundles.find(old) is None
+    assert team.cache.bundles.find(used) is not None
     # its Python is no bundle's any more, and not before
     assert f"would remove Python {old.python.key[:12]}" in team.run("gc", "--dry-run", "--unused-for", "30").out
 
@@ -310,7 +310,7 @@ def test_a_damaged_manifest_might_name_anything(team: Team) -> None:
     spec = team.spec()
     team.publish(spec, BUILD)
     team.run("rm", spec.key, spec.python.key)
-    team.cache.write(f"venv/{'ab' * 32}/manifest.json", b"{")
+    team.cache.store.write(f"venv/{'ab' * 32}/manifest.json", b"{")
     team.let_pass(days=30)
     collected = team.run("gc").out
     assert f"deleted venv archive of {spec.key[:12]}" in collected
@@ -333,7 +333,7 @@ def test_if_emr_cannot_be_asked_nothing_is_deleted(team: Team) -> None:
 
 def test_a_source_that_no_python_was_built_from(team: Team) -> None:
     for sha256 in ("aa" * 32, "bb" * 32):
-        team.cache.write(f"sources/{sha256}/Python-3.13.5.tar.xz", b"source")
+        team.cache.store.write(f"sources/{sha256}/Python-3.13.5.tar.xz", b"source")
     team.publish(team.spec(), BUILD)
     team.let_pass(days=8)
     assert "deleted source Python-3.13.5.tar.xz" in team.run("gc").out
@@ -350,10 +350,10 @@ def test_a_jobs_cluster_names_what_it_needs(team: Team) -> None:
     team.publish(spec, BUILD)
     cluster_id = team.runner().make_persistent_cluster()
     (action,) = team.emr.list_bootstrap_actions(ClusterId=cluster_id)["BootstrapActions"][:1]
-    bundle = team.cache.find(spec)
+    bundle = team.cache.bundles.find(spec)
     assert bundle is not None
     kinds = (("python", bundle.python), ("venv", bundle.venv))
-    assert action["Args"] == [str(team.cache.archive_uri(kind, archive)) for kind, archive in kinds]
+    assert action["Args"] == [str(team.cache.bundles.archive_uri(kind, archive)) for kind, archive in kinds]
     team.run("rm", spec.key, spec.python.key)
     team.let_pass(days=30)
     assert " archive of " not in team.run("gc").out
@@ -368,7 +368,7 @@ def test_a_job_notes_its_use_once_a_day(team: Team) -> None:
     for owner, days in (("ada", 0), ("grace", 0.9), ("barbara", 0.2)):
         team.let_pass(days)
         team.runner("--owner", owner).make_persistent_cluster()
-        users.append(team.cache.read(f"venv/{spec.key}/used"))
+        users.append(team.cache.store.read(f"venv/{spec.key}/used"))
     assert users == [b"ada\n", b"ada\n", b"barbara\n"]
 
 
@@ -386,9 +386,9 @@ def test_build_says_what_is_cached(team: Team) -> None:
 def _status(team: Team, build_id: str, state: str, **more: Any) -> None:
     log = b"==> venv-build\nboom\n"
     status = {"state": state, "stage": "venv-build", "started": 0, "stage_started": 0, "log_size": len(log)}
-    team.cache.put_build_file(build_id, "log.txt", log)
+    team.cache.builds.put(build_id, "log.txt", log)
     body = json.dumps({**status, "stages": {"prepare": 60}, "exit_status": None, "message": None, **more})
-    team.cache.put_build_file(build_id, "status.json", body.encode())
+    team.cache.builds.put(build_id, "status.json", body.encode())
 
 
 def test_watch_a_build_that_has_ended(team: Team) -> None:
@@ -419,8 +419,8 @@ def test_builds_that_are_none(team: Team, args: list[str], message: str) -> None
 
 
 def test_watch_of_several_asks_which(team: Team) -> None:
-    team.cache.claim("ab" * 32, Claim(BUILD, "ada", 1.0))
-    team.cache.claim("cd" * 32, Claim(OTHER_BUILD, "grace", 2.0))
+    team.cache.claims.stake("ab" * 32, Claim(BUILD, "ada", 1.0))
+    team.cache.claims.stake("cd" * 32, Claim(OTHER_BUILD, "grace", 2.0))
     assert f"several builds are running: {BUILD} of ada, {OTHER_BUILD} of grace. Say which." in team.run("watch").err
 
 
@@ -429,7 +429,7 @@ def test_stop(team: Team, found_by: str) -> None:
     _status(team, BUILD, "RUNNING")
     cluster_id = launch(team, name=f"mrjob-pybundle build {BUILD}")
     if found_by == "claim":
-        team.cache.claim("ab" * 32, Claim(BUILD, "ada", 1.0, cluster_id))
+        team.cache.claims.stake("ab" * 32, Claim(BUILD, "ada", 1.0, cluster_id))
     stopped = team.run("stop", BUILD)
     assert stopped.status == 0, stopped.err
     assert stopped.out.startswith(f"ending cluster {cluster_id} of build {BUILD}")
@@ -445,7 +445,7 @@ def test_stop_ends_no_other_cluster(team: Team) -> None:
     """Claims are written by many: a claim that names somebody's job does not end it."""
     _status(team, BUILD, "RUNNING")
     cluster_id = launch(team, name="somebody's job")
-    team.cache.claim("ab" * 32, Claim(BUILD, "mallory", 1.0, cluster_id))
+    team.cache.claims.stake("ab" * 32, Claim(BUILD, "mallory", 1.0, cluster_id))
     refused = team.run("stop", BUILD)
     assert refused.status == 4
     assert f"names cluster {cluster_id}, which is not a build's" in refused.err
@@ -455,9 +455,9 @@ def test_stop_ends_no_other_cluster(team: Team) -> None:
 
 def test_stop_of_a_cluster_that_emr_does_not_know(team: Team) -> None:
     _status(team, BUILD, "RUNNING")
-    team.cache.claim("ab" * 32, Claim(BUILD, "ada", 1.0, "j-UNKNOWN"))
+    team.cache.claims.stake("ab" * 32, Claim(BUILD, "ada", 1.0, "j-UNKNOWN"))
     refused = team.run("stop", BUILD)
-    assert refused.status == 1
+    assert refused.status == 4
     assert (
         f"EMR in us-east-1 does not know cluster j-UNKNOWN of build {BUILD}: wrong region or account, or it ended more"
         " than two months ago."
@@ -465,5 +465,5 @@ def test_stop_of_a_cluster_that_emr_does_not_know(team: Team) -> None:
 
 
 def test_stop_without_a_cluster(team: Team) -> None:
-    team.cache.claim("ab" * 32, Claim(BUILD, "ada", 1.0))
+    team.cache.claims.stake("ab" * 32, Claim(BUILD, "ada", 1.0))
     assert f"Build {BUILD} has no cluster, or not yet" in team.run("stop", BUILD).err

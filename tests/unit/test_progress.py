@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from mrjob_pybundle.cache.store import Status
+from mrjob_pybundle.cache.builds import Status
 from mrjob_pybundle.progress import BuildProgress
 
 LOG = b"""\

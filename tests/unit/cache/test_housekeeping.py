@@ -8,9 +8,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mrjob_pybundle.cache.claims import Claim
 from mrjob_pybundle.cache.housekeeping import DAY, InUse, Plan, Wish, plan
 from mrjob_pybundle.cache.inventory import FoundClaim, Inventory, Manifest, Shelf
-from mrjob_pybundle.cache.store import Claim, StoredObject
+from mrjob_pybundle.cache.store import StoredObject
 
 NOW = 1_000 * DAY
 

@@ -1,0 +1,104 @@
+"""Bundles in the cache: finding them, and noting that they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from mrjob_pybundle.aws.s3 import S3Uri
+from mrjob_pybundle.bundle.spec import Archive, Bundle, BundleSpec, PythonSpec
+from mrjob_pybundle.cache import layout
+from mrjob_pybundle.cache.store import Store, StoredObject, json_object
+from mrjob_pybundle.errors import CacheError
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A cached bundle."""
+
+    bundle: Bundle
+    #: when a job's use of it was last noted: seconds since the epoch, by S3's clock; ``None``: never
+    used: float | None
+
+
+class Bundles:
+    """The bundles in a store. Every method raises :class:`CacheError` when S3 says no."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def find(self, spec: BundleSpec) -> Bundle | None:
+        """The cached bundle of *spec*, or ``None`` if an archive, its manifest, or the bucket is missing."""
+        hit = self.look_up(spec)
+        return hit.bundle if hit else None
+
+    def look_up(self, spec: BundleSpec) -> Hit | None:
+        """The cached bundle of *spec* and when it was last used, or ``None`` where :meth:`find` says so.
+
+        Three requests, sent together.
+        """
+        manifest_name = layout.of_key(layout.VENV, spec.key, layout.MANIFEST)
+        with ThreadPoolExecutor(3) as pool:
+            manifest_read = pool.submit(self._read_json, manifest_name)
+            venv_listed = pool.submit(self._list, layout.VENV, spec.key)
+            python_listed = pool.submit(self._list, layout.PYTHON, spec.python.key)
+        manifest = manifest_read.result()
+        if manifest is None:
+            return None
+        uri = self._store.uri(manifest_name)
+        bundle = Bundle(
+            python=_archive(manifest, "python", spec.python.key, uri),
+            venv=_archive(manifest, "archive", spec.key, uri),
+        )
+        beside = venv_listed.result()
+        if not (_is_whole(bundle.venv, beside) and _is_whole(bundle.python, python_listed.result())):
+            return None
+        return Hit(bundle, beside[layout.USED].modified if layout.USED in beside else None)
+
+    def note_use(self, key: str, owner: str) -> bool:
+        """Note that *owner*'s job uses the bundle of a venv key, now. ``False`` if we are not allowed to."""
+        return self._store.write_if_allowed(layout.of_key(layout.VENV, key, layout.USED), f"{owner}\n".encode())
+
+    def find_python(self, spec: PythonSpec) -> Archive | None:
+        """The cached python archive of *spec*, or ``None``."""
+        name = layout.of_key(layout.PYTHON, spec.key, layout.MANIFEST)
+        manifest = self._read_json(name)
+        if manifest is None:
+            return None
+        archive = _archive(manifest, "archive", spec.key, self._store.uri(name))
+        return archive if _is_whole(archive, self._list(layout.PYTHON, spec.key)) else None
+
+    def archive_uri(self, kind: str, archive: Archive) -> S3Uri:
+        """Where *archive* lies; *kind* is ``python`` or ``venv``."""
+        return self._store.uri(layout.archive(kind, archive))
+
+    def _read_json(self, name: str) -> dict[str, Any] | None:
+        content = self._store.read(name)
+        return None if content is None else json_object(content, self._store.uri(name))
+
+    def _list(self, kind: str, key: str) -> dict[str, StoredObject]:
+        """File name → what lies beside a key's archive. (A handful.)"""
+        return {layout.file_name(found.name): found for found in self._store.objects(layout.of_key(kind, key, ""))}
+
+
+def _is_whole(archive: Archive, beside: Mapping[str, StoredObject]) -> bool:
+    return archive.name in beside and beside[archive.name].size == archive.size
+
+
+def _archive(manifest: dict[str, Any], section: str, key: str, uri: S3Uri) -> Archive:
+    """The archive that *section* of a manifest describes; a venv manifest has two."""
+    try:
+        described = manifest[section]
+        found_key = manifest["key"] if section == "archive" else described["key"]
+        archive = Archive(found_key, described["sha256"], described["size"], described["unpacked_size"])
+        if archive.key != key or len(bytes.fromhex(archive.sha256)) != 32:
+            raise ValueError(f"key {archive.key}, sha256 {archive.sha256}")
+        if not all(isinstance(size, int) and size > 0 for size in (archive.size, archive.unpacked_size)):
+            raise ValueError(f"sizes {archive.size} and {archive.unpacked_size}")
+    except (KeyError, TypeError, ValueError) as error:
+        raise CacheError(
+            f"{uri} does not describe what it should ({error!r}); delete it, and it will be built again"
+        ) from error
+    return archive
