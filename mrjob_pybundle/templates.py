@@ -2,7 +2,7 @@
 
 A template is a valid shell script in which ``@NAME@`` stands, unquoted, where a value belongs::
 
-    readonly CACHE_URI=@CACHE_URI@
+    readonly BUILD_URI=@BUILD_URI@
     readonly -a CONFIGURE_ARGS=(@CONFIGURE_ARGS@)
 
 :func:`render` replaces each placeholder by its value, quoted for the shell: one word for a string,

@@ -110,8 +110,10 @@ class Team:
             (self.directory / name).write_bytes(body)
         values = {
             **{name: str(self.directory / name) for name in files},
-            **{"kind": kind, "key": key, "cache-uri": str(self.cache.root), "python-key": spec.python.key},
+            **{"kind": kind, "key": key, "python-key": spec.python.key},
             **{"source-name": "Python-3.13.5.tar.xz", "source-sha256": "aa" * 32, "python-version": "3.13.5"},
+            "directory": str(self.cache.bundles.directory(kind, key)),
+            "python-directory": str(self.cache.bundles.directory("python", spec.python.key)),
             **{"build-id": build_id, "owner": owner, "cluster-id": "j-1", "os": "Amazon Linux 2023", "arch": "x86_64"},
             **{"pybundle-version": mrjob_pybundle.__version__, "rebuild": "no", "bucket-owner": ""},
         }

@@ -70,6 +70,10 @@ class Bundles:
         archive = _archive(manifest, "archive", spec.key, self._store.uri(name))
         return archive if _is_whole(archive, self._list(layout.PYTHON, spec.key)) else None
 
+    def directory(self, kind: str, key: str) -> S3Uri:
+        """Where a key's manifest and archives lie; *kind* is ``python`` or ``venv``."""
+        return self._store.uri(layout.keys(kind, key))
+
     def archive_uri(self, kind: str, archive: Archive) -> S3Uri:
         """Where *archive* lies; *kind* is ``python`` or ``venv``."""
         return self._store.uri(layout.archive(kind, archive))

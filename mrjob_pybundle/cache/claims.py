@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 
+from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.spec import canonical_json
 from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.store import ChangedError, Store, age
@@ -60,6 +61,10 @@ class Claims:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    def uri(self, key: str) -> S3Uri:
+        """Where the claim on *key* lies."""
+        return self._store.uri(layout.claim(key))
+
     def read(self, key: str) -> Claim | None:
         """The claim on *key*, if there is one."""
         response = self._store.get(layout.claim(key))
@@ -68,8 +73,7 @@ class Claims:
         try:
             return replace(Claim.parse(response["Body"]), etag=response["ETag"], age=age(response))
         except ValueError as error:
-            uri = self._store.uri(layout.claim(key))
-            raise CacheError(f"{uri} is not a build claim ({error}); delete it to go on") from error
+            raise CacheError(f"{self.uri(key)} is not a build claim ({error}); delete it to go on") from error
 
     def stake(self, key: str, mine: Claim) -> Claim:
         """Claim *key* for a build of mine. The result is mine, or that of who was first."""

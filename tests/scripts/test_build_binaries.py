@@ -158,15 +158,17 @@ class Builder:
         """Put the inputs where the script finds them, and return the command that runs it."""
         base = f"team/v1/builds/{build_id}"
         self.store.put(f"{base}/inputs.tar.gz", given.packed)
+        keys = {name: values.get(name, key) for name, key in (("PYTHON_KEY", PYTHON.key), ("VENV_KEY", given.key))}
         all_values: dict[str, Value] = {
             "BUILD_ID": build_id,
             "OWNER": 'O\'Hara "Scarlett" $(id)\\',
             "PYBUNDLE_VERSION": "0.1.0",
             "BUILD_URI": self.store.uri(base),
             "INPUTS_SHA256": sha256(given.packed),
-            "CACHE_URI": self.store.uri("team"),
-            "PYTHON_KEY": PYTHON.key,
-            "VENV_KEY": given.key,
+            "PYTHON_DIRECTORY": self.store.uri(f"team/v1/python/{keys['PYTHON_KEY']}"),
+            "VENV_DIRECTORY": self.store.uri(f"team/v1/venv/{keys['VENV_KEY']}"),
+            "CLAIM_URI": self.store.uri(f"team/v1/claims/{keys['VENV_KEY']}.json"),
+            **keys,
             "PYTHON_VERSION": VERSION,
             "SOURCE_URI": "",
             "SOURCE_SHA256": "",

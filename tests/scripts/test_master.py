@@ -284,7 +284,8 @@ class PublishCommand:
         arguments = {
             "kind": "venv",
             "key": "k",
-            "cache-uri": self.store.uri("a b"),
+            "directory": self.store.uri("a b/v1/venv/k"),
+            "python-directory": self.store.uri("a b/v1/python/pk"),
             "archive": str(self.directory / "a.tar.gz"),
             "description": str(self.directory / "a.json"),
             "inputs": str(self.directory / "inputs.json"),
@@ -375,7 +376,7 @@ def test_a_damaged_archive_is_replaced(publish: PublishCommand) -> None:
 
 
 def test_a_missing_bucket_is_one_line(publish: PublishCommand) -> None:
-    done = publish("b-1", cache_uri="s3://bucket-that-nobody-made/x")
+    done = publish("b-1", directory="s3://bucket-that-nobody-made/x")
     assert done.returncode == 1
     assert done.stderr.startswith("s3://bucket-that-nobody-made/x: ")
     assert done.stderr.count("\n") == 1

@@ -7,12 +7,13 @@ stage_publish() {
 
 # publish KIND: the archive, then its manifest.
 publish() {
-    local kind=$1 key=$PYTHON_KEY
-    [[ $kind == python ]] || key=$VENV_KEY
+    local kind=$1 key=$PYTHON_KEY directory=$PYTHON_DIRECTORY
+    [[ $kind == python ]] || { key=$VENV_KEY; directory=$VENV_DIRECTORY; }
     make_tools
-    as_tool "$INPUTS/master/publish.py" --kind "$kind" --key "$key" --cache-uri "$CACHE_URI" \
+    as_tool "$INPUTS/master/publish.py" --kind "$kind" --key "$key" --directory "$directory" \
         --archive "$ARCHIVES/$kind.tar.gz" --description "$WORK/$kind-archive.json" --inputs "$WORK/$kind-inputs.json" \
-        --python-key "$PYTHON_KEY" --python-description "$WORK/python-archive.json" --freeze "$WORK/freeze.txt" \
+        --python-key "$PYTHON_KEY" --python-directory "$PYTHON_DIRECTORY" \
+        --python-description "$WORK/python-archive.json" --freeze "$WORK/freeze.txt" \
         --source-name "${SOURCE_URI##*/}" --source-sha256 "$SOURCE_SHA256" --python-version "$PYTHON_VERSION" \
         --build-id "$BUILD_ID" --owner "$OWNER" --cluster-id "$(cluster_id)" --os "$(os_release PRETTY_NAME)" \
         --arch "$ARCH" --pybundle-version "$PYBUNDLE_VERSION" --seconds "$STATE/stages" --rebuild "$REBUILD" \

@@ -25,14 +25,17 @@ import botocore.exceptions
 
 TRIES = 8
 
+S3_URI = re.compile(r"s3://([^/]+)/(.*)$", re.DOTALL)
+
 # What is written down of a build, and where it is to be found: all options take one value.
 OPTIONS = [
     "key",
-    "cache-uri",
+    "directory",
     "archive",
     "description",
     "inputs",
     "python-key",
+    "python-directory",
     "python-description",
     "freeze",
     "source-name",
@@ -59,14 +62,14 @@ def main():
         speak_unicode()
     options = parse_arguments()
     try:
-        cache = Cache(options.cache_uri, options.bucket_owner)
+        cache = Cache(options.directory, options.bucket_owner)
         archive = read_json(options.description)
         publish(cache, options, archive)
     except RefusedError as error:
         print(error, file=sys.stderr)
         return 1
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-        print("%s: %s" % (options.cache_uri, " ".join(str(error).split())), file=sys.stderr)
+        print("%s: %s" % (options.directory, " ".join(str(error).split())), file=sys.stderr)
         return 1
     return 0
 
@@ -86,8 +89,7 @@ def parse_arguments():
 
 
 def publish(cache, options, archive):
-    base = "v1/%s/%s/" % (options.kind, options.key)
-    archive_key = base + archive["sha256"] + ".tar.gz"
+    archive_key = archive_key_in(options.directory, archive)
     with open(options.archive, "rb") as body:
         if cache.create(archive_key, body, "application/gzip"):
             print("published " + cache.uri(archive_key))
@@ -97,7 +99,7 @@ def publish(cache, options, archive):
             print("replacing a damaged archive: " + cache.uri(archive_key))
             cache.replace(archive_key, body, "application/gzip")
 
-    manifest_key = base + "manifest.json"
+    manifest_key = key_of(options.directory) + "/manifest.json"
     body = json.dumps(manifest(options, archive), indent=1, sort_keys=True).encode("utf-8")
     if options.rebuild == "yes":
         cache.replace(manifest_key, io.BytesIO(body), "application/json")
@@ -109,7 +111,7 @@ def publish(cache, options, archive):
         # A PUT that S3 carried out and whose answer got lost is sent again, and then meets itself.
         if published["build"]["id"] == options.build_id:
             print("published " + cache.uri(manifest_key))
-        elif has_its_archives(cache, published):
+        elif has_its_archives(cache, options, published):
             print("build %(id)s of %(owner)s has published this key first; that one stays" % published["build"])
         else:
             print("replacing the manifest of build %(id)s, an archive of which is lost" % published["build"])
@@ -117,15 +119,16 @@ def publish(cache, options, archive):
             print("published " + cache.uri(manifest_key))
 
 
-def has_its_archives(cache, published):
+def archive_key_in(directory, archive):
+    return "%s/%s.tar.gz" % (key_of(directory), archive["sha256"])
+
+
+def has_its_archives(cache, options, published):
     """Whether what a manifest names is there, as far as its size tells: readers take it for missing otherwise."""
-    named = [(published["kind"], published["key"], published["archive"])]
-    if "python" in published:
-        named.append(("python", published["python"]["key"], published["python"]))
-    return all(
-        cache.size("v1/%s/%s/%s.tar.gz" % (kind, key, archive["sha256"])) == archive["size"]
-        for kind, key, archive in named
-    )
+    named = [(options.directory, published["archive"])]
+    if "python" in published:  # on the same Python: its key is in this one
+        named.append((options.python_directory, published["python"]))
+    return all(cache.size(archive_key_in(directory, archive)) == archive["size"] for directory, archive in named)
 
 
 def manifest(options, archive):
@@ -170,12 +173,10 @@ def read_seconds(path):
 
 
 class Cache(object):
-    """A prefix in a bucket, and what publishing does in it. Keys are relative to the prefix."""
+    """The bucket of an S3 URI, and what publishing does in it."""
 
     def __init__(self, uri, bucket_owner):
-        match = re.match(r"s3://([^/]+)/?(.*)$", uri, re.DOTALL)
-        self.bucket, prefix = match.group(1), match.group(2).rstrip("/")
-        self.prefix = prefix + "/" if prefix else ""
+        self.bucket = S3_URI.match(uri).group(1)
         self.owner = {"ExpectedBucketOwner": bucket_owner} if bucket_owner else {}
         region = bucket_region(self.bucket)
         self.client = make_client(region)
@@ -183,7 +184,7 @@ class Cache(object):
         self.client.meta.events.register("before-sign.s3.PutObject", self._add_condition)
 
     def uri(self, key):
-        return "s3://%s/%s%s" % (self.bucket, self.prefix, key)
+        return "s3://%s/%s" % (self.bucket, key)
 
     def create(self, key, body, content_type):
         """Put the object unless there is one: then return False, and leave it as it is."""
@@ -210,7 +211,7 @@ class Cache(object):
     def size(self, key):
         """In bytes; None if the object is missing."""
         try:
-            return self.client.head_object(Bucket=self.bucket, Key=self.prefix + key, **self.owner)["ContentLength"]
+            return self.client.head_object(Bucket=self.bucket, Key=key, **self.owner)["ContentLength"]
         except botocore.exceptions.ClientError as error:
             # S3 says 403 of a missing object to those who may not list the bucket.
             if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in (403, 404):
@@ -224,18 +225,20 @@ class Cache(object):
         return digest.hexdigest()
 
     def _get(self, key):
-        return self.client.get_object(Bucket=self.bucket, Key=self.prefix + key, **self.owner)["Body"]
+        return self.client.get_object(Bucket=self.bucket, Key=key, **self.owner)["Body"]
 
     def _put(self, key, body, content_type, if_none_match):
         body.seek(0)
         self.if_none_match = if_none_match
-        self.client.put_object(
-            Bucket=self.bucket, Key=self.prefix + key, Body=body, ContentType=content_type, **self.owner
-        )
+        self.client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, **self.owner)
 
     def _add_condition(self, request, **_):
         if self.if_none_match:
             request.headers["If-None-Match"] = "*"
+
+
+def key_of(uri):
+    return S3_URI.match(uri).group(2)
 
 
 def make_client(region):
