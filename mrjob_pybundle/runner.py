@@ -130,6 +130,8 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
         for name in ("python_bin", "task_python_bin"):
             if self._opts[name]:
                 log.warning("%s is set: steps run on %s, not on the bundle's Python", name, " ".join(self._opts[name]))
+        if self._has_pyspark_steps():
+            self._tell_of_other_pythons_for_spark()
         if not self._opts["cluster_id"]:
             self._check_machines()
         if "://" in (self._pybundle.python_source or "://"):
@@ -147,7 +149,6 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
             emr_releases.check_python(version, self._release.os_family)
         if self._has_pyspark_steps():
             emr_releases.check_python_for_spark(version, self._release)
-            self._tell_of_other_pythons_for_spark()
 
     def _tell_of_other_pythons_for_spark(self) -> None:
         said = [named_by(opts) for opts in (self._opts, *self._get_steps())]
@@ -303,12 +304,10 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
         :raises CacheError: AWS said no.
         """
         with _explained("building the bundle"):
-            self._check_machines()
             found = None if self._pybundle.rebuild else self.cache.bundles.find(self.bundle_spec)
             return (found, False) if found else (self._build_bundle(), True)
 
     def _find_or_build(self) -> Hit:
-        self._check_machines()
         hit = None if self._pybundle.rebuild else self.cache.bundles.look_up(self.bundle_spec)
         return hit or Hit(self._build_bundle(), used=None)
 
