@@ -30,9 +30,10 @@ class MRTwice(MRJob):
 
 if __name__ == "__main__":
     try:
-        from mrjob_pybundle import step_logs
-    except ImportError:
-        pass
+        from mrjob_pybundle.job import step_logs
+    except ModuleNotFoundError as error:
+        if error.name != "mrjob_pybundle":
+            raise
     else:
         step_logs.LOG_WAIT_SECONDS = 2
     MRTwice.run()
