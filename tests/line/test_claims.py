@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mrjob_pybundle.sandbox.api.faults import CONFLICT, THROTTLED, Delay, Do, Hide, LoseAnswer, Rule
+from mrjob_pybundle.sandbox.api.faults import CONFLICT, THROTTLED, Do, Hide, LoseAnswer, Rule
 from mrjob_pybundle.sandbox.api.requests import Request
 from tests.line.conftest import ROOT, Line
 from tests.line.test_team import _wait_until
@@ -43,6 +43,19 @@ def _log(author: subprocess.Popen[str]) -> str:
 
 def _count(line: Line, operation: str, who: str) -> int:
     return sum((request.operation, request.access_key_id) == (operation, who) for request in line.requests)
+
+
+def _joined(line: Line, who: str) -> bool:
+    """Whether that author follows a build: if they have ended a cluster, since then."""
+    theirs = [request for request in list(line.requests) if request.access_key_id == who]
+    ends = [place for place, request in enumerate(theirs) if request.operation == "TerminateJobFlows"]
+    later = theirs[ends[-1] :] if ends else theirs
+    return any(request.key.endswith("/status.json") for request in later)
+
+
+def _hold_until(condition: Callable[[], object]) -> Do:
+    """Let a request wait for what other requests bring about."""
+    return Do(lambda _: _wait_until(condition))
 
 
 class _Kill:
@@ -81,8 +94,8 @@ def test_killed_between_launch_and_its_note_in_the_claim(line: Line, submit: Sub
     kill = _Kill()
     with line.faults.injected(
         Rule("RunJobFlow", Do(kill, after=True), who="first"),
-        # Slow enough for the second author to come while it runs.
-        Rule("GetObject", Delay(10), key="*/build-binaries.sh", times=1),
+        # The second author comes while it runs.
+        Rule("GetObject", _hold_until(lambda: _joined(line, "second")), key="*/build-binaries.sh", times=1),
     ):
         kill.author = submit("first")
         _log(kill.author)
@@ -113,7 +126,7 @@ def test_a_launch_of_which_nothing_is_known(line: Line, submit: Submit) -> None:
     with line.faults.injected(
         Rule("RunJobFlow", LoseAnswer(), times=1),
         Rule("ListClusters", Hide("mrjob-pybundle build *")),
-        Rule("GetObject", Delay(60), key="*/build-binaries.sh", times=1),
+        Rule("GetObject", _hold_until(lambda: _joined(line, "second")), key="*/build-binaries.sh", times=1),
     ):
         first = submit("first")
         log = _log(first)
@@ -142,7 +155,8 @@ def test_emr_is_throttling(line: Line, submit: Submit) -> None:
 
 def test_overtaken_while_preparing(line: Line, submit: Submit) -> None:
     """Whose claim was given up for dead finds out before launching, and joins."""
-    with line.faults.injected(Rule("PutObject", Delay(20), key="*/inputs.tar.gz", who="first")) as strikes:
+    has_launched = _hold_until(lambda: _count(line, "RunJobFlow", "second"))
+    with line.faults.injected(Rule("PutObject", has_launched, key="*/inputs.tar.gz", who="first")) as strikes:
         first = submit("first")
         _wait_until(lambda: strikes)
         (claim,) = line.claims()
@@ -155,10 +169,18 @@ def test_overtaken_while_preparing(line: Line, submit: Submit) -> None:
 
 def test_overtaken_while_launching(line: Line, submit: Submit) -> None:
     """Then there is a cluster too many: its author ends it, and joins the other one."""
+
+    def gave_way() -> bool:
+        return _count(line, "TerminateJobFlows", "first") > 0 and _joined(line, "first")
+
     with line.faults.injected(
-        Rule("RunJobFlow", Delay(15), who="first"),
-        # The second build lasts until the first author has joined it.
-        Rule("GetObject", Delay(25), key="*/build-binaries.sh", times=1),
+        Rule("RunJobFlow", _hold_until(lambda: _count(line, "RunJobFlow", "second")), who="first"),
+        # Builds last until the first author has joined the second one.
+        Rule(
+            "GetObject",
+            _hold_until(lambda: _count(line, "TerminateJobFlows", "first") and _joined(line, "first")),
+            key="*/build-binaries.sh",
+        ),
     ) as strikes:
         first = submit("first")
         _wait_until(lambda: any(strike.request.operation == "RunJobFlow" for strike in strikes))

@@ -197,7 +197,7 @@ def test_create_cluster(line: Line) -> None:
 def test_create_cluster_takes_nocluster_without_bundle(line: Line) -> None:
     with cluster_without_bundle(line) as cluster_id:
         run = line.run("-m", "mrjob_pybundle", "create-cluster", "--cluster-id", cluster_id)
-    assert run.returncode == 1
+    assert run.returncode == 2
     assert run.stderr.endswith("mrjob-pybundle: cluster_id names a cluster that exists: leave it out to create one.\n")
     assert "Traceback" not in run.stderr
 
