@@ -191,7 +191,7 @@ class Sandbox:
             engine.make,
             lambda key_id: self._client("s3", key_id),
         )
-        self._emr = emr.LivingEmr(_ACCOUNT, machine)
+        self._emr = emr.LivingEmr(_ACCOUNT, machine, self._directory / "emr-clusters.jsonl")
         self._emr.install()
         self._server.start()
         if BUCKET not in self._s3.buckets:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.whole
 BUCKET = "has-nothing-yet"
 STAGES = [
     *("prepare", "packages", "source", "configure", "compile", "install", "check", "python-archive"),
-    *("venv", "venv-build", "finish-venv", "venv-archive", "publish"),
+    *("inputs", "venv", "venv-build", "finish-venv", "venv-archive", "publish"),
 ]
 
 
@@ -56,7 +56,8 @@ def built(line: Line, texts: list[Path]) -> Build:
 
 def test_the_first_author_compiles_and_counts(built: Build, texts: list[Path]) -> None:
     assert built.counts == counted(texts)
-    assert "==> compile" in built.log, "the build's log was shown as it came"
+    assert re.search(r"^  \[\d+:\d\d\] install \(compile took \d+:\d\d\)$", built.log, re.MULTILINE)
+    assert "Makefile" not in built.log, "what the compiler says is in S3"
 
 
 def test_it_reports_every_stage(built: Build) -> None:

@@ -123,6 +123,34 @@ def test_images_that_no_node_can_have(tmp_path: Path, arguments: tuple[str, ...]
     assert "Traceback" not in done.stderr
 
 
+_LAUNCH = """
+import boto3
+groups = [{"InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount": 1}]
+print(boto3.client("emr").run_job_flow(Name="earlier", Instances={"InstanceGroups": groups})["JobFlowId"])
+"""
+
+_ASK = """
+import boto3, sys
+emr = boto3.client("emr")
+cluster = emr.describe_cluster(ClusterId=sys.argv[1])["Cluster"]
+assert [(found["Id"], found["Name"]) for found in emr.list_clusters()["Clusters"]] == [(sys.argv[1], "earlier")]
+print(cluster["Name"], cluster["Status"]["State"])
+"""
+
+
+def test_clusters_of_an_earlier_sandbox_are_known_to_have_ended(tmp_path: Path) -> None:
+    """As EMR knows them. Who waits for one is not left waiting by a sandbox that was interrupted."""
+
+    def run(*words: str) -> str:
+        done = subprocess.run([sys.executable, "-c", _RUN, tmp_path, *words], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    cluster_id = run(sys.executable, "-c", _LAUNCH)
+    for _ in range(2):
+        assert run(sys.executable, "-c", _ASK, cluster_id) == "earlier TERMINATED_WITH_ERRORS"
+
+
 _ON_IMAGE = """
 import boto3
 emr, s3 = boto3.client("emr"), boto3.client("s3")

@@ -151,11 +151,16 @@ def finish(step: Step, state: str, reason: str = "") -> None:
 
 
 class LivingEmr(ElasticMapReduceBackend):
-    """moto's EMR backend with clusters that live."""
+    """moto's EMR backend with clusters that live.
 
-    def __init__(self, account_id: str, machine: Machine) -> None:
+    *record*, a file, has those of earlier ones, which EMR still knows after they have ended: for two months on AWS.
+    """
+
+    def __init__(self, account_id: str, machine: Machine, record: Path | None = None) -> None:
         super().__init__("us-east-1", account_id)
         self._machine = machine
+        self._record = record
+        self._past: set[str] = set()
         self._lives: dict[str, _Life] = {}
         self._lock = threading.Lock()
         self._stopping = False
@@ -168,6 +173,30 @@ class LivingEmr(ElasticMapReduceBackend):
     def install(self) -> None:
         """Make this the backend that moto's EMR answers from."""
         emr_backends[self.account_id][self.region_name] = self
+        if self._record is not None and self._record.exists():
+            for line in self._record.read_text("utf-8").splitlines():
+                self._recall(json.loads(line))
+
+    def _recall(self, description: dict[str, Any]) -> None:
+        """Know a cluster of before, which ended with its sandbox at the latest."""
+        living_cluster: Any = LivingCluster
+        cluster: LivingCluster = living_cluster(self, log_uri="", steps=[], instance_attrs={}, **description)
+        cluster.state = "TERMINATED_WITH_ERRORS"
+        cluster.ending = _End(cluster.state, "INTERNAL_ERROR", "The sandbox that had it has ended")
+        cluster.reason = {"Code": cluster.ending.code, "Message": cluster.ending.message}
+        self._past.add(cluster.id)
+
+    def _remember(self, cluster: LivingCluster) -> None:
+        description = {
+            "cluster_id": cluster.id,
+            "name": cluster.name,
+            "job_flow_role": cluster.role,
+            "service_role": cluster.service_role,
+            "release_label": cluster.release_label,
+        }
+        if self._record is not None:
+            with self._record.open("a", encoding="utf-8") as record:
+                record.write(json.dumps(description) + "\n")
 
     def uninstall(self) -> None:
         """Leave moto's EMR to whoever uses it next in this process."""
@@ -193,8 +222,9 @@ class LivingEmr(ElasticMapReduceBackend):
         """Bring to life what RunJobFlow has completely described."""
         with self._lock:
             for cluster in list(self.clusters.values()):
-                if cluster.id not in self._lives and not self._stopping:
+                if cluster.id not in (*self._lives, *self._past) and not self._stopping:
                     assert isinstance(cluster, LivingCluster)
+                    self._remember(cluster)
                     self._add_missing_instances(cluster)
                     self._lives[cluster.id] = _Life(cluster, self._machine)
                     self._lives[cluster.id].thread.start()
