@@ -34,6 +34,13 @@ OUR_ATTEMPTS = 5
 NODE = "role-*"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _a_warm_start(line: Line) -> None:
+    """Whatever the tests before have left: the bundle of these jobs is cached."""
+    built = line.run("-m", "mrjob_pybundle", "build")
+    assert built.returncode == 0, built.stderr[-3000:]
+
+
 def _job(line: Line, *switches: object) -> subprocess.CompletedProcess[str]:
     """A job on one node, by an author whom rules can tell from the nodes."""
     switches = ("--num-core-instances", "0", *switches)
