@@ -46,10 +46,9 @@ def _count(line: Line, operation: str, who: str) -> int:
     return sum((request.operation, request.access_key_id) == (operation, who) for request in line.requests)
 
 
-def _clusters(line: Line) -> list[dict[str, Any]]:
-    """What EMR says of builds' clusters."""
-    emr = line.client("emr")
-    return [emr.describe_cluster(ClusterId=id_)["Cluster"] for id_ in line.build_clusters()]
+def _statuses(line: Line, cluster_ids: list[str]) -> list[dict[str, Any]]:
+    """What EMR says of these clusters."""
+    return [line.client("emr").describe_cluster(ClusterId=id_)["Cluster"]["Status"] for id_ in cluster_ids]
 
 
 def _joined(line: Line, who: str) -> bool:
@@ -192,9 +191,10 @@ def test_overtaken_while_launching(line: Line, submit: Submit) -> None:
         logs = [_log(submit("second")), _log(first)]
     assert all(FAILED in log for log in logs)
     assert "Another author has taken over in the meantime: ending cluster" in logs[1]
+    clusters = line.build_clusters()
     # A master says that it has failed before its cluster ends.
-    _wait_until(lambda: all(cluster["Status"]["State"].startswith("TERMINATED") for cluster in _clusters(line)))
-    codes = [cluster["Status"]["StateChangeReason"]["Code"] for cluster in _clusters(line)]
+    _wait_until(lambda: all(status["State"].startswith("TERMINATED") for status in _statuses(line, clusters)))
+    codes = [status["StateChangeReason"]["Code"] for status in _statuses(line, clusters)]
     assert sorted(codes) == ["STEP_FAILURE", "USER_REQUEST"]
     assert line.claims() == []
 
