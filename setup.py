@@ -56,7 +56,7 @@ TEST = [
     *SANDBOX,
     "pytest>=8",
     "pytest-timeout>=2.3.1",
-    "pytest-xdist>=3.7",  # older ones reorder files
+    "pytest-xdist>=3.8",  # older ones reorder files
     "hypothesis>=6.86",  # older ones cannot leave out categories of characters by name
     "ujson>=5.4",
     "warcio>=1.7.5",

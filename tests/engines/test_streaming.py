@@ -157,10 +157,14 @@ def test_web_pages_of_a_crawl(line: Line, job: Job, tmp_path: Path) -> None:
     for number, (url, text) in enumerate(pages.items()):
         with (tmp_path / f"{number}.wet.gz").open("wb") as file:
             writer = WARCWriter(file, gzip=True)
-            payload = io.BytesIO(text.encode())
-            writer.write_record(
-                writer.create_warc_record(url, "conversion", payload=payload, warc_content_type="text/plain")
+            record = writer.create_warc_record(
+                url,
+                "conversion",
+                payload=io.BytesIO(text.encode()),
+                length=len(text.encode()),  # without it, warcio leaves a temporary file open
+                warc_content_type="text/plain",
             )
+            writer.write_record(record)
     script, archives = example("mr_phone_to_url"), sorted(tmp_path.glob("*.wet.gz"))
     found = [_plain(text) for text in succeeded(job(script, *archives))]
     assert found == sorted(map(_plain, succeeded(line.run(script, "-r", "inline", *archives))))
