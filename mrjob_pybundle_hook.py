@@ -21,14 +21,16 @@ TYPE_CHECKING = False  # typing's constant costs the import of typing, in every 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from importlib.machinery import ModuleSpec
-    from types import ModuleType
+    from types import CodeType, ModuleType
     from typing import Any
 
 #: Goes into the key of every virtual environment: raise it when a change alters what tasks do.
-HOOK_VERSION = 1
+HOOK_VERSION = 2
 
 _MISSING_NAMES_IN = {"mrjob.util", "mrjob.compat", "mrjob.bin", "mrjob.cloud", "mrjob.emr"}
-_EXTENDED = {"mrjob.options", "mrjob.runner", "mrjob.tools.spark_submit"}
+#: A module of mrjob's that is also run as a program.
+_PROGRAM = "mrjob.tools.spark_submit"
+_EXTENDED = {"mrjob.options", "mrjob.runner", _PROGRAM}
 
 
 class _MRJobFinder:
@@ -58,6 +60,16 @@ class _MRJobLoader:
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)  # type: ignore[no-any-return]
+
+    def get_code(self, name: str) -> CodeType | None:
+        if name == _PROGRAM:
+            # What ``python -m`` asks for: it would run the module as it is, past exec_module.
+            return compile(f"import sys\nfrom {name} import main\nsys.exit(main())\n", f"<{name}>", "exec")
+        return self._loader.get_code(name)  # type: ignore[no-any-return]
+
+    def __getattr__(self, name: str) -> Any:
+        """What else loaders can do: give the source to ``inspect``, resources, and what others think of."""
+        return getattr(self._loader, name)
 
     def exec_module(self, module: Any) -> None:
         # From here on the module looks as if we had never been there.

@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 VERSION = "3.13.5"
 JOB = Path(importlib.import_module("mrjob.examples.mr_word_freq_count").__file__ or "")
 #: what the bundle has, for pip
-PACKAGES = ["numpy==2.2.6", "mrjob==0.7.4", "ujson==6.1.0"]
+PACKAGES = ["numpy==2.2.6", "mrjob==0.7.4"]
 TEXT_BYTES = 10_000_000
 
 console = Console(stderr=True)

@@ -229,7 +229,6 @@ def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
             "PYTHON_ARCHIVE_SHA256": python.sha256 if python else "",
             "PYTHON_ARCHIVE_SIZE": str(python.size) if python else "",
             "TIMEOUT_MINUTES": str(order.timeout_minutes),
-            "ACCELERATORS": order.spec.accelerators,
             "PYTHON_INPUTS": canonical_json(order.spec.python.inputs()),
             "VENV_INPUTS": canonical_json(order.spec.inputs()),
             "REBUILD": "yes" if order.rebuild else "no",

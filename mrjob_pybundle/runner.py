@@ -197,7 +197,7 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
         """Everything that changes the bytes of this job's bundle; its keys name the bundle in the cache."""
         ours = self._pybundle
         self._check_machines()
-        return self._inputs.spec(
+        return self.inputs.spec(
             PythonSpec(
                 version=ours.python_version,
                 source_sha256=self._source.sha256_for_key,
@@ -209,7 +209,7 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
         )
 
     @cached_property
-    def _inputs(self) -> Inputs:
+    def inputs(self) -> Inputs:
         """All that the bundle is made of, as it is when its keys are first asked for: when the job runs.
 
         Keys stay what they are from then on. A file that is edited later is noticed when it is packed for a build.
@@ -336,7 +336,7 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
         from mrjob_pybundle.cache.inventory import take_inventory
         from mrjob_pybundle.cache.why import explain_miss
 
-        build_files = {name: file.path for name, file in self._inputs.build_files.items()}
+        build_files = {name: file.path for name, file in self.inputs.build_files.items()}
         return explain_miss(
             self.bundle_spec, self._pybundle.venv_build, build_files, take_inventory(self.cache), self.cache
         )
@@ -345,7 +345,7 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
         ours, arch = self._pybundle, self.bundle_spec.python.arch
         return Order(
             spec=self.bundle_spec,
-            inputs=self._inputs,
+            inputs=self.inputs,
             owner=self.context.owner,
             timeout_minutes=ours.build_timeout_minutes,
             rebuild=ours.rebuild,

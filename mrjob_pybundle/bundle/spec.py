@@ -13,14 +13,7 @@ from typing import Any
 
 #: Stand for what build-binaries.sh does. ``tests/unit/bundle/test_recipe.py`` says when to raise them.
 PYTHON_RECIPE = 1
-VENV_RECIPE = 2
-
-#: Stands for what our hook does in tasks: its own constant of that name.
-HOOK_VERSION = 1
-
-#: (oldest Python, the ujson that goes into its environments), newest first: the last release with wheels that
-#: run on Amazon Linux 2's glibc 2.26.
-_UJSON = (((3, 10), "6.1.0"), ((3, 8), "5.10.0"), ((3, 7), "5.7.0"), ((2, 7), "2.0.3"))
+VENV_RECIPE = 3
 
 
 @dataclass(frozen=True)
@@ -75,12 +68,12 @@ class BundleSpec:
     build_files: tuple[BuildFile, ...]
     mrjob_version: str
     mrjob_sha256: str
+    #: what our hook calls HOOK_VERSION
     hook_version: int
 
     def inputs(self) -> dict[str, Any]:
         """What the venv archive's key is made of, as JSON types."""
         return {
-            "accelerators": list(self.accelerators),
             "build_files": [
                 {"name": file.name, "executable": file.executable, "sha256": file.sha256} for file in self.build_files
             ],
@@ -90,13 +83,6 @@ class BundleSpec:
             "recipe": VENV_RECIPE,
             "venv_build_sha256": self.venv_build_sha256,
         }
-
-    @property
-    def accelerators(self) -> tuple[str, ...]:
-        """What is installed besides, as requirements: mrjob's protocols use ujson where they find it."""
-        major, minor = self.python.version.split(".")[:2]
-        ujson = next(version for oldest, version in _UJSON if oldest <= (int(major), int(minor)))
-        return (f"ujson=={ujson}",)
 
     @property
     def key(self) -> str:

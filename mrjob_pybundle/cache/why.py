@@ -102,7 +102,6 @@ def flat_inputs(venv: Mapping[str, Any], python: Mapping[str, Any] | None) -> di
     flat |= {
         "mrjob": f"{venv['mrjob']['version']} (sha256 {_short(venv['mrjob']['sha256'])})",
         "import hook": str(venv["hook"]),
-        "accelerators": " ".join(venv["accelerators"]) or "none",
         "how we make environments (recipe)": str(venv["recipe"]),
     }
     if venv["venv_build_sha256"]:

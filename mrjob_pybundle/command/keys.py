@@ -16,10 +16,11 @@ def add(commands: Commands) -> None:
 
 
 def _key(args: argparse.Namespace) -> int:
-    spec = runner_of(args).bundle_spec
+    runner = runner_of(args)
+    spec = runner.bundle_spec
     keys = {
         "python": {"key": spec.python.key, "inputs": spec.python.inputs()},
-        "venv": {"key": spec.key, "inputs": spec.inputs()},
+        "venv": {"key": spec.key, "inputs": spec.inputs(), "left_out": list(runner.inputs.left_out)},
     }
     print(json.dumps(keys, indent=2))
     return 0

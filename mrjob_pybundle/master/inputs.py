@@ -33,7 +33,7 @@ def pack(inputs: Inputs) -> bytes:
             _add(tar, f"files/{name}", file.read(), file.executable)
         wheel_name, wheel = mrjob_wheel(inputs.mrjob)
         _add(tar, wheel_name, wheel)
-        for name, file in inputs.hook.items():
+        for name, file in inputs.hook.files.items():
             _add(tar, name, file.read())
         for path in sorted(programs.glob("*.py")):
             _add(tar, f"master/{path.name}", path.read_bytes())

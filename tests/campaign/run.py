@@ -64,7 +64,7 @@ def _offer_wheels(wheels: Path) -> None:
     """Packages that every build installs, for pip on the nodes: an index far away would be most of a build's time."""
     if not wheels.exists():
         pip = [sys.executable, "-m", "pip", "download", "-q", "--only-binary=:all:", "--python-version", VERSION]
-        subprocess.run([*pip, "-d", str(wheels), "boto3", "ujson==6.1.0"], check=True)
+        subprocess.run([*pip, "-d", str(wheels), "boto3"], check=True)
     os.environ.update(PIP_NO_INDEX="1", PIP_FIND_LINKS=str(wheels))
 
 

@@ -74,8 +74,7 @@ def test_mrjobs_own_examples(
 
 
 def _plain(text: str) -> str:
-    """On nodes there is ujson, whose JSON has no blanks. The order of a reducer's values is any, and with it that
-    of names, and the last digit of a sum."""
+    """The order of a reducer's values is any, and with it that of names, and the last digit of a sum."""
     try:
         columns = [
             json.loads(column, parse_float=lambda digits: float(f"{float(digits):.12g}")) for column in text.split("\t")

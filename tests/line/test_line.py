@@ -86,7 +86,7 @@ def test_the_manifest_says_what_is_inside(line: Line) -> None:
     freeze = manifests["venv"]["contents"]["freeze"]
     assert "regex==2024.11.6" in freeze
     assert "mrjob==0.7.4" in freeze
-    assert any(requirement.startswith("ujson==") for requirement in freeze)
+    assert not any(requirement.startswith("ujson") for requirement in freeze), "mrjob would take it for JSON"
     assert manifests["venv"]["python"]["sha256"] == manifests["python"]["archive"]["sha256"]
     assert manifests["python"]["inputs"]["version"] == "3.13.5"
     assert manifests["python"]["build"]["cluster_id"].startswith("j-")

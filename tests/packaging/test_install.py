@@ -61,7 +61,7 @@ def test_the_wheel_is_mrjob_to_pip(tmp_path: Path) -> None:
     shown = subprocess.run([python, "-m", "pip", "show", "mrjob"], capture_output=True, text=True, check=True)
     assert "Version: 0.7.4" in shown.stdout
     (site_packages,) = environment.glob("lib/python*/site-packages")
-    for hook, file in inputs.hook.items():
+    for hook, file in inputs.hook.files.items():
         (site_packages / hook).write_bytes(file.read())
     # No PyYAML and no boto3 in there, as in a bundle: what a task needs of mrjob must do without.
     job = tmp_path / "job.py"

@@ -52,6 +52,16 @@ def launch(team: Team, *args: str, name: str = "a job", steps: list[list[str]] |
 # looking
 
 
+def test_key_says_what_went_in_and_what_did_not(team: Team, tmp_path: Path) -> None:
+    for name in ("setup.py", "pkg/a.py", "build/lib/pkg/deleted.py", ".git/HEAD"):
+        path = tmp_path / "project" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    venv = json.loads(team.run("key", "--pybundle-build-file", str(tmp_path / "project")).out)["venv"]
+    assert [file["name"] for file in venv["inputs"]["build_files"]] == ["project/pkg/a.py", "project/setup.py"]
+    assert venv["left_out"] == ["project/.git/", "project/build/"]
+
+
 def test_an_empty_cache(team: Team) -> None:
     listed = team.run("ls")
     assert (listed.status, listed.out) == (0, f"s3://{team.bucket}/the cache: 0 bundles on 0 Pythons, 0.0 kB in all\n")

@@ -68,6 +68,33 @@ def test_spark_submit_knows_the_runner(clean_environment: dict[str, str]) -> Non
     assert "--pybundle-python-version" in helped.stdout
 
 
+@pytest.mark.parametrize(
+    ("runner", "option"), [("pybundle-emr", "--pybundle-python-version"), ("local", "--bootstrap-mrjob")]
+)
+def test_spark_submit_as_a_module(runner: str, option: str, clean_environment: dict[str, str]) -> None:
+    helped = _python("-m", "mrjob.tools.spark_submit", "-r", runner, "--help", env=clean_environment)
+    assert helped.returncode == 0, helped.stderr
+    assert option in helped.stdout
+
+
+def test_tools_see_modules_before_their_import(clean_environment: dict[str, str]) -> None:
+    """What debuggers, profilers and packagers ask of a loader."""
+    program = """\
+import importlib.util, inspect, pkgutil, sys
+spec = importlib.util.find_spec("mrjob.emr")
+assert "mrjob.emr" not in sys.modules
+assert spec.loader.get_filename("mrjob.emr") == spec.origin
+assert "class EMRJobRunner" in spec.loader.get_source("mrjob.emr")
+assert spec.loader.get_code("mrjob.emr").co_filename == spec.origin
+assert not spec.loader.is_package("mrjob.emr")
+assert not hasattr(spec.loader, "no_loader_has_this")
+import mrjob.runner
+assert "class MRJobRunner" in inspect.getsource(mrjob.runner)
+"""
+    run = _python("-W", "ignore", "-c", program, env=clean_environment)
+    assert run.returncode == 0, run.stderr
+
+
 def test_no_other_library_meets_a_false_module(clean_environment: dict[str, str]) -> None:
     program = """\
 import sys

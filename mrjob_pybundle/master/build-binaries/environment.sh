@@ -38,7 +38,7 @@ stage_venv_build() {
 }
 
 stage_finish_venv() {
-    local site_packages requirement module wheel version
+    local site_packages wheel version
     site_packages=$VENV/lib/python$SHORT_VERSION/site-packages
     wheel=$(echo "$INPUTS"/mrjob-*.whl)
     if as_venv python -c 'import mrjob' 2>/dev/null; then
@@ -47,16 +47,6 @@ stage_finish_venv() {
         version=${wheel##*/mrjob-}
         as_venv python -m pip install -q --no-deps --no-index --find-links "$INPUTS" "mrjob==${version%%-*}"
     fi
-    for requirement in "${ACCELERATORS[@]+"${ACCELERATORS[@]}"}"; do
-        module=${requirement%%[!A-Za-z0-9._-]*}
-        if as_venv python -c "import ${module//-/_}" 2>/dev/null; then
-            echo "$module: the one that venv-build.sh installed"
-        else
-            as_venv python -m pip install -q "$requirement" </dev/null \
-                || die "pip could not install $requirement, which makes jobs faster: if this machine reaches no package index," \
-                    'install it in venv-build.sh'
-        fi
-    done
     if [[ $PYTHON_VERSION != 2.* && -e $INPUTS/mrjob_pybundle_hook.pth ]]; then
         cp "$INPUTS"/mrjob_pybundle_hook.{py,pth} "$site_packages/"
     fi

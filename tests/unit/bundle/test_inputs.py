@@ -28,7 +28,7 @@ def test_golden_digest_of_the_mrjob_that_goes_inside() -> None:
 
 
 def test_the_hook_is_found_without_importing_it() -> None:
-    assert list(inputs_of(None).hook) == ["mrjob_pybundle_hook.py", "mrjob_pybundle_hook.pth"]
+    assert list(inputs_of(None).hook.files) == ["mrjob_pybundle_hook.py", "mrjob_pybundle_hook.pth"]
 
 
 def test_build_files(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_build_files(tmp_path: Path) -> None:
     tool.chmod(0o755)
     (library / "link.py").symlink_to("a.py")
 
-    files = find_build_files((library, tool))
+    files = find_build_files((library, tool)).files
 
     assert list(files) == ["library/a.py", "library/link.py", "library/sub/b.txt", "tool.sh"]
     described = {file.name: file for file in inputs_of(None, library, tool).spec(PYTHON).build_files}
@@ -81,6 +81,76 @@ def test_build_files_that_cannot_be_taken(tmp_path: Path) -> None:
     (tmp_path / "two" / "again").symlink_to(".")
     with pytest.raises(OptionError, match="contains itself"):
         find_build_files((tmp_path / "two",))
+
+
+def test_what_builds_and_tools_leave_behind_is_in_no_key(tmp_path: Path) -> None:
+    """Of two authors of a project, one has installed and tested it."""
+    project = tmp_path / "project"
+    for name in ("pyproject.toml", "src/pkg/a.py", "src/pkg/build/data.txt", "dist/pkg-1.0-py3-none-any.whl"):
+        _write(project / name)
+    fresh = inputs_of(None, project)
+    left_behind = [
+        *(
+            "build/lib/pkg/deleted.py",
+            "pkg.egg-info/SOURCES.txt",
+            ".eggs/x.egg",
+            "src/pkg/__pycache__/a.cpython-313.pyc",
+        ),
+        *(".venv/pyvenv.cfg", "env-3.13/pyvenv.cfg", "env-3.13/bin/tool", ".tox/py313/log", ".nox/x", ".hypothesis/x"),
+        *(
+            ".idea/workspace.xml",
+            ".vscode/settings.json",
+            "src/.ipynb_checkpoints/a.ipynb",
+            ".pytest_cache/v",
+            ".git/HEAD",
+        ),
+    ]
+    for name in left_behind:
+        _write(project / name)
+    (project / ".gitignore").write_text("*.py\n")
+
+    used = inputs_of(None, project)
+    assert set(used.build_files) - set(fresh.build_files) == {"project/.gitignore"}
+    assert fresh.left_out == ()
+    assert used.left_out == (
+        *(f"project/{name}/" for name in (".eggs", ".git", ".hypothesis", ".idea", ".nox", ".pytest_cache", ".tox")),
+        *(f"project/{name}/" for name in (".venv", ".vscode", "build", "env-3.13", "pkg.egg-info")),
+        *(f"project/src/{name}/" for name in (".ipynb_checkpoints", "pkg/__pycache__")),
+    )
+
+
+def test_what_the_conf_names_is_never_left_out(tmp_path: Path) -> None:
+    for name in ("setup.py", "build/made.txt", "build/.venv/pyvenv.cfg", "build/.venv/x"):
+        _write(tmp_path / "project" / name)
+    project, build = tmp_path / "project", tmp_path / "project" / "build"
+    assert list(find_build_files((build,)).files) == ["build/made.txt"]
+    assert list(find_build_files((build / ".venv",)).files) == [".venv/pyvenv.cfg", ".venv/x"]
+    both = find_build_files((project, build))
+    assert list(both.files) == ["build/made.txt", "project/build/made.txt", "project/setup.py"]
+    (project / "setup.py").unlink()
+    assert list(find_build_files((project,)).files) == ["project/build/made.txt"]
+
+
+def test_two_links_to_one_directory_are_no_loop(tmp_path: Path) -> None:
+    _write(tmp_path / "shared" / "x.py")
+    (tmp_path / "tree").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "tree" / name).symlink_to(tmp_path / "shared")
+    assert list(find_build_files((tmp_path / "tree",)).files) == ["tree/one/x.py", "tree/two/x.py"]
+
+
+def test_directories_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _write(tmp_path / "project" / "below" / "x.py")
+    monkeypatch.chdir(tmp_path / "project" / "below")
+    assert list(find_build_files((Path("..").absolute(),)).files) == ["project/below/x.py"]
+    assert list(find_build_files((Path().absolute(),)).files) == ["below/x.py"]
+    with pytest.raises(OptionError, match=r"no name that venv-build\.sh could find it by"):
+        find_build_files((Path("/"),))
+
+
+def _write(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(path.name)
 
 
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:

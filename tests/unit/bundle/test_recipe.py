@@ -5,7 +5,7 @@ An edit of a part below fails here. Then there are two ways on:
 * the edit changes what is in an archive: raise that part's recipe in ``mrjob_pybundle/bundle/spec.py``.
   ``PYTHON_RECIPE``: both archives are built anew for everybody; ``VENV_RECIPE``: only environments are. If the edit
   of a part that both need (archive.py, the end of python.sh) changes only environments, ``VENV_RECIPE`` will do. For
-  the hook, raise ``HOOK_VERSION``, there and in the hook;
+  the hook, raise the ``HOOK_VERSION`` in it;
 * it doesn't (a comment, the log): leave them as they are.
 
 Either way, put the new digest here. What is in no list below (the order of stages, what a build begins with, reports,
@@ -15,17 +15,20 @@ publishing) changes no archive's bytes, and may be edited at will.
 from __future__ import annotations
 
 import hashlib
-import re
 from pathlib import Path
 
 import pytest
 
 from mrjob_pybundle.bundle import spec as bundle
+from mrjob_pybundle.bundle.inputs import read_inputs
+from mrjob_pybundle.bundle.sources import Source
+from tests.unit.bundle.test_spec import PYTHON
 
 ROOT = Path(__file__).parents[3]
 MASTER = ROOT / "mrjob_pybundle" / "master"
 
-RECIPES = {"PYTHON_RECIPE": 1, "VENV_RECIPE": 2, "HOOK_VERSION": 1}
+RECIPES = {"PYTHON_RECIPE": 1, "VENV_RECIPE": 3}
+HOOK_VERSION = 2
 
 PARTS = {
     "PYTHON_RECIPE": {
@@ -36,11 +39,11 @@ PARTS = {
         "programs/shared_libraries.py": "f20d06f94b89c46feb14e19e0f8809d6395afb37a6ad175fb99bb6d3ca244ac0",
     },
     "VENV_RECIPE": {
-        "build-binaries/environment.sh": "0b462190e8bef617b0db0ae5b584d2e6d9aab5ab4517d97d8bb088d4637ebedc",
+        "build-binaries/environment.sh": "4bfbf1fbd14277ab14b00ea0ce27e2f4675be97c13e78dbc8f85cd543b3ba69d",
         "programs/relocate.py": "1582f6833f3825d44d8441eadd6e00793cb7326933fce301d5cd4ec5384aa589",
     },
     "HOOK_VERSION": {
-        "mrjob_pybundle_hook.py": "c9eb8a6a506ccd26a99dee4ab2fe23b5fbe1ec030f0b62ca9f301b19e32c38fe",
+        "mrjob_pybundle_hook.py": "17297af1a38a53a85c75611842035283a578f2d73c46d729fcbdc9468f2a0747",
         "mrjob_pybundle_hook.pth": "736f3197982e6d83314b180b6825182d4a90ec4fd8a892024096064e99158645",
     },
 }
@@ -65,9 +68,8 @@ def test_recipe_numbers() -> None:
 
 
 def test_the_hook_says_the_version_that_is_in_keys() -> None:
-    """It stands alone, and nobody but Python's start imports it: so the number stands in two places."""
-    text = (ROOT / "mrjob_pybundle_hook.py").read_text("utf-8")
-    assert re.findall(r"^HOOK_VERSION = (\d+)$", text, flags=re.MULTILINE) == [str(bundle.HOOK_VERSION)]
+    source = Source("3.13.5", "https://example.com/Python-3.13.5.tgz", "ab" * 32)
+    assert read_inputs(source, None, ()).spec(PYTHON).hook_version == HOOK_VERSION
 
 
 def test_all_that_runs_on_a_master_is_in_a_recipe_or_in_none() -> None:
