@@ -79,7 +79,7 @@ setup(
     package_data={
         "mrjob_pybundle": ["*.tmpl", "py.typed"],
         "mrjob_pybundle.command": ["started_by_run/*.py"],
-        "mrjob_pybundle.master": ["*.tmpl", "*.sh", "build-binaries/*.sh", "programs/*.py"],
+        "mrjob_pybundle.master": ["*.tmpl", "*.sh", "build-binaries/*.sh", "programs/*.py", "publishing/*.txt"],
         "mrjob_pybundle.nodes": ["*.tmpl"],
         "mrjob_pybundle.sandbox.machines": ["*.sh", "bin/*"],
         "mrjob_pybundle.sandbox.hadoop": ["*.tmpl"],
@@ -89,6 +89,7 @@ setup(
         "mrjob==0.7.4",
         "boto3>=1.35.70",
         "botocore>=1.35.70",  # knows all conditions on which S3 writes and deletes for us
+        "packaging>=22",
         "rich>=13",
     ],
     extras_require={"sandbox": SANDBOX, "test": TEST, "release": RELEASE, "lint": LINT},

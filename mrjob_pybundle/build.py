@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -204,12 +205,15 @@ def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
     cache = context.cache
     python = None if order.rebuild else cache.bundles.find_python(order.spec.python)
     source_uri, source_sha256 = ("", "") if python else cache.sources.stage(order.inputs.source, context.s3)
-    inputs = pack(order.inputs)
+    with tempfile.TemporaryFile() as inputs:
+        inputs_sha256 = pack(order.inputs, inputs)
+        inputs.seek(0)
+        cache.builds.put(build_id, layout.INPUTS, inputs)
     script = render(
         "master/build-binaries.sh.tmpl",
         {
             "BUILD_ID": build_id,
-            "INPUTS_SHA256": hashlib.sha256(inputs).hexdigest(),
+            "INPUTS_SHA256": inputs_sha256,
             "OWNER": order.owner,
             "PYBUNDLE_VERSION": mrjob_pybundle.__version__,
             "BUILD_URI": str(cache.builds.uri(build_id)),
@@ -236,7 +240,6 @@ def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
         },
     )
     content = script.encode("utf-8")
-    cache.builds.put(build_id, layout.INPUTS, inputs)
     script_uri = cache.builds.put(build_id, layout.SCRIPT, content)
     return cluster_request(
         order.cluster(),

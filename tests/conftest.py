@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,11 @@ _SECONDS_WITH_COMPILING = 3600
 # How long examples take says how busy the machine is.
 settings.register_profile("no time", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("no time")
+
+
+# A shell that starts pytest in the background has Ctrl-C ignored, and so would all that tests start, and send it to.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # One sandbox at a time can use a directory that is kept.

@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -89,7 +90,10 @@ class Team:
     def publish(self, spec: BundleSpec, build_id: str, venv_build: Path | None = None, owner: str = "ada") -> None:
         """Put a bundle of *spec* into the cache as a build does, with its inputs."""
         inputs = read_inputs(Source("3.13.5", "s3://nowhere/Python.tgz", None), venv_build, ())
-        self.cache.builds.put(build_id, "inputs.tar.gz", pack(inputs))
+        with tempfile.TemporaryFile() as packed:
+            pack(inputs, packed)
+            packed.seek(0)
+            self.cache.builds.put(build_id, "inputs.tar.gz", packed)
         if self.cache.bundles.find_python(spec.python) is None:
             self._publish("python", spec.python.key, spec, build_id, owner)
         self._publish("venv", spec.key, spec, build_id, owner)

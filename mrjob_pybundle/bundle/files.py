@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -44,20 +46,61 @@ class InputFile:
 
         :raises BuildError: the file is another one by now.
         """
-        try:
-            with self.path.open("rb") as file:
-                executable = _is_executable(file)
-                content = file.read()
-        except OSError as error:
-            raise BuildError(self._changed(f"cannot be read any more ({error.strerror})")) from error
-        if hashlib.sha256(content).hexdigest() != self.sha256:
-            raise BuildError(self._changed("has changed"))
-        if executable != self.executable:
-            raise BuildError(self._changed("was made executable" if executable else "is no longer executable"))
-        return content
+        with self.opened() as content:
+            return content.read()
 
-    def _changed(self, how: str) -> str:
-        return f"{self.path} {how} since the bundle's key was made from it. Nothing was launched. Run the job again."
+    @contextmanager
+    def opened(self) -> Iterator[Rereading]:
+        """The same, for who wants it piece by piece: has to read :attr:`size` bytes.
+
+        :raises BuildError: the file is another one by now. Some may have been read before that is known.
+        """
+        try:
+            file = self.path.open("rb")
+        except OSError as error:
+            raise self.changed(f"cannot be read any more ({error.strerror})") from error
+        with file:
+            executable = _is_executable(file)
+            if executable != self.executable:
+                raise self.changed("was made executable" if executable else "is no longer executable")
+            content = Rereading(self, file)
+            yield content
+            content.check()
+
+    def changed(self, how: str) -> BuildError:
+        """What to raise of a file that is another one by now."""
+        return BuildError(
+            f"{self.path} {how} since the bundle's key was made from it. Nothing was launched. Run the job again."
+        )
+
+
+class Rereading:
+    """What is read of an :class:`InputFile` a second time, hashed as it is."""
+
+    def __init__(self, known: InputFile, file: BinaryIO) -> None:
+        self._known = known
+        self._file = file
+        self._digest = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        """*size* bytes, or all.
+
+        :raises BuildError: there are fewer.
+        """
+        size = self._known.size if size < 0 else size
+        try:
+            piece = self._file.read(size)
+        except OSError as error:
+            raise self._known.changed(f"cannot be read any more ({error.strerror})") from error
+        if len(piece) < size:
+            raise self._known.changed("has changed")
+        self._digest.update(piece)
+        return piece
+
+    def check(self) -> None:
+        """:raises BuildError: what was read is not what was there."""
+        if self._file.read(1) or self._digest.hexdigest() != self._known.sha256:
+            raise self._known.changed("has changed")
 
 
 def _is_executable(file: BinaryIO) -> bool:

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
+from typing import BinaryIO
 
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.spec import canonical_json
@@ -85,7 +86,7 @@ class Builds:
         """Has a build left anything?"""
         return next(self._store.objects(layout.of_build(build_id, "")), None) is not None
 
-    def put(self, build_id: str, name: str, body: bytes) -> S3Uri:
+    def put(self, build_id: str, name: str, body: bytes | BinaryIO) -> S3Uri:
         """Write one of a build's files."""
         self._store.write(layout.of_build(build_id, name), body)
         return self.uri(build_id, name)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -123,7 +123,7 @@ class Store:
 
     # writing
 
-    def write(self, name: str, body: bytes) -> None:
+    def write(self, name: str, body: bytes | BinaryIO) -> None:
         """Write an object, or what is to take its place."""
         with self._explained(f"writing {self.uri(name)}"):
             self._put(name, body)

@@ -1,7 +1,8 @@
 """What a build cluster is given besides its script: ``inputs.tar.gz``.
 
 ``venv-build.sh``, ``files/`` (the build files), the submitter's mrjob as a wheel, the hook that lets it import on
-newer Pythons, and the programs that build-binaries.sh runs under the Python it has compiled (``master/``).
+newer Pythons, the programs that build-binaries.sh runs under the Python it has compiled (``master/``), and what they
+publish with (``tools/`` or ``tools.txt``: :mod:`.publishing_tools`).
 """
 
 from __future__ import annotations
@@ -13,38 +14,54 @@ import tarfile
 import zipfile
 from importlib import metadata, resources
 from pathlib import Path
+from typing import BinaryIO
 
+from mrjob_pybundle.bundle.files import InputFile
 from mrjob_pybundle.bundle.inputs import Inputs, Package
+from mrjob_pybundle.master.publishing_tools import publishing_tools
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def pack(inputs: Inputs) -> bytes:
-    """The bytes of ``inputs.tar.gz``: nothing but what *inputs* and the keys were made from.
+def pack(inputs: Inputs, into: BinaryIO) -> str:
+    """Write ``inputs.tar.gz``, and return its sha256. Of the user's, it has what the keys were made from, and no more.
 
     :raises BuildError: a file has changed since.
     """
     programs = Path(str(resources.files("mrjob_pybundle.master").joinpath("programs")))
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=6) as tar:
+    with tarfile.open(fileobj=into, mode="w:gz", compresslevel=6) as tar:
         if inputs.venv_build is not None:
-            _add(tar, "venv-build.sh", inputs.venv_build.read(), executable=True)
+            _add_file(tar, "venv-build.sh", inputs.venv_build, executable=True)
         for name, file in inputs.build_files.items():
-            _add(tar, f"files/{name}", file.read(), file.executable)
+            _add_file(tar, f"files/{name}", file, file.executable)
         wheel_name, wheel = mrjob_wheel(inputs.mrjob)
         _add(tar, wheel_name, wheel)
         for name, file in inputs.hook.files.items():
             _add(tar, name, file.read())
         for path in sorted(programs.glob("*.py")):
             _add(tar, f"master/{path.name}", path.read_bytes())
-    return buffer.getvalue()
+        for name, path in publishing_tools(inputs.source.version):
+            _add(tar, name, path.read_bytes())
+    into.seek(0)
+    digest = hashlib.sha256()
+    while block := into.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
 
 
-def _add(tar: tarfile.TarFile, name: str, content: bytes, executable: bool = False) -> None:
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     member = tarfile.TarInfo(name)
     member.size = len(content)
-    member.mode = 0o755 if executable else 0o644
+    member.mode = 0o644
     tar.addfile(member, io.BytesIO(content))
+
+
+def _add_file(tar: tarfile.TarFile, name: str, file: InputFile, executable: bool) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = file.size
+    member.mode = 0o755 if executable else 0o644
+    with file.opened() as content:
+        tar.addfile(member, content)
 
 
 def mrjob_wheel(package: Package) -> tuple[str, bytes]:

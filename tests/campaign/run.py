@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -39,7 +38,7 @@ def main() -> int:
     args = parser.parse_args()
     seeds = range(args.seed, args.seed + args.runs) if args.replay is None else args.replay
     directory = args.dir.absolute()
-    _offer_wheels(directory / "wheels")
+    os.environ["PIP_NO_INDEX"] = "1"  # no build of these needs one
     faults = Faults()
     with tempfile.TemporaryDirectory() as scratch, Sandbox(directory, 0, middleware=[faults]) as sandbox:
         campaign = _campaign(sandbox, faults, args.tarball.absolute(), Path(scratch))
@@ -58,14 +57,6 @@ def main() -> int:
     failed = [str(result.plan.seed) for result in results if result.violations]
     console.print(f"failing seeds: {' '.join(failed) or 'none'}")
     return 1 if failed or left or processes else 0
-
-
-def _offer_wheels(wheels: Path) -> None:
-    """Packages that every build installs, for pip on the nodes: an index far away would be most of a build's time."""
-    if not wheels.exists():
-        pip = [sys.executable, "-m", "pip", "download", "-q", "--only-binary=:all:", "--python-version", VERSION]
-        subprocess.run([*pip, "-d", str(wheels), "boto3"], check=True)
-    os.environ.update(PIP_NO_INDEX="1", PIP_FIND_LINKS=str(wheels))
 
 
 def _campaign(sandbox: Sandbox, faults: Faults, tarball: Path, scratch: Path) -> Campaign:

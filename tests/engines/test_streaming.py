@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import io
 import json
 import re
 import zipfile
@@ -13,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from warcio.warcwriter import WARCWriter
 
 from tests.compiled import CACHE
 from tests.engines.conftest import CPYTHON, POOL, Job, example, on_hadoop, succeeded
@@ -45,43 +43,6 @@ def test_a_package_of_the_bundle(job: Job, texts: list[Path]) -> None:
         words[word] = words.get(word, 0) + 1
     counted = (output.split("\t") for output in succeeded(job(ROOT / "examples" / "wordcount.py", texts[0])))
     assert {json.loads(word): int(count) for word, count in counted} == words
-
-
-@pytest.mark.parametrize(
-    ("module", "args", "runner"),
-    [
-        ("mr_most_used_word", (), "inline"),  # several steps, a combiner, a file beside the script
-        ("mr_next_word_stats", ("-D", "mapreduce.job.reduces=2"), "inline"),  # sorted values
-        ("mr_words_containing_u_freq_count", (), "local"),  # a filter before the mapper
-        ("mr_grep", ("-e", "the"), "local"),  # a command as mapper, no reducer
-        ("mr_text_classifier", (), "inline"),  # reads names of input files, arguments of its own
-        ("mr_count_lines_by_file", (), "inline"),
-        ("mr_count_lines_right", (), "inline"),
-        ("mr_wc", (), "inline"),
-        ("mr_log_sampler", ("--sample-size", "1000000"), "inline"),
-    ],
-)
-def test_mrjobs_own_examples(
-    line: Line, job: Job, texts: list[Path], module: str, args: tuple[str, ...], runner: str
-) -> None:
-    script = example(module)
-    ours = succeeded(job(script, *args, *texts[:2]))
-    theirs = succeeded(line.run(script, "-r", runner, *args, *texts[:2]))
-    if module == "mr_count_lines_by_file":  # it prints where its input lies
-        ours, theirs = ([re.sub(r'"[^"]*/', '"', text) for text in lines] for lines in (ours, theirs))
-    assert ours
-    assert sorted(map(_plain, ours)) == sorted(map(_plain, theirs))
-
-
-def _plain(text: str) -> str:
-    """The order of a reducer's values is any, and with it that of names, and the last digit of a sum."""
-    try:
-        columns = [
-            json.loads(column, parse_float=lambda digits: float(f"{float(digits):.12g}")) for column in text.split("\t")
-        ]
-    except ValueError:
-        return text
-    return "\t".join(json.dumps(column, sort_keys=True) for column in columns)
 
 
 def test_compressed_input_and_output(line: Line, job: Job, texts: list[Path], tmp_path: Path) -> None:
@@ -144,30 +105,6 @@ def test_what_each_task_counts(job: Job, texts: list[Path]) -> None:
     counts = [int(text.split("\t")[1]) for text in succeeded(job(example("mr_count_lines_wrong"), *texts[:2]))]
     assert sum(counts) == sum(len(path.read_text("utf-8").splitlines()) for path in texts[:2])
     assert len(counts) == 2
-
-
-def test_web_pages_of_a_crawl(line: Line, job: Job, tmp_path: Path) -> None:
-    """Archives of a crawl, read as whole files by a package of the bundle."""
-    pages = {
-        "http://a.example/contact": "Call 1-206-555-0123 or (206) 555-9876.",
-        "http://b.example/all": "206-555-0123, 206-555-4444, 206-555-9876",
-        "http://c.example/": "no number",
-    }
-    for number, (url, text) in enumerate(pages.items()):
-        with (tmp_path / f"{number}.wet.gz").open("wb") as file:
-            writer = WARCWriter(file, gzip=True)
-            record = writer.create_warc_record(
-                url,
-                "conversion",
-                payload=io.BytesIO(text.encode()),
-                length=len(text.encode()),  # without it, warcio leaves a temporary file open
-                warc_content_type="text/plain",
-            )
-            writer.write_record(record)
-    script, archives = example("mr_phone_to_url"), sorted(tmp_path.glob("*.wet.gz"))
-    found = [_plain(text) for text in succeeded(job(script, *archives))]
-    assert found == sorted(map(_plain, succeeded(line.run(script, "-r", "inline", *archives))))
-    assert len(found) == 3, found
 
 
 def test_the_partitioner_and_the_order(job: Job, tmp_path: Path) -> None:

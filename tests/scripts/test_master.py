@@ -323,6 +323,24 @@ def test_publishes_archive_and_manifest(publish: PublishCommand) -> None:
     assert manifest["contents"] == {"freeze": ["mrjob==0.7.4"]}
 
 
+def test_an_archive_in_parts(publish: PublishCommand) -> None:
+    """As any is that is larger than S3 takes in one piece (5 GiB), and some that are not."""
+    content = os.urandom(1 << 20) * 80
+    (publish.directory / "a.tar.gz").write_bytes(content)
+    description = {"sha256": sha256(content), "size": len(content), "unpacked_size": 4096}
+    (publish.directory / "a.json").write_text(json.dumps(description))
+    assert "published s3://" in publish("b-1").stdout
+    key = f"a b/v1/venv/k/{sha256(content)}.tar.gz"
+    assert publish.store.client.head_object(Bucket=publish.store.bucket, Key=key)["ETag"].endswith('-2"')
+    assert publish.store.get(key) == content
+    again = publish("b-2")
+    assert again.returncode == 0, again.stderr
+    assert "the same archive is there already" in again.stdout
+    publish.store.put(key, content[:-1] + b"?")
+    assert "replacing a damaged archive" in publish("b-3").stdout
+    assert publish.store.get(key) == content
+
+
 def test_the_first_manifest_stays(publish: PublishCommand) -> None:
     assert publish("b-1").returncode == 0
     first = publish.store.client.head_object(Bucket=publish.store.bucket, Key=publish.archive_key)
@@ -414,7 +432,8 @@ def given(tmp_path: Path) -> Path:
     inputs = read_inputs(find_source("3.13.5", None, None), script, (library,))
     venv_inputs = inputs.spec(PythonSpec("3.13.5", None, (), True, "x86_64", "amzn2023")).inputs()
     (tmp_path / "inputs.json").write_text(canonical_json(venv_inputs))
-    (tmp_path / "inputs.tar.gz").write_bytes(pack_inputs(inputs))
+    with (tmp_path / "inputs.tar.gz").open("w+b") as packed:
+        pack_inputs(inputs, packed)
     (tmp_path / "given").mkdir()
     subprocess.run(["tar", "-xzf", tmp_path / "inputs.tar.gz", "-C", tmp_path / "given"], check=True)
     return tmp_path / "given"

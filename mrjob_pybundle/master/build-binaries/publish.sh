@@ -20,24 +20,26 @@ publish() {
         --bucket-owner "$BUCKET_OWNER" || die "could not publish the $kind archive: $(tail -n 1 "$LOG")"
 }
 
-# boto3 for publishing, apart from everything that goes into an archive.
+# What publish.py runs with, apart from everything that goes into an archive: the submitter's own, which came along, or
+# for older Pythons what tools.txt names.
 make_tools() {
-    [[ ! -e $WORK/tools ]] || return 0
+    local -a pip
+    [[ ! -e $INPUTS/tools ]] || return 0
     if [[ $PYTHON_VERSION == 2.* ]]; then
-        PYTHONUSERBASE=$WORK/tools "$PYTHON" -m ensurepip --user >/dev/null
-        PYTHONUSERBASE=$WORK/tools "$PYTHON" -m pip install -q --user boto3
+        pip=(env "PYTHONUSERBASE=$WORK/pip" "$PYTHON" -m pip)
+        env "PYTHONUSERBASE=$WORK/pip" "$PYTHON" -m ensurepip --user
     else
-        "$PYTHON" -m venv --symlinks "$WORK/tools"
-        "$WORK/tools/bin/python" -m pip install -q --disable-pip-version-check --no-input boto3
-    fi </dev/null || die 'pip could not install boto3, with which the build publishes: does this machine reach a package index?'
+        pip=("$WORK/pip/bin/python" -m pip)
+        "$PYTHON" -m venv --symlinks "$WORK/pip"
+    fi
+    "${pip[@]}" install -q --disable-pip-version-check --no-input --only-binary :all: --require-hashes --no-deps \
+        --requirement "$INPUTS/tools.txt" --target "$INPUTS/tools" </dev/null \
+        || die "pip could not install botocore, with which the build publishes: does this machine reach a package index?" \
+            'Bundles with Python 3.10 and newer need none.'
 }
 
 as_tool() {
-    if [[ $PYTHON_VERSION == 2.* ]]; then
-        PYTHONUSERBASE=$WORK/tools "$PYTHON" "$@"
-    else
-        "$WORK/tools/bin/python" "$@"
-    fi
+    PYTHONPATH=$INPUTS/tools "$PYTHON" -B -s "$@"
 }
 
 # "" where this is no EMR cluster.

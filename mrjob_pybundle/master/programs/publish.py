@@ -3,7 +3,7 @@
 The archive first, named by its digest; then the manifest, by whose existence readers know that the archive is
 complete. Neither replaces what another build has published in the meantime.
 
-Takes any boto3: conditional writes go in as a header, since botocore knows them as parameters only since
+Takes any botocore: conditional writes go in as a header, since botocore knows them as parameters only since
 2024, and the last one for Python 2.7 is older.
 """
 
@@ -19,11 +19,15 @@ import re
 import sys
 import time
 
-import boto3
 import botocore.config
 import botocore.exceptions
+import botocore.session
+from s3transfer.manager import TransferConfig, TransferManager
 
 TRIES = 8
+
+# Bytes of a part, from which on an archive goes up in several. In one, S3 takes 5 GiB.
+PART = 64 << 20
 
 S3_URI = re.compile(r"s3://([^/]+)/(.*)$", re.DOTALL)
 
@@ -90,14 +94,13 @@ def parse_arguments():
 
 def publish(cache, options, archive):
     archive_key = archive_key_in(options.directory, archive)
-    with open(options.archive, "rb") as body:
-        if cache.create(archive_key, body, "application/gzip"):
-            print("published " + cache.uri(archive_key))
-        elif cache.digest(archive_key) == archive["sha256"]:
-            print("the same archive is there already: " + cache.uri(archive_key))
-        else:
-            print("replacing a damaged archive: " + cache.uri(archive_key))
-            cache.replace(archive_key, body, "application/gzip")
+    if cache.create(archive_key, options.archive, "application/gzip"):
+        print("published " + cache.uri(archive_key))
+    elif cache.digest(archive_key) == archive["sha256"]:
+        print("the same archive is there already: " + cache.uri(archive_key))
+    else:
+        print("replacing a damaged archive: " + cache.uri(archive_key))
+        cache.replace(archive_key, options.archive, "application/gzip")
 
     manifest_key = key_of(options.directory) + "/manifest.json"
     body = json.dumps(manifest(options, archive), indent=1, sort_keys=True).encode("utf-8")
@@ -181,13 +184,16 @@ class Cache(object):
         region = bucket_region(self.bucket)
         self.client = make_client(region)
         self.if_none_match = False
-        self.client.meta.events.register("before-sign.s3.PutObject", self._add_condition)
+        for operation in ("PutObject", "CompleteMultipartUpload"):
+            self.client.meta.events.register("before-sign.s3." + operation, self._add_condition)
+        config = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART)
+        self.transfers = TransferManager(self.client, config)
 
     def uri(self, key):
         return "s3://%s/%s" % (self.bucket, key)
 
     def create(self, key, body, content_type):
-        """Put the object unless there is one: then return False, and leave it as it is."""
+        """Put the object, a file's path or what can be read, unless there is one: then return False, and leave it."""
         for attempt in range(TRIES):
             try:
                 self._put(key, body, content_type, if_none_match=True)
@@ -228,9 +234,10 @@ class Cache(object):
         return self.client.get_object(Bucket=self.bucket, Key=key, **self.owner)["Body"]
 
     def _put(self, key, body, content_type, if_none_match):
-        body.seek(0)
+        if not isinstance(body, str):
+            body.seek(0)
         self.if_none_match = if_none_match
-        self.client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, **self.owner)
+        self.transfers.upload(body, self.bucket, key, dict(self.owner, ContentType=content_type)).result()
 
     def _add_condition(self, request, **_):
         if self.if_none_match:
@@ -245,7 +252,8 @@ def make_client(region):
     # Old botocore does not know these variables.
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     config = botocore.config.Config(retries={"max_attempts": 10}, connect_timeout=20, read_timeout=120)
-    return boto3.client("s3", region_name=region, endpoint_url=endpoint or None, config=config)
+    session = botocore.session.get_session()
+    return session.create_client("s3", region_name=region, endpoint_url=endpoint or None, config=config)
 
 
 def bucket_region(bucket):
