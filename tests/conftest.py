@@ -24,9 +24,12 @@ settings.register_profile("no time", deadline=None, suppress_health_check=[Healt
 settings.load_profile("no time")
 
 
-# A shell that starts pytest in the background has Ctrl-C ignored, and so would all that tests start, and send it to.
+# A shell has Ctrl-C ignored by what it starts in the background, and nohup SIGHUP; so would be by all that tests start,
+# and send these to.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 # One sandbox at a time can use a directory that is kept.

@@ -86,7 +86,7 @@ def test_it_ends_when_its_caller_is_told_to(run: Run, number: signal.Signals) ->
     """And its caller as by that signal. What it was to upload never comes, and it lets go of the pipe."""
     script = f"""
     mkfifo pipe.$$
-    env --default-signal=HUP aws s3 cp - s3://{BUCKET}/never <pipe.$$ &
+    aws s3 cp - s3://{BUCKET}/never <pipe.$$ &
     exec 3>pipe.$$ # when somebody reads
     kill -{number.value} $!
     wait $!
