@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import threading
 import time
@@ -20,7 +22,7 @@ from typing import Any
 from mrjob_pybundle.sandbox import Sandbox
 from mrjob_pybundle.sandbox.api.faults import Do, Faults, Strike, damage_stored
 from mrjob_pybundle.sandbox.api.requests import Request
-from tests.campaign.plans import Damage, Kill, Plan, Trouble, rule
+from tests.campaign.plans import Damage, Edit, Kill, Outage, Plan, Sleep, Trouble, rule
 
 JOB = Path(__file__).parents[1] / "jobs" / "mr_line_lengths.py"
 INPUT, OUTPUT = "one\nthree\nfive5\n", {"3\t1", "5\t2"}
@@ -129,7 +131,9 @@ class Campaign:
         before = self._objects(bucket)
 
         patience = _PATIENCE_CACHED if plan.is_cached else _PATIENCE_BUILD
-        run = _Run(plan, bucket, self._conf(bucket, f"s3://{bucket}/cache", plan.core_nodes), self, patience)
+        edited = self._build_file(bucket, "one") if any(isinstance(fault, Edit) for fault in plan.faults) else None
+        conf = self._conf(bucket, f"s3://{bucket}/cache", plan.core_nodes, edited)
+        run = _Run(plan, bucket, conf, self, patience)
         rules = [run.rule_of(fault) for fault in plan.faults if not isinstance(fault, Damage)]
         with self._faults.injected(*rules, seed=plan.seed) as strikes:
             authors = run.authors()
@@ -190,13 +194,25 @@ class Campaign:
         os.close(descriptor)
         return Path(path)
 
-    def _conf(self, bucket: str, cache_uri: str, core_nodes: int) -> Path:
+    def _build_file(self, bucket: str, text: str) -> Path:
+        """The build file that a run's authors share, as it is now."""
+        path = self._directory / f"{bucket}.txt"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def edit(self, bucket: str) -> None:
+        """Edit a run's build file."""
+        self._build_file(bucket, "two")
+
+    def _conf(self, bucket: str, cache_uri: str, core_nodes: int, build_file: Path | None = None) -> Path:
         ours = {
             **self._options,
             "cloud_tmp_dir": f"s3://{bucket}/tmp/",
             "pybundle_cache_uri": cache_uri,
             "num_core_instances": core_nodes,
         }
+        if build_file:
+            ours["pybundle_build_files"] = [str(build_file)]
         conf = {"include": self._sandbox.environment["MRJOB_CONF"], "runners": {"pybundle-emr": ours}}
         path = self._directory / f"{bucket}.conf"
         path.write_text(json.dumps(conf), encoding="utf-8")
@@ -219,6 +235,8 @@ class Campaign:
             if key.endswith("/manifest.json"):
                 manifest = json.loads(self._get(bucket, key))
                 archive = manifest["archive"]
+                if not self._is_made_of_its_inputs(bucket, manifest):
+                    result.violations.append(f"{key} was made of another build file than it says")
                 name = f"{key.rpartition('/')[0]}/{archive['sha256']}.tar.gz"
                 content = self._get(bucket, name) if name in objects else b""
                 found = len(content), hashlib.sha256(content).hexdigest()
@@ -227,6 +245,16 @@ class Campaign:
         missing = [key for key in before if key not in objects]
         if missing:
             result.violations.append(f"gone from the cache: {missing}")
+
+    def _is_made_of_its_inputs(self, bucket: str, manifest: Mapping[str, Any]) -> bool:
+        """Whether the build files that a manifest names are those that its build was given."""
+        named = {f"files/{file['name']}": file["sha256"] for file in manifest["inputs"].get("build_files", ())}
+        if not named:
+            return True
+        inputs = self._get(bucket, f"cache/v1/builds/{manifest['build']['id']}/inputs.tar.gz")
+        with tarfile.open(fileobj=io.BytesIO(inputs)) as tar:
+            given = {name: hashlib.sha256(tar.extractfile(name).read()).hexdigest() for name in named}  # type: ignore[union-attr]
+        return given == named
 
     def _get(self, bucket: str, key: str) -> bytes:
         body: bytes = self._s3.get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -252,12 +280,26 @@ class _Run:
         self._processes: dict[str, _Process] = {}
         self._lock = threading.Lock()
 
-    def rule_of(self, fault: Trouble | Kill) -> Any:
+    def rule_of(self, fault: Trouble | Kill | Outage | Sleep | Edit) -> Any:
         authors = f"author-{self._bucket}-*"
+        if isinstance(fault, Outage):
+            return fault.rule(authors)
+        if isinstance(fault, Sleep):
+            doze = Do(lambda request: self._doze(request, fault.seconds))
+            return rule(fault.point, doze, self._bucket, authors, fault.after, 1)
+        if isinstance(fault, Edit):
+            edit = Do(lambda _: self._campaign.edit(self._bucket))
+            return rule(fault.point, edit, self._bucket, authors, fault.after, 1)
         if isinstance(fault, Trouble):
             return fault.rule(self._bucket, authors)
         do = Do(lambda request: self._kill(fault.victim, request), after=fault.done)
         return rule(fault.point, do, self._bucket, authors, fault.after, 1)
+
+    def _doze(self, request: Request, seconds: float) -> None:
+        with self._lock:
+            process = self._processes[request.access_key_id].popen
+        process.send_signal(signal.SIGSTOP)
+        threading.Timer(seconds, process.send_signal, [signal.SIGCONT]).start()
 
     def _kill(self, victim: str, request: Request) -> None:
         if victim == "the author":

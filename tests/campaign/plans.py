@@ -21,6 +21,7 @@ from mrjob_pybundle.sandbox.api.faults import (
     HangUp,
     Hide,
     LoseAnswer,
+    LoseNetwork,
     Refuse,
     Rule,
 )
@@ -73,6 +74,38 @@ class Trouble:
 
 
 @dataclass(frozen=True)
+class Outage:
+    """From request number *after* + 1 on, each author's network is gone for so many *seconds*."""
+
+    after: int
+    seconds: float
+
+    def rule(self, authors: str) -> Rule:
+        """The rule for a run whose authors' access key ids match *authors*."""
+        return Rule("*", LoseNetwork(self.seconds), who=authors, after=self.after)
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """At a point, the author's machine sleeps for so many *seconds*: a lid that is closed, and opened again."""
+
+    point: Point
+    after: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Edit:
+    """At a point, somebody edits the build file that all authors have."""
+
+    point: Point
+    after: int
+
+
+Befalling = Trouble | Kill | Damage | Outage | Sleep | Edit
+
+
+@dataclass(frozen=True)
 class Plan:
     """A run: authors who start so many seconds after its beginning, and what befalls them."""
 
@@ -81,7 +114,7 @@ class Plan:
     is_cached: bool
     authors: tuple[float, ...]
     core_nodes: int
-    faults: tuple[Trouble | Kill | Damage, ...]
+    faults: tuple[Befalling, ...]
 
 
 def rule(point: Point, fault: Fault, bucket: str, authors: str, after: int, times: int | None) -> Rule:
@@ -153,8 +186,16 @@ def plan(seed: int, builds: float) -> Plan:
     return Plan(seed, is_cached, authors, core_nodes, faults)
 
 
-def _fault(dice: random.Random, points: tuple[Point, ...], is_cached: bool) -> Trouble | Kill | Damage:
-    kind = dice.choices(("trouble", "kill", "damage"), (75, 17, 8))[0]
+def _fault(dice: random.Random, points: tuple[Point, ...], is_cached: bool) -> Befalling:
+    kinds = ("trouble", "kill", "damage", "outage", "sleep", "edit")
+    # What is cached was made of no build file.
+    kind = dice.choices(kinds, (60, 14, 6, 10, 6, 0 if is_cached else 10))[0]
+    if kind == "outage":
+        return Outage(dice.randrange(60), dice.choice((0.5, 3, 20, 90)))
+    if kind in ("sleep", "edit"):
+        point = dice.choice([point for point in points if point.who == AUTHORS])
+        after = _after(point, dice)
+        return Edit(point, after) if kind == "edit" else Sleep(point, after, dice.choice((5, 30, 60)))
     if kind == "damage":
         # A venv archive that is still to be built cannot be damaged yet.
         return Damage(dice.choice(("python", "venv")) if is_cached else "python")
@@ -189,8 +230,14 @@ def _possible(point: Point, dice: random.Random) -> list[Fault]:
     return [*refusals, *anywhere]
 
 
-def kind_of(fault: Trouble | Kill | Damage) -> str:
+def kind_of(fault: Befalling) -> str:
     """What to count a fault under."""
+    if isinstance(fault, Outage):
+        return f"no network for {fault.seconds} s"
+    if isinstance(fault, Sleep):
+        return "a laptop sleeps"
+    if isinstance(fault, Edit):
+        return "a file is edited"
     if isinstance(fault, Kill):
         return f"killed: {fault.victim}"
     if isinstance(fault, Damage):
@@ -199,11 +246,17 @@ def kind_of(fault: Trouble | Kill | Damage) -> str:
     return f"{name}, {'brief' if fault.times else 'lasting'}"
 
 
-def describe(fault: Trouble | Kill | Damage) -> str:
+def describe(fault: Befalling) -> str:
     """*fault* as a line for people."""
+    if isinstance(fault, Outage):
+        return f"the network is gone for {fault.seconds} s from the authors' request {fault.after + 1}"
     if isinstance(fault, Damage):
         return f"the {fault.kind} archive in the cache is damaged"
     where = f"{fault.point.name}, request {fault.after + 1}"
+    if isinstance(fault, Sleep):
+        return f"the author's machine sleeps for {fault.seconds} s at {where}"
+    if isinstance(fault, Edit):
+        return f"the build file is edited at {where}"
     if isinstance(fault, Kill):
         return f"{fault.victim} is killed {'after' if fault.done else 'at'} {where}"
     detail = fault.fault.code if isinstance(fault.fault, Refuse) else repr(fault.fault)

@@ -136,6 +136,26 @@ class HangUp:
         exchange.hang_up()
 
 
+class LoseNetwork:
+    """From the first request that is struck, close each client's connections for so many *seconds*; then proceed.
+
+    Give it a rule that is about all requests of a client, and without an end.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._back_at: dict[str, float] = {}
+
+    def __repr__(self) -> str:
+        return f"LoseNetwork(seconds={self.seconds})"
+
+    def strike(self, exchange: Exchange) -> Iterable[bytes]:
+        now = time.monotonic()
+        if now < self._back_at.setdefault(exchange.request.access_key_id, now + self.seconds):
+            exchange.hang_up()
+        return exchange.proceed()
+
+
 @dataclass(frozen=True)
 class LoseAnswer:
     """Carry the request out, and close the connection without a word: the client cannot know."""
