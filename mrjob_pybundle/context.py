@@ -68,6 +68,10 @@ class Context:
         """EMR in the region of the options."""
         return Emr(self.credentials)
 
+    def emr_in(self, region: str | None) -> Emr:
+        """EMR in another region, with the same credentials; ``None``: in that of the options."""
+        return self.emr if region in (None, self.emr.region) else Emr(self.credentials.in_region(str(region)))
+
     @cached_property
     def cache(self) -> Cache:
         """The team's cache."""

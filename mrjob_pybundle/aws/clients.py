@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mrjob_pybundle.aws.errors import explain
@@ -21,6 +21,10 @@ class Credentials:
     aws_session_token: str | None = None
     s3_endpoint: str | None = None
     emr_endpoint: str | None = None
+
+    def in_region(self, region: str) -> Credentials:
+        """The same for another region's EMR, which the endpoint that the options name is none of."""
+        return replace(self, region=region, emr_endpoint=None)
 
     def s3_client(self) -> Any:
         """A boto3 S3 client that retries with back-off (botocore's *standard* mode)."""

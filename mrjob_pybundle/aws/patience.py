@@ -77,15 +77,18 @@ class Patience:
         return (answer,)
 
     def _hear_nothing(self, began: float) -> None:
-        now = time.monotonic()
-        self._silence += min(now - (began if self._since is None else self._since), _LONGEST_TRY)
-        self._since = now
+        self._count(began if self._since is None else self._since)
         if self._silence >= self._next_word:
             self._tell(f"no answer from {self._service} for {_clock(self._silence)}, trying again")
             self._next_word = min(2 * self._silence, self._silence + _LONGEST_WITHOUT_A_WORD)
 
+    def _count(self, since: float) -> None:
+        self._since = time.monotonic()
+        self._silence += min(self._since - since, _LONGEST_TRY)
+
     def _hear(self) -> None:
-        if self._next_word > _FIRST_WORD:
+        if self._since is not None and self._next_word > _FIRST_WORD:
+            self._count(self._since)
             self._tell(f"{self._service} answers again, after {_clock(self._silence)}")
         self._since, self._silence, self._next_word = None, 0.0, _FIRST_WORD
 
