@@ -14,13 +14,16 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import Any, NoReturn
 
 import mrjob_pybundle
-from mrjob_pybundle.aws.emr import Cluster, Emr, LaunchUnclearError, Life
+from mrjob_pybundle.aws.emr import Cluster, Launched, LaunchUnclearError, Life
+from mrjob_pybundle.aws.patience import Patience
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.inputs import Inputs
 from mrjob_pybundle.bundle.spec import Bundle, BundleSpec, canonical_json
@@ -29,9 +32,10 @@ from mrjob_pybundle.cache.builds import Status, began, cluster_name, new_build_i
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.cache.claims import Claim
 from mrjob_pybundle.context import Context
-from mrjob_pybundle.errors import BuildError, CacheError
+from mrjob_pybundle.errors import BuildError, CacheError, TransientError
 from mrjob_pybundle.master.cluster import cluster_request
 from mrjob_pybundle.master.inputs import pack
+from mrjob_pybundle.options import DEFAULT_BUILD_TIMEOUT_MINUTES
 from mrjob_pybundle.progress import BuildProgress
 from mrjob_pybundle.templates import render
 
@@ -46,9 +50,12 @@ _CLAIM_GRACE_SECONDS = 120
 _SILENCE_SECONDS = 100
 _LONGEST_SILENCE_POLL_SECONDS = 300
 
-#: A cluster that EMR does not know may live in another region. When nobody has heard of its build for this long, it
-#: does not: until its master says its first word, it takes less than ten minutes.
+#: A cluster that EMR here does not know may live in another region or account. When nobody has heard of its build for
+#: this long, it does not: until its master says its first word, it takes less than ten minutes.
 _UNKNOWN_SILENCE_SECONDS = 15 * 60
+
+#: What a build takes besides its time limit: its cluster has to start, and to end.
+_AROUND_THE_BUILD_SECONDS = 30 * 60
 
 _LOG_LINES_SHOWN = 20
 
@@ -68,6 +75,11 @@ class Order:
     instance_type: str
     #: of the cluster, in RunJobFlow itself
     tags: Mapping[str, str]
+
+    @property
+    def longest_seconds(self) -> float:
+        """How long the build takes at most, from its cluster's launch on."""
+        return longest_seconds(self.timeout_minutes)
 
 
 @dataclass(frozen=True)
@@ -93,7 +105,7 @@ def build_bundle(order: Order, context: Context) -> Bundle:
     while True:
         if turn.is_ours:
             outcome = _build(turn.claim, order, context)
-        elif _has_ended(turn.claim, context):
+        elif _has_ended(turn.claim, order, context):
             outcome = _take_over(turn.claim, order, context)
         else:
             outcome = _join(turn.claim, order, context)
@@ -107,7 +119,7 @@ def _claim(order: Order, context: Context, instead_of: Claim | None = None) -> _
 
     *instead_of* is a claim that nobody serves any more.
     """
-    mine = Claim(build_id=new_build_id(), owner=order.owner, since=time.time())
+    mine = Claim(build_id=new_build_id(), owner=order.owner, since=time.time(), region=context.emr.region)
     claim = context.cache.claims.replace(order.spec.key, instead_of, mine) if instead_of else None
     claim = claim or context.cache.claims.stake(order.spec.key, mine)
     return _Turn(claim, is_ours=claim.build_id == mine.build_id)
@@ -137,7 +149,7 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
     if confirmed is None:
         return _claim(order, context)
     try:
-        cluster_id = context.emr.launch(request)
+        cluster = context.emr.launch(request)
     except LaunchUnclearError as error:
         # The claim stays: whoever comes next looks for that cluster once more.
         raise CacheError(
@@ -148,15 +160,25 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
     except CacheError:
         context.cache.claims.release(key, claim.build_id)
         raise
-    log.info("Build %s: launched cluster %s (one %s)", claim.build_id, cluster_id, order.instance_type)
-    launched = context.cache.claims.replace(key, confirmed, replace(confirmed, cluster_id=cluster_id))
+    log.info("Build %s: launched cluster %s (one %s)", claim.build_id, cluster.id, order.instance_type)
+    noted = _with_cluster(confirmed, cluster)
+    with _goes_on_without_us(noted):
+        launched = _patience("S3", context, order.longest_seconds).ask(
+            partial(context.cache.claims.replace, key, confirmed, noted)
+        )
     if launched is None:
-        log.info("Another author has taken over in the meantime: ending cluster %s", cluster_id)
-        context.emr.terminate(cluster_id)
+        log.info("Another author has taken over in the meantime: ending cluster %s", cluster.id)
+        context.emr.terminate(cluster.id)
         return _claim(order, context)
-    status = follow(launched, context, leading=True)
-    context.cache.claims.release(key, claim.build_id)
+    status = follow(launched, context, order.longest_seconds, leading=True)
+    _patience("S3", context, order.longest_seconds).ask(partial(context.cache.claims.release, key, claim.build_id))
     return _bundle_of(status, launched, order, context)
+
+
+def _with_cluster(claim: Claim, cluster: Launched) -> Claim:
+    place = cluster.place
+    region, account = (place.region, place.account) if place else (claim.region, None)
+    return replace(claim, cluster_id=cluster.id, region=region, account=account)
 
 
 class _Renewed:
@@ -254,14 +276,23 @@ def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
 # joining
 
 
-def _has_ended(claim: Claim, context: Context) -> bool:
+def _has_ended(claim: Claim, order: Order, context: Context) -> bool:
     """Had that build ended before we came? Then its outcome is not ours, and we try again."""
-    status = context.cache.builds.status(claim.build_id)
+    status = _patience("S3", context, order.longest_seconds).ask(partial(context.cache.builds.status, claim.build_id))
     if status is not None and status.state != "RUNNING":
         return True
     if claim.cluster_id is None:
         return False
-    return _is_gone(context.emr.cluster(claim.cluster_id), status.age if status else claim.age)
+    cluster = _not_asked(claim, context)
+    if cluster is None:
+        try:
+            cluster = context.emr.cluster(claim.cluster_id)
+        except CacheError as error:
+            # Who waits asks again, if the master falls silent.
+            if isinstance(error, TransientError) or (status is not None and status.age < _SILENCE_SECONDS):
+                return False
+            raise
+    return _is_gone(cluster, status.age if status else claim.age)
 
 
 def _is_gone(cluster: Cluster, silence: float) -> bool:
@@ -269,6 +300,18 @@ def _is_gone(cluster: Cluster, silence: float) -> bool:
     if cluster.life is Life.UNKNOWN:
         return silence >= _UNKNOWN_SILENCE_SECONDS
     return cluster.life is Life.ENDED
+
+
+def _not_asked(claim: Claim, context: Context) -> Cluster | None:
+    """What there is to say of a cluster that only S3 can tell about; ``None`` if our EMR is to be asked."""
+    here = context.emr.region
+    if claim.cluster_id is None:
+        return Cluster("", Life.UNKNOWN, "whose id nobody has noted", "nobody has noted its id")
+    if claim.region in (None, here):
+        return None
+    return Cluster(
+        claim.cluster_id, Life.UNKNOWN, f"in {claim.region}", f"EMR in {here} cannot know it: it is in {claim.region}"
+    )
 
 
 def _take_over(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
@@ -283,84 +326,133 @@ def _take_over(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
 def _join(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
     """Wait for another author's build. The result is a turn if that build never came to be."""
     log.info("%s is already building this bundle (build %s): waiting for it", claim.owner, claim.build_id)
+    with _goes_on_without_us(claim):
+        outcome = _wait_for_cluster(claim, order, context)
+    if not isinstance(outcome, Claim):
+        return outcome
+    return _bundle_of(follow(outcome, context, order.longest_seconds), outcome, order, context)
+
+
+def _wait_for_cluster(claim: Claim, order: Order, context: Context) -> Claim | Bundle | _Turn:
+    """The claim with the cluster that its author has launched, or what came of it instead."""
+    s3, emr = (_patience(service, context, order.longest_seconds) for service in ("S3", "EMR"))
+    is_foreign = claim.region not in (None, context.emr.region)
     while claim.cluster_id is None:
-        if claim.age > _CLAIM_GRACE_SECONDS:
+        if claim.age > (_UNKNOWN_SILENCE_SECONDS if is_foreign else _CLAIM_GRACE_SECONDS):
             # Its author died right after claiming. Before RunJobFlow, or after?
-            cluster_id = find_cluster(claim.build_id, context.emr)
-            if cluster_id is None:
-                return _take_over(claim, order, context)
-            claim = replace(claim, cluster_id=cluster_id)
-            break
+            cluster = None if is_foreign else emr.ask(partial(find_cluster, claim, context))
+            if cluster is not None:
+                return _with_cluster(claim, cluster)
+            status = s3.ask(partial(context.cache.builds.status, claim.build_id))
+            if status is not None and status.age < _UNKNOWN_SILENCE_SECONDS:
+                return claim  # another account's cluster
+            return _take_over(claim, order, context)
         time.sleep(context.s3_poll_seconds)
-        current = context.cache.claims.read(order.spec.key)
+        current = s3.ask(partial(context.cache.claims.read, order.spec.key))
         if current is None or current.build_id != claim.build_id:
-            bundle = None if order.rebuild else context.cache.bundles.find(order.spec)
+            bundle = None if order.rebuild else s3.ask(partial(context.cache.bundles.find, order.spec))
             return bundle or (_Turn(current, is_ours=False) if current else _claim(order, context))
         claim = current
-    return _bundle_of(follow(claim, context), claim, order, context)
+    return claim
 
 
-def find_cluster(build_id: str, emr: Emr) -> str | None:
-    """The id of the cluster that was launched for a build, which nobody may have noted."""
-    return emr.find(cluster_name(build_id), since=began(build_id))
+def find_cluster(claim: Claim, context: Context) -> Launched | None:
+    """The cluster that was launched for a build, which nobody may have noted, in the claim's region."""
+    return context.emr_in(claim.region).find(cluster_name(claim.build_id), since=began(claim.build_id))
 
 
 # watching
 
 
-def follow(claim: Claim, context: Context, *, leading: bool = False) -> Status:
+def longest_seconds(timeout_minutes: int) -> float:
+    """How long a build with that time limit takes at most, from its cluster's launch on."""
+    return timeout_minutes * 60 + _AROUND_THE_BUILD_SECONDS
+
+
+def follow(
+    claim: Claim,
+    context: Context,
+    longest: float = longest_seconds(DEFAULT_BUILD_TIMEOUT_MINUTES),
+    *,
+    leading: bool = False,
+) -> Status:
     """Show what the master says until the build has ended, and return its last word.
 
     Who is *leading*, having launched the cluster, asks EMR for its state, and says in the master's place that it
-    is gone. All others ask S3, and EMR only when the master has been silent for too long.
+    is gone. All others ask S3, and EMR only when the master has been silent for too long. Clusters of other regions,
+    and those whose id is not known, are told of by S3 alone.
+
+    While AWS does not answer, it is asked again for as long as a build takes, *longest* (seconds).
+
+    :raises TransientError: it did not answer for so long.
+    :raises CacheError: it said no.
     """
-    assert claim.cluster_id is not None
     shown = 0
-    cluster = Cluster(claim.cluster_id, Life.LIVING, "STARTING")
+    cluster = _not_asked(claim, context)
+    asks_emr = cluster is None
+    cluster = cluster or Cluster(str(claim.cluster_id), Life.LIVING, "STARTING")
     joined = time.monotonic()
     asked_emr, pause = joined, context.emr_poll_seconds if leading else _SILENCE_SECONDS
-    try:
-        with BuildProgress(claim.build_id, claim.cluster_id, str(_log_uri(claim, context.cache))) as progress:
-            while True:
-                status = context.cache.builds.status(claim.build_id)
-                if status is not None:
-                    news = context.cache.builds.read_log(claim.build_id, shown, status.log_size)
-                    shown += len(news)
-                    progress.show(status, news)
-                    if status.state != "RUNNING":
-                        return status
-                else:
-                    progress.waiting_for_cluster(cluster.state)
-                if _is_gone(cluster, status.age if status else claim.age + time.monotonic() - joined):
-                    break
-                is_silent = status is None or status.age >= _SILENCE_SECONDS
-                if time.monotonic() - asked_emr >= pause and (leading or is_silent):
-                    # Looked at before the next status is read: a cluster that has ended says nothing more.
-                    cluster = context.emr.cluster(claim.cluster_id)
-                    asked_emr = time.monotonic()
+    log_uri = str(_log_uri(claim, context.cache))
+    builds = context.cache.builds
+    with _goes_on_without_us(claim), BuildProgress(claim.build_id, claim.cluster_id, log_uri) as progress:
+        s3, emr = (_patience(service, context, longest, progress.say) for service in ("S3", "EMR"))
+        while True:
+            status = s3.ask(partial(builds.status, claim.build_id))
+            if status is not None:
+                news = s3.ask(partial(builds.read_log, claim.build_id, shown, status.log_size))
+                shown += len(news)
+                progress.show(status, news)
+                if status.state != "RUNNING":
+                    return status
+            else:
+                progress.waiting_for_cluster(cluster.state)
+            if _is_gone(cluster, status.age if status else claim.age + time.monotonic() - joined):
+                break
+            is_silent = status is None or status.age >= _SILENCE_SECONDS
+            if asks_emr and time.monotonic() - asked_emr >= pause and (leading or is_silent):
+                # Looked at before the next status is read: a cluster that has ended says nothing more.
+                answer = emr.ask_once(partial(context.emr.cluster, cluster.id))
+                asked_emr = time.monotonic()
+                if answer is not None:
+                    cluster = answer
                     if not leading:
                         pause = min(2 * pause, _LONGEST_SILENCE_POLL_SECONDS)
-                else:
-                    time.sleep(context.s3_poll_seconds)
-    except KeyboardInterrupt:
-        log.warning(
-            "The build goes on in cluster %s. To watch it: mrjob-pybundle watch %s. To stop it: mrjob-pybundle stop %s",
-            claim.cluster_id,
-            claim.build_id,
-            claim.build_id,
-        )
-        raise
-    gone = _gone(status, cluster)
-    if leading:
-        context.cache.builds.put_status(claim.build_id, gone)
+                    continue
+            time.sleep(context.s3_poll_seconds)
+        gone = _gone(status, cluster)
+        if leading:
+            s3.ask(partial(builds.put_status, claim.build_id, gone))
     return gone
+
+
+@contextmanager
+def _goes_on_without_us(claim: Claim) -> Iterator[None]:
+    """Who stops waiting for a build, by Ctrl-C or by an error, is told that it goes on, and how to join it again."""
+    where = f" in cluster {claim.cluster_id}" if claim.cluster_id else ""
+    text = (
+        f"The build goes on{where}. Run the job again to join it. To watch it: mrjob-pybundle watch {claim.build_id}."
+        f" To stop it: mrjob-pybundle stop {claim.build_id}"
+    )
+    try:
+        yield
+    except KeyboardInterrupt:
+        log.warning("%s", text)
+        raise
+    except CacheError as error:
+        raise type(error)(f"{str(error).rstrip('.')}. {text}") from error
+
+
+def _patience(service: str, context: Context, longest: float, tell: Callable[[str], None] | None = None) -> Patience:
+    return Patience(service, longest, context.s3_poll_seconds, tell or partial(log.info, "%s"))
 
 
 def _gone(last: Status | None, cluster: Cluster) -> Status:
     """The status of a build whose cluster has ended without a word of success or failure."""
     message = f"its cluster {cluster.id} ended: {cluster.reason or 'EMR gives no reason'}"
     if cluster.life is Life.UNKNOWN:
-        message = f"nothing was heard of its cluster {cluster.id} for too long, and {cluster.reason}"
+        its_cluster = f"its cluster {cluster.id}".rstrip()
+        message = f"nothing was heard of {its_cluster} for too long, and {cluster.reason}"
     if last is None:
         now = time.time()
         return Status("FAILED", "start of the cluster", now, now, 0, {}, None, message)
@@ -368,18 +460,20 @@ def _gone(last: Status | None, cluster: Cluster) -> Status:
 
 
 def _bundle_of(status: Status, claim: Claim, order: Order, context: Context) -> Bundle:
-    bundle = context.cache.bundles.find(order.spec)
+    s3 = _patience("S3", context, order.longest_seconds)
+    bundle = s3.ask(partial(context.cache.bundles.find, order.spec))
     # A master that died after publishing has not failed, though nobody heard it say so.
     if status.state != "SUCCEEDED" and (bundle is None or order.rebuild):
-        _fail(status, claim, context)
+        _fail(status, claim, s3, context)
     if bundle is None:
         place = context.cache.root
         raise BuildError(f"Build {claim.build_id} succeeded, but its bundle is not in {place}. Was it deleted?")
     return bundle
 
 
-def _fail(status: Status, claim: Claim, context: Context) -> NoReturn:
-    tail = context.cache.builds.read_log(claim.build_id, max(0, status.log_size - 16384), status.log_size)
+def _fail(status: Status, claim: Claim, s3: Patience, context: Context) -> NoReturn:
+    start = max(0, status.log_size - 16384)
+    tail = s3.ask(partial(context.cache.builds.read_log, claim.build_id, start, status.log_size))
     lines = tail.decode("utf-8", "replace").splitlines()[-_LOG_LINES_SHOWN:]
     reason = f"Building the bundle failed in stage {status.stage}: {status.reason}"
     if not lines:

@@ -10,6 +10,7 @@ from typing import Any
 from mrjob_pybundle import options
 from mrjob_pybundle.aws.clients import Credentials
 from mrjob_pybundle.aws.emr import Emr
+from mrjob_pybundle.aws.errors import explained
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.cache.cache import Cache
 
@@ -67,6 +68,18 @@ class Context:
     def emr(self) -> Emr:
         """EMR in the region of the options."""
         return Emr(self.credentials)
+
+    def emr_in(self, region: str | None) -> Emr:
+        """EMR in another region, with the same credentials; ``None``: in that of the options."""
+        return self.emr if region in (None, self.emr.region) else Emr(self.credentials.in_region(str(region)))
+
+    def account(self) -> str:
+        """The id of the account whose credentials these are (GetCallerIdentity, which nobody need be allowed).
+
+        :raises CacheError: AWS did not say.
+        """
+        with explained("asking which account this is (GetCallerIdentity)"):
+            return str(self.credentials.client("sts").get_caller_identity()["Account"])
 
     @cached_property
     def cache(self) -> Cache:

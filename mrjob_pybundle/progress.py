@@ -34,8 +34,9 @@ _STAGE_OF_THE_USER = "venv-build"
 class BuildProgress:
     """Shows stage, elapsed time and log of a build. Use it as a context manager."""
 
-    def __init__(self, build_id: str, cluster_id: str, log_uri: str) -> None:
-        self._title = f"Building the bundle (build {build_id}, cluster {cluster_id})"
+    def __init__(self, build_id: str, cluster_id: str | None, log_uri: str) -> None:
+        cluster = f"cluster {cluster_id}" if cluster_id else "on a cluster whose id nobody has noted"
+        self._title = f"Building the bundle (build {build_id}, {cluster})"
         self._log_uri = log_uri
         self._began = time.monotonic()
         self._stage = ""
@@ -72,7 +73,7 @@ class BuildProgress:
         if self._live is not None:
             self._live.stop()
         self._live = None
-        self._say(f"  {'stopped watching' if kind else 'the build ended'} after {_clock(self._elapsed())}")
+        self.say(f"  {'stopped watching' if kind else 'the build ended'} after {_clock(self._elapsed())}")
 
     def waiting_for_cluster(self, state: str) -> None:
         """No word from the master yet: its cluster is in *state*."""
@@ -96,7 +97,7 @@ class BuildProgress:
             self._stage_of_log = stage
             self._enter_stage(stage, status)
         elif self._live is None and (self._stage_of_log == _STAGE_OF_THE_USER or log.isEnabledFor(logging.DEBUG)):
-            self._say(f"  | {line}")
+            self.say(f"  | {line}")
 
     def _enter_stage(self, stage: str, status: Status | None = None) -> None:
         if stage == self._stage:
@@ -105,10 +106,11 @@ class BuildProgress:
         # Of stages that came with the same news, only the master knows.
         took = status.stages.get(self._stage) if status else None
         before = f" ({self._stage} took {_clock(now - self._stage_began if took is None else took)})"
-        self._say(f"  [{_clock(self._elapsed())}] {stage}{before if self._stage else ''}")
+        self.say(f"  [{_clock(self._elapsed())}] {stage}{before if self._stage else ''}")
         self._stage, self._stage_began = stage, now
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Show a line of its own."""
         if self._live is None:
             log.info("%s", text)
         else:  # above the display, which a line written around it would break

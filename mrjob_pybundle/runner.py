@@ -14,7 +14,6 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -26,13 +25,14 @@ from mrjob.emr import EMRJobRunner
 from mrjob_pybundle import options
 from mrjob_pybundle.aws import releases as emr_releases
 from mrjob_pybundle.aws.clients import refuse_incomplete_answers
-from mrjob_pybundle.aws.emr import ExistingCluster, Machines
+from mrjob_pybundle.aws.emr import ExistingCluster, Machines, Place
 from mrjob_pybundle.aws.errors import explain
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.build import Order, build_bundle
 from mrjob_pybundle.bundle.inputs import Inputs, read_inputs
 from mrjob_pybundle.bundle.sources import Source, find_source
 from mrjob_pybundle.bundle.spec import Bundle, BundleSpec, PythonSpec
+from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.bundles import Hit
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.context import Context
@@ -83,6 +83,9 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
     def __init__(self, **kwargs: Any) -> None:
         self._bootstrap_action: dict[str, Any] | None = None
         self._programs: Programs | None = None
+        self._hit: Hit | None = None
+        #: of the job's cluster, which EMR tells with its answers
+        self._place: Place | None = None
         with _explained("preparing the job"):
             with _options_of_mrjob():
                 super().__init__(**kwargs)
@@ -251,10 +254,8 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
         hit = self._find_or_build()
         bundle = hit.bundle
         log.info("Using bundle %s: CPython %s from %s", bundle.id, self.bundle_spec.python.version, self.cache.root)
-        with ThreadPoolExecutor(1) as beside:
-            noted = beside.submit(self._note_use, hit)
-            self._programs = self._provide(bundle)
-        noted.result()
+        self._hit = hit
+        self._programs = self._provide(bundle)
 
     def _tell_of_packages_that_no_task_sees(self) -> None:
         if self._existing_cluster or self._opts["python_bin"] or self._opts["task_python_bin"]:
@@ -309,15 +310,17 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
 
     def _find_or_build(self) -> Hit:
         hit = None if self._pybundle.rebuild else self.cache.bundles.look_up(self.bundle_spec)
-        return hit or Hit(self._build_bundle(), used=None)
+        return hit or Hit(self._build_bundle())
 
-    def _note_use(self, hit: Hit) -> None:
-        """Note that the bundle is used, for the housekeeping, unless that has been noted lately."""
-        if hit.used is not None and time.time() - hit.used < _USE_IS_NOTED_EVERY_SECONDS:
+    def _note_use(self) -> None:
+        """Note where the bundle is used, for the housekeeping, unless that has been noted lately."""
+        key, place = self.bundle_spec.key, self._place
+        noted = self._hit.uses.get(layout.used(key, place)) if self._hit else None
+        if noted is not None and time.time() - noted < _USE_IS_NOTED_EVERY_SECONDS:
             return
         consequence = "mrjob-pybundle gc may take it for unused"
         try:
-            if not self.cache.bundles.note_use(self.bundle_spec.key, self.context.owner):
+            if not self.cache.bundles.note_use(key, self.context.owner, place):
                 log.info("may not note in the cache that this bundle is used: %s", consequence)
         except CacheError as error:  # no reason for a job that has its bundle to fail
             log.warning("could not note in the cache that this bundle is used: %s. %s", error, consequence)
@@ -474,13 +477,24 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
     def make_emr_client(self) -> Any:
         client = super().make_emr_client()
         refuse_incomplete_answers(client)
+        client.meta.events.register("after-call.emr", self._learn_place)
         return client
+
+    def _learn_place(self, parsed: dict[str, Any], **_: Any) -> None:
+        arn = parsed.get("ClusterArn") or parsed.get("Cluster", {}).get("ClusterArn")
+        self._place = Place.of(arn) or self._place
+
+    def _launch_emr_job(self) -> None:
+        super()._launch_emr_job()
+        self._note_use()
 
     def make_persistent_cluster(self) -> str:
         if self._opts["cluster_id"]:
             raise OptionError("cluster_id names a cluster that exists: leave it out to create one.")
         with _explained("creating a cluster"):
-            return str(super().make_persistent_cluster())
+            cluster_id = str(super().make_persistent_cluster())
+            self._note_use()
+            return cluster_id
 
 
 @contextmanager

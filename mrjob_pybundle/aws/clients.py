@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mrjob_pybundle.aws.errors import explain
@@ -22,9 +22,15 @@ class Credentials:
     s3_endpoint: str | None = None
     emr_endpoint: str | None = None
 
+    def in_region(self, region: str) -> Credentials:
+        """The same for another region's EMR, which the endpoint that the options name is none of."""
+        return replace(self, region=region, emr_endpoint=None)
+
     def s3_client(self) -> Any:
         """A boto3 S3 client that retries with back-off (botocore's *standard* mode)."""
-        return self._client("s3", self.s3_endpoint, attempts=5)
+        client = self._client("s3", self.s3_endpoint, attempts=5)
+        refuse_incomplete_answers(client)
+        return client
 
     def emr_client(self, *, retries: bool = True) -> Any:
         """A boto3 EMR client. Without *retries* it is fit for RunJobFlow, which has no idempotency token."""
@@ -61,19 +67,30 @@ def _endpoint_url(host_or_url: str | None) -> str | None:
     return f"https://{host_or_url}"
 
 
-def refuse_incomplete_answers(emr_client: Any) -> None:
-    """Have *emr_client* take an answer that ends early for an error 500.
+def refuse_incomplete_answers(client: Any) -> None:
+    """Have *client*, of S3 or EMR, take an answer that ends early for an error 500.
 
-    Otherwise botocore takes half a JSON document for an answer without content: no cluster id, no clusters.
+    Otherwise botocore takes half a JSON document for an answer without content: no cluster id, no clusters; and half of
+    S3's word that there is no such object for an error that has no name.
     """
-    emr_client.meta.events.register("before-parse.emr", _refuse_incomplete_answer)
-    emr_client.meta.events.register_first("needs-retry.emr", _count_as_failed)
+    service = client.meta.service_model.service_id.hyphenize()
+    client.meta.events.register(f"before-parse.{service}", _refuse_incomplete_answer)
+    client.meta.events.register_first(f"needs-retry.{service}", _count_as_failed)
 
 
-def _refuse_incomplete_answer(response_dict: dict[str, Any], **_: Any) -> None:
-    if len(response_dict["body"]) < int(response_dict["headers"].get("content-length", 0)):
+_INCOMPLETE = {
+    "rest-xml": b"<Error><Code>IncompleteAnswer</Code><Message>The answer ended early.</Message></Error>",
+    "json": b'{"__type": "IncompleteAnswer", "message": "The answer ended early."}',
+}
+
+
+def _refuse_incomplete_answer(response_dict: dict[str, Any], operation_model: Any, **_: Any) -> None:
+    body = response_dict["body"]
+    if not isinstance(body, bytes) or operation_model.http.get("method") == "HEAD":
+        return  # a stream, whose reader counts; or an answer that has a length but never a body
+    if len(body) < int(response_dict["headers"].get("content-length", 0)):
         response_dict["status_code"] = 500
-        response_dict["body"] = b'{"__type": "IncompleteAnswer", "message": "The answer ended early."}'
+        response_dict["body"] = _INCOMPLETE[operation_model.service_model.metadata["protocol"]]
 
 
 def _count_as_failed(response: tuple[Any, dict[str, Any]] | None, **_: Any) -> None:

@@ -72,6 +72,31 @@ class Cluster:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a cluster lives. Only EMR there knows it, and only if the account asks."""
+
+    region: str
+    account: str
+
+    @classmethod
+    def of(cls, arn: str | None) -> Place | None:
+        """The place that a cluster's ARN names (``arn:aws:elasticmapreduce:us-east-1:123456789012:cluster/j-…``)."""
+        parts = (arn or "").split(":")
+        return cls(parts[3], parts[4]) if len(parts) == 6 and parts[3] and parts[4] else None
+
+    def __str__(self) -> str:
+        return f"{self.region} of account {self.account}"
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A cluster that has just been launched. *place* is ``None`` if EMR did not say."""
+
+    id: str
+    place: Place | None
+
+
+@dataclass(frozen=True)
 class LivingCluster:
     """A cluster that lives, and what it was told to do."""
 
@@ -179,12 +204,12 @@ class Emr:
 
     # all clusters
 
-    def find(self, name: str, since: datetime) -> str | None:
-        """The id of a cluster of that name, dead or alive, created *since* then or a day earlier."""
+    def find(self, name: str, since: datetime) -> Launched | None:
+        """A cluster of that name, dead or alive, created *since* then or a day earlier."""
         with explained("looking for a cluster by its name (ListClusters)"):
             for cluster in self._pages("list_clusters", "Clusters", CreatedAfter=since - _CLOCKS_DIFFER):
                 if cluster["Name"] == name:
-                    return str(cluster["Id"])
+                    return Launched(str(cluster["Id"]), Place.of(cluster.get("ClusterArn")))
         return None
 
     def living_clusters(self) -> list[LivingCluster]:
@@ -205,8 +230,8 @@ class Emr:
 
     # launching
 
-    def launch(self, request: Mapping[str, Any]) -> str:
-        """Launch a cluster, once, and return its id. No other cluster may have its name.
+    def launch(self, request: Mapping[str, Any]) -> Launched:
+        """Launch a cluster, once. No other cluster may have its name.
 
         RunJobFlow has no idempotency token. It is sent again only where EMR cannot have heard of it or has
         refused it unread; after an answer that leaves that open, the cluster is looked for by its name.
@@ -215,7 +240,8 @@ class Emr:
         """
         for attempt in range(1, _LAUNCH_TRIES + 1):
             try:
-                return str(self._client_without_retries.run_job_flow(**request)["JobFlowId"])
+                answer = self._client_without_retries.run_job_flow(**request)
+                return Launched(str(answer["JobFlowId"]), Place.of(answer.get("ClusterArn")))
             except (BotoCoreError, ClientError) as error:
                 if not _was_refused(error):
                     return self._find_launched(request["Name"], error)
@@ -224,13 +250,13 @@ class Emr:
             time.sleep(random.uniform(0.5, 1) * 2**attempt / 2)
         raise AssertionError("unreachable")
 
-    def _find_launched(self, name: str, error: Exception) -> str:
+    def _find_launched(self, name: str, error: Exception) -> Launched:
         log.info("EMR's answer to RunJobFlow got lost: looking for the cluster %s", name)
         for pause in _LISTING_PAUSES:
             time.sleep(pause)
-            cluster_id = self.find(name, since=datetime.now(timezone.utc))
-            if cluster_id is not None:
-                return cluster_id
+            found = self.find(name, since=datetime.now(timezone.utc))
+            if found is not None:
+                return found
         raise LaunchUnclearError(" ".join(str(error).split())) from error
 
 

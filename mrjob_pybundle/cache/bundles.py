@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from mrjob_pybundle.aws.emr import Place
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.spec import Archive, Bundle, BundleSpec, PythonSpec
 from mrjob_pybundle.cache import layout
@@ -19,8 +20,8 @@ class Hit:
     """A cached bundle."""
 
     bundle: Bundle
-    #: when a job's use of it was last noted: seconds since the epoch, by S3's clock; ``None``: never
-    used: float | None
+    #: name of a note (:func:`layout.used`) → when that use was noted, in seconds since the epoch, by S3's clock
+    uses: Mapping[str, float] = field(default_factory=dict)
 
 
 class Bundles:
@@ -55,11 +56,12 @@ class Bundles:
         beside = venv_listed.result()
         if not (_is_whole(bundle.venv, beside) and _is_whole(bundle.python, python_listed.result())):
             return None
-        return Hit(bundle, beside[layout.USED].modified if layout.USED in beside else None)
+        uses = {found.name: found.modified for found in beside if layout.file_name(found.name) == layout.USED}
+        return Hit(bundle, uses)
 
-    def note_use(self, key: str, owner: str) -> bool:
-        """Note that *owner*'s job uses the bundle of a venv key, now. ``False`` if we are not allowed to."""
-        return self._store.write_if_allowed(layout.of_key(layout.VENV, key, layout.USED), f"{owner}\n".encode())
+    def note_use(self, key: str, owner: str, place: Place | None) -> bool:
+        """Note that *owner*'s job uses the bundle of a venv key, now, in that place. ``False`` if we may not."""
+        return self._store.write_if_allowed(layout.used(key, place), f"{owner}\n".encode())
 
     def find_python(self, spec: PythonSpec) -> Archive | None:
         """The cached python archive of *spec*, or ``None``."""
@@ -82,13 +84,13 @@ class Bundles:
         content = self._store.read(name)
         return None if content is None else json_object(content, self._store.uri(name))
 
-    def _list(self, kind: str, key: str) -> dict[str, StoredObject]:
-        """File name → what lies beside a key's archive. (A handful.)"""
-        return {layout.file_name(found.name): found for found in self._store.objects(layout.of_key(kind, key, ""))}
+    def _list(self, kind: str, key: str) -> list[StoredObject]:
+        """What lies beside a key's archive. (A handful.)"""
+        return list(self._store.objects(layout.of_key(kind, key, "")))
 
 
-def _is_whole(archive: Archive, beside: Mapping[str, StoredObject]) -> bool:
-    return archive.name in beside and beside[archive.name].size == archive.size
+def _is_whole(archive: Archive, beside: Iterable[StoredObject]) -> bool:
+    return any((layout.file_name(found.name), found.size) == (archive.name, archive.size) for found in beside)
 
 
 def _archive(manifest: dict[str, Any], section: str, key: str, uri: S3Uri) -> Archive:

@@ -21,6 +21,10 @@ class Claim:
     #: seconds since the epoch, by the claimant's clock; for people, who can tell when a clock is wrong
     since: float
     cluster_id: str | None = None
+    #: where the cluster is, or is to be; ``None`` in a claim of before they were named, and while nobody knows
+    region: str | None = None
+    #: AWS account id
+    account: str | None = None
     #: grows each time that a claimant who is preparing a build says so: no two claims have the same ETag
     beat: int = 0
     #: S3's, of the claim as it was read or written
@@ -37,7 +41,8 @@ class Claim:
         try:
             said = json.loads(content)
             since, beat = float(said["since"]), int(said.get("beat", 0))
-            return cls(said["build_id"], said["owner"], since, said.get("cluster_id"), beat)
+            place = {name: said.get(name) for name in ("cluster_id", "region", "account")}
+            return cls(said["build_id"], said["owner"], since, beat=beat, **place)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(repr(error)) from error
 
@@ -46,10 +51,12 @@ class Claim:
         """What lies in the cache: a JSON object."""
         return canonical_json(
             {
+                "account": self.account,
                 "beat": self.beat,
                 "build_id": self.build_id,
                 "cluster_id": self.cluster_id,
                 "owner": self.owner,
+                "region": self.region,
                 "since": self.since,
             }
         ).encode("ascii")

@@ -4,7 +4,10 @@ Nothing is deleted that could still be fetched. First a manifest is **retired**:
 it goes, and no new job finds its archive. An archive that no manifest names is deleted by a later :func:`collect`, and
 only when whoever knew of it has had a day to fetch it or to start a cluster, no build is under way that could use or
 publish it, and no living cluster names it in the arguments of a bootstrap action or of a step. A build whose cluster
-EMR does not know is under way: it may be another region's.
+EMR does not know is under way: it may be another account's.
+
+Clusters live in regions and accounts, and jobs note in which a bundle is used. The regions of our own account are all
+asked. What a bundle's clusters elsewhere may need stays, until ``gc`` has run there, and found that they do not.
 
 What is to be done is planned by :func:`plan`, which is pure; the rest of this module carries it out.
 """
@@ -12,13 +15,15 @@ What is to be done is planned by :func:`plan`, which is pure; the rest of this m
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import Protocol
 
-from mrjob_pybundle.aws.emr import KNOWN_AFTER_END, Emr, Life
+from mrjob_pybundle.aws.emr import KNOWN_AFTER_END, Emr, Life, Place
 from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.builds import build_id_of
 from mrjob_pybundle.cache.cache import Cache
@@ -26,6 +31,8 @@ from mrjob_pybundle.cache.claims import Claim
 from mrjob_pybundle.cache.inventory import Inventory, Shelf
 from mrjob_pybundle.cache.store import StoredObject
 from mrjob_pybundle.errors import CacheError, OptionError
+
+log = logging.getLogger("mrjob.pybundle")
 
 DAY = 24 * 3600.0
 
@@ -44,7 +51,7 @@ _REQUESTS_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class InUse:
-    """What the living clusters of one region name, and which may live elsewhere."""
+    """What living clusters name, and which may live where nobody was asked."""
 
     cluster_ids: frozenset[str] = frozenset()
     #: every sha256 in the arguments of their bootstrap actions and steps: archives are named by theirs
@@ -53,6 +60,8 @@ class InUse:
     build_ids: frozenset[str] = frozenset()
     #: of clusters that claims name and EMR does not know
     unknown_ids: frozenset[str] = frozenset()
+    #: where EMR has said what lives; ``None``: everywhere
+    places: frozenset[Place] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,8 @@ class Plan:
     delete: tuple[Deletion, ...] = ()
     #: claims of builds that have ended long ago: venv key and build id
     release: tuple[tuple[str, str], ...] = ()
+    #: directories whose archives no manifest names, and that clusters elsewhere may need
+    kept: tuple[tuple[Shelf, tuple[Place, ...]], ...] = ()
 
     @property
     def size(self) -> int:
@@ -122,6 +133,7 @@ class _Planner:
                 for found in self.inventory.claims
                 if found.claim and self._is_dead(found.claim, found.modified)
             ),
+            kept=tuple((shelf, self._elsewhere(shelf)) for shelf in self.inventory.shelves if self._is_kept(shelf)),
         )
 
     def _is_dead(self, claim: Claim | None, modified: float) -> bool:
@@ -159,14 +171,39 @@ class _Planner:
         for shelf in self.inventory.shelves:
             if not self._may_be_swept(shelf):
                 continue
-            archives = shelf.archives
-            orphans = {sha256: archives[sha256] for sha256 in sorted(archives) if self._is_orphan(sha256)}
-            for archive in orphans.values():
+            archives, orphans = shelf.archives, self._orphans(shelf)
+            is_left_by_all = shelf.manifest is None and len(orphans) == len(archives)
+            if self._elsewhere(shelf):
+                # For whoever runs gc there: nothing here needs it.
+                notes = tuple(note for note in shelf.uses if self._was_asked(layout.place_of_use(note.name)))
+                if is_left_by_all and notes:
+                    yield Deletion(f"notes of the use of {shelf.kind} key {shelf.key[:12]} here", notes)
+                continue
+            for archive in orphans:
                 yield Deletion(f"{shelf.kind} archive of {shelf.key[:12]}", (archive,))
-            if shelf.manifest is None and len(orphans) == len(archives):
-                marks = tuple(found for found in map(shelf.find, (layout.USED, layout.RETIRED)) if found)
+            if is_left_by_all:
+                retired = shelf.find(layout.RETIRED)
+                marks = (*shelf.uses, *([retired] if retired else []))
                 if marks:
                     yield Deletion(f"what was left of {shelf.kind} key {shelf.key[:12]}", marks)
+
+    def _orphans(self, shelf: Shelf) -> list[StoredObject]:
+        archives = shelf.archives
+        return [archives[sha256] for sha256 in sorted(archives) if self._is_orphan(sha256)]
+
+    def _is_kept(self, shelf: Shelf) -> bool:
+        return bool(self._may_be_swept(shelf) and self._elsewhere(shelf) and self._orphans(shelf))
+
+    def _elsewhere(self, shelf: Shelf) -> tuple[Place, ...]:
+        """Where clusters may need what lies there, without our having asked. Of a Python, its bundles' users may."""
+        users = [shelf]
+        if shelf.kind == layout.PYTHON:
+            users = [venv for venv, known in self._pythons_of_venvs if known in (shelf.key, None)]
+        places = {layout.place_of_use(note.name) for user in users for note in user.uses}
+        return tuple(sorted((p for p in places if p and not self._was_asked(p)), key=str))
+
+    def _was_asked(self, place: Place | None) -> bool:
+        return place is None or self.in_use.places is None or place in self.in_use.places
 
     def _may_be_swept(self, shelf: Shelf) -> bool:
         if shelf.damage or self._is_younger(shelf.changed, GRACE_SECONDS):
@@ -177,11 +214,18 @@ class _Planner:
 
     def _was_let_go_lately(self, python_key: str) -> bool:
         """Has a bundle on that Python changed within the grace? Who read its manifest may still want the archive."""
-        for venv in self.inventory.of(layout.VENV):
-            known = venv.manifest.python_key if venv.manifest else (venv.retired or {}).get("python_key")
-            if known in (python_key, None) and self._is_younger(venv.changed, GRACE_SECONDS):
-                return True
-        return False
+        return any(
+            known in (python_key, None) and self._is_younger(venv.changed, GRACE_SECONDS)
+            for venv, known in self._pythons_of_venvs
+        )
+
+    @property
+    def _pythons_of_venvs(self) -> list[tuple[Shelf, str | None]]:
+        """The directories of venv keys, each with the key of its Python as far as that is known."""
+        return [
+            (venv, venv.manifest.python_key if venv.manifest else (venv.retired or {}).get("python_key"))
+            for venv in self.inventory.of(layout.VENV)
+        ]
 
     def _is_orphan(self, sha256: str) -> bool:
         return sha256 not in self.named and sha256 not in self.in_use.digests
@@ -211,14 +255,47 @@ class _Planner:
 # what clusters need
 
 
-def ask_emr(emr: Emr, inventory: Inventory) -> InUse:
-    """What clusters of the region need, of what is in *inventory*.
+class Regions(Protocol):
+    """The EMR of every region, and whose we may ask about: see :class:`mrjob_pybundle.context.Context`."""
 
-    :raises CacheError: EMR did not say. Nothing may be deleted then.
+    @property
+    def emr(self) -> Emr: ...
+    def emr_in(self, region: str | None) -> Emr: ...
+    def account(self) -> str: ...
+
+
+def ask_emr(regions: Regions, inventory: Inventory) -> InUse:
+    """What clusters need, of what is in *inventory*: all those of our account, in every region that uses it.
+
+    :raises CacheError: EMR in our own region did not say. Nothing may be deleted then.
     """
+    here = regions.emr.region
+    claims = [found.claim for found in inventory.claims if found.claim and found.claim.cluster_id]
+    noted = {layout.place_of_use(note.name) for shelf in inventory.shelves for note in shelf.uses}
+    places = {place for place in noted if place}
+    account = regions.account() if places or any(claim.account for claim in claims) else None
+    ours = {place.region for place in places if place.account == account}
+    ours |= {claim.region for claim in claims if claim.region and claim.account in (account, None)}
+    answers = {here: _ask_region(regions.emr, [c for c in claims if c.region in (here, None)])}
+    for region in sorted(ours - {here}):
+        try:
+            answers[region] = _ask_region(regions.emr_in(region), [c for c in claims if c.region == region])
+        except CacheError as error:
+            log.warning("EMR in %s did not say what lives there: what it may need stays. %s", region, error)
+    foreign = frozenset(str(c.cluster_id) for c in claims if c.region not in (None, *answers))
+    return InUse(
+        cluster_ids=frozenset().union(*(answer.cluster_ids for answer in answers.values())),
+        digests=frozenset().union(*(answer.digests for answer in answers.values())),
+        build_ids=frozenset().union(*(answer.build_ids for answer in answers.values())),
+        unknown_ids=foreign.union(*(answer.unknown_ids for answer in answers.values())),
+        places=frozenset(Place(region, account) for region in answers) if account else frozenset(),
+    )
+
+
+def _ask_region(emr: Emr, claims: Iterable[Claim]) -> InUse:
     living = emr.living_clusters()
     living_ids = {cluster.id for cluster in living}
-    named = {found.claim.cluster_id for found in inventory.claims if found.claim and found.claim.cluster_id}
+    named = {str(claim.cluster_id) for claim in claims}
     others = [emr.cluster(cluster_id) for cluster_id in sorted(named - living_ids)]
     return InUse(
         cluster_ids=frozenset(living_ids | {cluster.id for cluster in others if cluster.life is Life.LIVING}),
@@ -266,8 +343,8 @@ def retire_key(cache: Cache, shelf: Shelf, inventory: Inventory, owner: str, now
     retire(cache, shelf, owner, now)
 
 
-def make_plan(inventory: Inventory, emr: Emr, now: float, wish: Wish) -> Plan:
-    """:func:`plan`, for what EMR says now. EMR is asked only if there is anything to delete.
+def make_plan(inventory: Inventory, regions: Regions, now: float, wish: Wish) -> Plan:
+    """:func:`plan`, for what EMR says now. It is asked only if there is anything to delete.
 
     :raises CacheError: EMR did not say.
     """
@@ -275,7 +352,7 @@ def make_plan(inventory: Inventory, emr: Emr, now: float, wish: Wish) -> Plan:
     if not (at_most.delete or at_most.release or (at_most.retire and inventory.claims)):
         return at_most
     try:
-        in_use = ask_emr(emr, inventory)
+        in_use = ask_emr(regions, inventory)
     except CacheError as error:
         raise CacheError(f"{error} Nothing was deleted.") from error
     return plan(inventory, in_use, now, wish)

@@ -110,8 +110,12 @@ class Shelf:
     @property
     def used(self) -> float | None:
         """When a job's use was last noted; seconds since the epoch, by S3's clock."""
-        marker = self.find(layout.USED)
-        return marker.modified if marker else None
+        return max((note.modified for note in self.uses), default=None)
+
+    @property
+    def uses(self) -> tuple[StoredObject, ...]:
+        """Jobs' notes of use: one for each place in which their clusters were."""
+        return tuple(found for found in self.objects if layout.file_name(found.name) == layout.USED)
 
     @property
     def size(self) -> int:

@@ -6,7 +6,8 @@
     v1/python/<key>/<sha256>.tar.gz
     v1/venv/<key>/manifest.json               names key and digest of its python archive, too
     v1/venv/<key>/<sha256>.tar.gz
-    v1/venv/<key>/used                        its time of modification is when a job last used the bundle
+    v1/venv/<key>/<account>/<region>/used     its time of modification is when a cluster there last used the bundle
+    v1/venv/<key>/used                        the same, where nobody knows where the cluster is
     v1/{python,venv}/<key>/retired            its manifest was taken away: by whom, when, and what it named
     v1/claims/<key>.json                      who is building it
     v1/builds/<build-id>/…                    a build's inputs, log, status
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import re
 
+from mrjob_pybundle.aws.emr import Place
 from mrjob_pybundle.bundle.spec import Archive
 
 VERSION = "v1"
@@ -40,6 +42,17 @@ _ARCHIVE = re.compile(r"([0-9a-f]{64})\.tar\.gz")
 def of_key(kind: str, key: str, name: str) -> str:
     """What lies beside a key's archives: its manifest, marks of use and of removal."""
     return f"{kind}/{key}/{name}"
+
+
+def used(key: str, place: Place | None) -> str:
+    """The note that clusters in *place* use the bundle of a venv key."""
+    return of_key(VENV, key, f"{place.account}/{place.region}/{USED}" if place else USED)
+
+
+def place_of_use(name: str) -> Place | None:
+    """Where the clusters are of which a note of use tells."""
+    *_, account, region, _ = ("", "", *name.split("/")[2:])
+    return Place(region, account) if region and account else None
 
 
 def keys(kind: str, beginning: str = "") -> str:

@@ -54,7 +54,7 @@ def _gc(args: argparse.Namespace) -> int:
     wish = Wish(*(None if days is None else days * DAY for days in (args.older_than, args.unused_for)))
     inventory = take_inventory(cache, everything=True)
     now = cache.store.clock()
-    plan = make_plan(inventory, context.emr, now, wish)
+    plan = make_plan(inventory, context, now, wish)
     if not args.dry_run:
         collect(cache, plan, context.owner, now)
     tables.write(tables.plan_text(plan, done=not args.dry_run))

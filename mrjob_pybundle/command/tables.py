@@ -200,9 +200,14 @@ def plan_text(plan: Plan, done: bool) -> str:
         f"{'deleted' if done else 'would delete'} the claim of build {build_id}, which has ended"
         for _, build_id in plan.release
     ]
+    kept = [
+        f"kept the {shelf.kind} archive of {shelf.key[:_KEY_DIGITS]}: clusters in {' and '.join(map(str, places))} may"
+        " need it. Run gc there."
+        for shelf, places in plan.kept
+    ]
     total = f"{megabytes(plan.size)} in {_number(sum(len(d.objects) for d in plan.delete), 'object')}"
     summary = f"{'Deleted' if done else 'Would delete'} {total}." if plan.delete else "Nothing to delete."
-    return "\n".join([*removed, *deleted, *released, summary])
+    return "\n".join([*removed, *deleted, *released, *kept, summary])
 
 
 # all

@@ -44,26 +44,32 @@ def ended_build(build_id: str, cache: Cache) -> tuple[Status, bytes] | None:
 def watch(build_id: str, context: Context) -> Status:
     """Show log and stages of a build until it ends.
 
-    :raises BuildError: it has no cluster.
+    :raises BuildError: it has no cluster, as far as anybody can tell.
     """
-    return follow(_with_cluster(build_id, context), context)
+    claim = _claim_of(build_id, context)
+    if claim.cluster_id is None and context.cache.builds.status(build_id) is None:
+        raise _has_no_cluster(claim, context)
+    return follow(claim, context)
 
 
 def stop(build_id: str, context: Context) -> str:
     """End a build by ending its cluster, whose id is returned. Its master still says so, and frees the claim.
 
-    :raises BuildError: it has ended already, or has no cluster, or none that EMR knows here.
+    :raises BuildError: it has ended already, or has no cluster, or none that EMR knows where the claim says that it is.
     """
     ended = ended_build(build_id, context.cache)
     if ended is not None:
         raise BuildError(f"Build {build_id} has ended already: {outcome(ended[0])}")
-    claim = _with_cluster(build_id, context)
-    assert claim.cluster_id is not None
-    cluster = context.emr.cluster(claim.cluster_id)
+    claim = _claim_of(build_id, context)
+    if claim.cluster_id is None:
+        raise _has_no_cluster(claim, context)
+    emr = context.emr_in(claim.region)
+    cluster = emr.cluster(claim.cluster_id)
     if cluster.life is Life.UNKNOWN:
+        account = f"Ask from account {claim.account}, whose it is" if claim.account else "wrong region or account"
         raise BuildError(
-            f"EMR in {context.emr.region} does not know cluster {cluster.id} of build {build_id}: wrong region or"
-            " account, or it ended more than two months ago."
+            f"EMR in {emr.region} does not know cluster {cluster.id} of build {build_id}: {account}, or it ended more"
+            " than two months ago."
         )
     if cluster.name != cluster_name(build_id):
         # Who may write claims is not thereby one whose word ends clusters.
@@ -72,7 +78,7 @@ def stop(build_id: str, context: Context) -> str:
         )
     if cluster.life is Life.ENDED:
         raise BuildError(f"Build {build_id} has ended already: its cluster {cluster.id} is {cluster.state}.")
-    context.emr.terminate(claim.cluster_id)
+    emr.terminate(claim.cluster_id)
     return claim.cluster_id
 
 
@@ -90,14 +96,19 @@ def _check_exists(build_id: str, cache: Cache) -> None:
         raise OptionError(f"{cache.root} knows of no build {build_id}.")
 
 
-def _with_cluster(build_id: str, context: Context) -> Claim:
+def _claim_of(build_id: str, context: Context) -> Claim:
+    """The claim of a build, with its cluster if there is one to be found."""
     found = find_claim(context.cache, build_id)
     claim = found[1] if found else Claim(build_id, owner="", since=0.0)
     if claim.cluster_id is None:
-        claim = replace(claim, cluster_id=find_cluster(build_id, context.emr))
-    if claim.cluster_id is None:
-        region = context.emr.region
-        raise BuildError(
-            f"Build {build_id} has no cluster, or not yet: EMR in {region} lists none with its id in the name."
-        )
+        cluster = find_cluster(claim, context)
+        claim = replace(claim, cluster_id=cluster.id) if cluster else claim
     return claim
+
+
+def _has_no_cluster(claim: Claim, context: Context) -> BuildError:
+    region = claim.region or context.emr.region
+    return BuildError(
+        f"Build {claim.build_id} has no cluster, or not yet: EMR in {region} lists none with its id in the name."
+        " (It does not list those of other accounts.)"
+    )

@@ -12,7 +12,7 @@ from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.spec import BundleSpec, PythonSpec
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.cache.claims import Claim
-from mrjob_pybundle.errors import CacheError
+from mrjob_pybundle.errors import CacheError, TransientError
 from mrjob_pybundle.sandbox import BUCKET
 from mrjob_pybundle.sandbox.api.faults import (
     ACCESS_DENIED,
@@ -108,3 +108,15 @@ def test_claims_that_keep_conflicting(aws: Aws, cache: Cache) -> None:
         cache.claims.stake("k", Claim("a-build", "me", time.time()))
     assert str(caught.value).endswith("keeps changing under our hands. Run the job again.")
     assert len(strikes) == 10
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("operation", ["GetObject", "ListObjectsV2"])
+def test_an_answer_that_ends_early_says_nothing(aws: Aws, operation: str, share: float) -> None:
+    """Also S3's word that there is no such object: half of it is no word at all."""
+    cache = Cache(S3Uri(BUCKET, uuid.uuid4().hex), aws.s3)
+    with aws.faults.injected(Rule(operation, CutShort(share), times=2)) as strikes:
+        assert cache.bundles.find(SPEC) is None
+    assert len(strikes) == 2
+    with aws.faults.injected(Rule(operation, CutShort(share))), pytest.raises(TransientError):
+        cache.bundles.find(SPEC) if operation == "GetObject" else list(cache.store.objects("venv/"))

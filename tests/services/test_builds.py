@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mrjob_pybundle.aws.s3 import S3Uri
+from mrjob_pybundle.build import follow
 from mrjob_pybundle.cache.claims import Claim
+from mrjob_pybundle.context import Context
+from mrjob_pybundle.errors import TransientError
+from tests.plug import Plug
 from tests.team import Team
 
 BUILD = "20261120-101112-0a1b2c3d"
@@ -30,12 +36,13 @@ def team(bucket: S3Uri, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> T
 class Author:
     """Somebody's ``mrjob-pybundle build``, in a process of its own."""
 
-    def __init__(self, team: Team) -> None:
+    def __init__(self, team: Team, *command: str, **environment: str) -> None:
         source = team.directory / "Python-3.13.5.tar.xz"
         source.write_bytes(b"never unpacked here")
         switches = [*team.switches, "--pybundle-python-source", str(source), "--check-cluster-every", "0.1"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mrjob_pybundle", "build", *switches],
+            [sys.executable, "-m", "mrjob_pybundle", *(command or ["build"]), *switches],
+            env={**os.environ, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -61,8 +68,8 @@ class Author:
 def author(team: Team) -> Iterator[Any]:
     authors: list[Author] = []
 
-    def start() -> Author:
-        authors.append(Author(team))
+    def start(*command: str, **environment: str) -> Author:
+        authors.append(Author(team, *command, **environment))
         return authors[-1]
 
     yield start
@@ -105,6 +112,85 @@ def test_a_build_of_which_nobody_has_heard_for_long_is_taken_over(team: Team, au
     assert "failed in stage venv-build: boom" in taking_over.ends()
     assert [cluster["Name"] for cluster in team.emr.list_clusters()["Clusters"]] == [f"mrjob-pybundle build {build_id}"]
     assert claims(team) == []
+
+
+# a network that is gone for a while
+
+SILENCE = "no answer from S3 for 0:.*, trying again"
+
+
+@pytest.fixture
+def plug(s3_endpoint: str) -> Iterator[Plug]:
+    with Plug(s3_endpoint) as plug:
+        yield plug
+
+
+def _lose_the_network(plug: Plug, *authors: Author) -> None:
+    """For longer than botocore tries."""
+    plug.pull()
+    for one in authors:
+        one.reads(SILENCE)
+    plug.put_back()
+    for one in authors:
+        one.reads("S3 answers again, after 0:")
+
+
+def test_all_who_follow_a_build_lose_the_network(team: Team, author: Any, plug: Plug) -> None:
+    leading = author(AWS_ENDPOINT_URL=plug.endpoint)
+    build_id = leading.reads(r"Build (\S+): launched cluster j-")[1]
+    joining = author(AWS_ENDPOINT_URL=plug.endpoint)
+    watching = author("watch", build_id, AWS_ENDPOINT_URL=plug.endpoint)
+    everybody = (leading, joining, watching)
+    for one in everybody:
+        one.reads("Building the bundle")
+    _lose_the_network(plug, *everybody)
+    says(team, build_id, "FAILED", message="boom")
+    for one in (leading, joining):
+        assert "failed in stage venv-build: boom" in one.ends()
+    assert f"Build {build_id}: it failed in stage venv-build: boom" in watching.ends()
+    assert claims(team) == []
+    assert len(team.emr.list_clusters()["Clusters"]) == 1
+
+
+def test_who_waits_for_a_build_that_is_being_prepared_loses_the_network(team: Team, author: Any, plug: Plug) -> None:
+    claim = team.cache.claims.stake(_key(team), Claim(BUILD, "grace", 0.0))
+    joining = author(AWS_ENDPOINT_URL=plug.endpoint)
+    joining.reads("waiting for it")
+    _lose_the_network(plug, joining)
+    assert team.cache.claims.replace(_key(team), claim, replace(claim, cluster_id="j-UNKNOWN"))
+    says(team, BUILD, "FAILED", message="boom")
+    assert "failed in stage venv-build: boom" in joining.ends()
+
+
+def test_who_waited_long_enough_is_told_what_goes_on(team: Team, plug: Plug) -> None:
+    claim = Claim(BUILD, "grace", 0.0, "j-1", region="us-east-1")
+    context = Context.of(team.runner("--s3-endpoint", plug.endpoint)._opts)
+    plug.pull()
+    with pytest.raises(TransientError) as caught:
+        follow(claim, context, longest=1)
+    message = str(caught.value)
+    assert message.startswith(f"No connection to AWS (reading s3://{team.bucket}/")
+    assert "The build goes on in cluster j-1. Run the job again to join it." in message
+    assert f"mrjob-pybundle watch {BUILD}" in message
+    assert f"mrjob-pybundle stop {BUILD}" in message
+
+
+def test_who_may_not_read_does_not_wait(team: Team, author: Any) -> None:
+    """Nobody's patience changes what S3 allows."""
+    team.cache.claims.stake(_key(team), Claim(BUILD, "grace", 0.0, "j-1"))
+    joining = author()
+    joining.reads("Building the bundle")
+    team.s3.put_bucket_policy(Bucket=team.bucket, Policy=json.dumps(_DENIED))
+    said = joining.ends()
+    assert "No permission (reading s3://" in said
+    assert "The build goes on in cluster j-1. Run the job again to join it." in said
+    assert "trying again" not in said
+
+
+_DENIED = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::*/*"}],
+}
 
 
 def _key(team: Team) -> str:

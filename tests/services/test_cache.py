@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mrjob_pybundle.aws.clients import Credentials
+from mrjob_pybundle.aws.emr import Place
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.spec import Archive, Bundle
 from mrjob_pybundle.cache.cache import Cache
@@ -176,13 +177,14 @@ def test_a_use_is_noted(cache: Cache, client: Any) -> None:
     _publish(cache, client)
     hit = cache.bundles.look_up(SPEC)
     assert hit is not None
-    assert (hit.bundle, hit.used) == (BUNDLE, None)
-    assert cache.bundles.note_use(SPEC.key, "ada")
+    assert (hit.bundle, hit.uses) == (BUNDLE, {})
+    assert cache.bundles.note_use(SPEC.key, "ada", Place("eu-west-1", "123456789012"))
     hit = cache.bundles.look_up(SPEC)
     assert hit is not None
-    uri = cache.root / "v1" / "venv" / SPEC.key / "used"
+    uri = cache.root / "v1" / "venv" / SPEC.key / "123456789012" / "eu-west-1" / "used"
     noted = client.get_object(Bucket=uri.bucket, Key=uri.key)
-    assert (hit.bundle, hit.used) == (BUNDLE, noted["LastModified"].timestamp())
+    name = f"venv/{SPEC.key}/123456789012/eu-west-1/used"
+    assert (hit.bundle, hit.uses) == (BUNDLE, {name: noted["LastModified"].timestamp()})
     assert noted["Body"].read() == b"ada\n"
 
 
@@ -192,10 +194,10 @@ def test_a_use_that_may_not_be_noted_is_no_error(
     endpoint, answers = refusing_s3
     answers.append(b"403 AccessDenied")
     cache = Cache(S3Uri("team-bucket", "c"), Credentials("us-east-1", s3_endpoint=endpoint).s3_client())
-    assert cache.bundles.note_use(SPEC.key, "ada") is False
+    assert cache.bundles.note_use(SPEC.key, "ada", None) is False
     answers[0] = b"400 ExpiredToken"
     with pytest.raises(CacheError, match="Your AWS credentials have expired"):
-        cache.bundles.note_use(SPEC.key, "ada")
+        cache.bundles.note_use(SPEC.key, "ada", None)
 
 
 # claims

@@ -79,7 +79,7 @@ def test_ls(team: Team) -> None:
     assert python[:4] == [spec.python.key[:12], "3.13.5", "amzn2023", "x86_64"]
     assert python[-3:] == ["ada", "2:12", "1"]
     assert building == [OTHER_BUILD, "grace", "none", "yet", "ab" * 6]
-    team.cache.bundles.note_use(spec.key, "ada")
+    team.cache.bundles.note_use(spec.key, "ada", None)
     assert "not noted" not in team.run("ls").out
 
 
@@ -292,7 +292,7 @@ def test_gc_by_age_and_use(team: Team) -> None:
     team.publish(old, BUILD)
     team.publish(used, OTHER_BUILD)
     team.let_pass(days=40)
-    team.cache.bundles.note_use(used.key, "grace")
+    team.cache.bundles.note_use(used.key, "grace", None)
     for arguments, expected in (
         (["--older-than", "50"], set()),
         (["--unused-for", "30"], {old.key}),
@@ -378,7 +378,7 @@ def test_a_job_notes_its_use_once_a_day(team: Team) -> None:
     for owner, days in (("ada", 0), ("grace", 0.9), ("barbara", 0.2)):
         team.let_pass(days)
         team.runner("--owner", owner).make_persistent_cluster()
-        users.append(team.cache.store.read(f"venv/{spec.key}/used"))
+        users.append(team.cache.store.read(f"venv/{spec.key}/123456789012/us-east-1/used"))
     assert users == [b"ada\n", b"ada\n", b"barbara\n"]
 
 
