@@ -82,8 +82,8 @@ def _kinds_of_instances(instances: Mapping[str, Any]) -> Iterator[Mapping[str, A
 
 
 #: RunJobFlow's parameters that a build cluster shares with the job's, besides release and AMI: where it is and who pays
-#: for it, what it runs on, how it is encrypted, where it logs. Whatever else RunJobFlow knows, now or later, is the job's
-#: own: its size and its applications, what it runs and as whom, how long it lives.
+#: for it, what it runs on, how it is encrypted, where it logs. Whatever else RunJobFlow knows, now or later, is the
+#: job's own: its size and its applications, what it runs and as whom, how long it lives.
 SHARED = frozenset(
     {
         *("LogUri", "LogEncryptionKmsKeyId", "AdditionalInfo", "ServiceRole", "Tags"),

@@ -151,6 +151,19 @@ def test_sparks_python_of_a_cluster_is_not_the_jobs(
         assert f"{name} in emr_configurations is not for this job: its steps run on the bundle's Python" in caplog.text
 
 
+@pytest.mark.parametrize("said", [None, "binary"])
+def test_job_history_is_json(team: PlainTeam, cluster_id: str, said: str | None) -> None:
+    """Unless the job says otherwise."""
+    team.publish(team.spec("--cluster-id", cluster_id), "build-1")
+    team.s3.put_object(Bucket=team.bucket, Key="input", Body=b"x\n")
+    switches = [f"-Dmapreduce.jobhistory.jhist.format={said}"] if said else []
+    job_class = importlib.import_module("tests.jobs.mr_line_lengths").MRLineLengths
+    args = [*team.switches, "--cluster-id", cluster_id, *switches, f"s3://{team.bucket}/input"]
+    job_class(["-r", "pybundle-emr", *args]).make_runner()._launch()
+    (step,) = team.emr.list_steps(ClusterId=cluster_id)["Steps"]
+    assert f"mapreduce.jobhistory.jhist.format={said or 'json'}" in step["Config"]["Args"]
+
+
 @pytest.mark.parametrize("switch", ["--deploy-mode client", "--deploy-mode=client"])
 def test_spark_drivers_on_the_master_are_refused(team: PlainTeam, cluster_id: str, switch: str) -> None:
     runner = _spark_job(team, cluster_id, f"--spark-args={switch}")

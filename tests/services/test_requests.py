@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.errors import OptionError, PyBundleError
 from mrjob_pybundle.sandbox.api.requests import describe
 from mrjob_pybundle.sandbox.api.server import Server
+from tests.options_table import DOCUMENT
 from tests.team import Output, Team
 
 GRAVITON = [{"InstanceRole": "MASTER", "InstanceType": "m6g.xlarge", "InstanceCount": 1}]
@@ -62,18 +64,16 @@ class Asked(Team):
         return job_class([*switches, f"s3://{self.bucket}/input"]).make_runner()
 
 
-@pytest.fixture
-def team(
-    bucket: S3Uri, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Asked]:
-    team = Asked(bucket.bucket, tmp_path, capsys)
-    team.requests = []
+@pytest.fixture(scope="module")
+def asked() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The address of an AWS that launches nothing, and what its EMR was asked to launch."""
+    requests: list[dict[str, Any]] = []
 
     def refusing(application: Any) -> Any:
         def answer(environ: dict[str, Any], start_response: Any) -> Any:
             if describe(environ).operation != "RunJobFlow":
                 return application(environ, start_response)
-            team.requests.append(json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))))
+            requests.append(json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))))
             body = json.dumps({"__type": "ValidationException", "message": "no cluster for a test"}).encode()
             start_response("400 Bad Request", [("Content-Length", str(len(body)))])
             return io.BytesIO(body)
@@ -82,9 +82,23 @@ def team(
 
     server = Server(lambda: None, lambda action: None, [refusing])
     server.start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
-    yield team
+    yield server.endpoint, requests
     server.stop()
+
+
+@pytest.fixture
+def team(
+    asked: tuple[str, list[dict[str, Any]]],
+    bucket: S3Uri,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Asked:
+    team = Asked(bucket.bucket, tmp_path, capsys)
+    endpoint, team.requests = asked
+    team.requests.clear()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    return team
 
 
 @pytest.mark.parametrize(
@@ -276,6 +290,9 @@ def test_of_each_parameter_it_was_decided_whether_builds_share_it() -> None:
     assert set(shape.members) <= SHARED | set(OF_THE_JOB) | ours
     of_instances = set(shape.members["Instances"].members)
     assert of_instances <= SHARED_OF_INSTANCES | set(INSTANCES_OF_THE_JOB) | {"InstanceFleets"}
+    _, _, table = DOCUMENT.read_text("utf-8").partition("| | RunJobFlow's parameters |")
+    documented = set(re.findall(r"`([A-Z]\w+)`", table.partition("\n\n")[0]))
+    assert documented == SHARED | SHARED_OF_INSTANCES | {"Instances", "JobFlowRole", "ReleaseLabel", "CustomAmiId"}
 
 
 def test_several_subnets_and_zones(team: Asked) -> None:
@@ -287,12 +304,32 @@ def test_several_subnets_and_zones(team: Asked) -> None:
 
 
 def test_the_jobs_cluster_is_as_with_r_emr(team: Asked) -> None:
+    """Which also has its tags in the request itself."""
     extra = {"JobFlowRole": "Nodes", "CustomAmiId": "ami-1", "Instances.InstanceGroups": GRAVITON}
     with pytest.raises(PyBundleError, match="no cluster for a test"):
-        team.job(extra).run()
+        team.job(extra, "--tag", "team=data").run()
     (request,) = team.requests
+    assert request["Tags"] == [{"Key": "team", "Value": "data"}]
     assert (request["JobFlowRole"], request["CustomAmiId"]) == ("Nodes", "ami-1")
     assert request["Instances"]["InstanceGroups"] == GRAVITON
+
+
+@pytest.mark.parametrize("theirs", [None, [{"Name": "theirs", "ScriptBootstrapAction": {"Path": "s3://b/theirs.sh"}}]])
+def test_bootstrap_actions_are_added_to_the_bundles(team: Asked, theirs: list[dict[str, Any]] | None) -> None:
+    with pytest.raises(PyBundleError, match="no cluster for a test"):
+        team.job({"BootstrapActions": theirs}, "--bootstrap-action", "s3://b/mine.sh").run()
+    ours, mine, *others = (action["ScriptBootstrapAction"]["Path"] for action in team.requests[0]["BootstrapActions"])
+    assert "/pybundle/bootstrap-" in ours
+    assert (mine, others) == ("s3://b/mine.sh", ["s3://b/theirs.sh"] if theirs else [])
+
+
+def test_where_roles_are_looked_for(team: Asked) -> None:
+    """iam_endpoint, where none is named."""
+    nobody = ["--iam-instance-profile", "", "--iam-endpoint", "http://127.0.0.1:9"]
+    built = team.run("build", *team.switches_for({}, *nobody))
+    assert "http://127.0.0.1:9" in built.err
+    assert team.requests == []
+    assert team.build({"JobFlowRole": "Nodes"}, *nobody)["JobFlowRole"] == "Nodes"
 
 
 @pytest.mark.parametrize("persistent", [False, True])
