@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 import mrjob_pybundle
 from mrjob_pybundle.aws.emr import Cluster, Launched, LaunchUnclearError, Life
 from mrjob_pybundle.aws.patience import Patience
+from mrjob_pybundle.aws.requests import Wanted, check_asks_for
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.inputs import Inputs
 from mrjob_pybundle.bundle.spec import Bundle, BundleSpec, canonical_json
@@ -72,6 +73,8 @@ class Order:
     rebuild: bool
     #: gives RunJobFlow's parameters that a build cluster shares with the job's; called only for a build
     cluster: Callable[[], Mapping[str, Any]]
+    #: what the build cluster must then be asked to be
+    wanted: Wanted
     instance_type: str
     #: of the cluster, in RunJobFlow itself
     tags: Mapping[str, str]
@@ -223,6 +226,7 @@ def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
     """Put all that the build needs into S3, and say what cluster to launch.
 
     :raises BuildError: a file is another one than the key was made from.
+    :raises OptionError: it would be another cluster than the key was made for.
     """
     cache = context.cache
     python = None if order.rebuild else cache.bundles.find_python(order.spec.python)
@@ -263,7 +267,7 @@ def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
     )
     content = script.encode("utf-8")
     script_uri = cache.builds.put(build_id, layout.SCRIPT, content)
-    return cluster_request(
+    request = cluster_request(
         order.cluster(),
         build_id,
         [str(script_uri), hashlib.sha256(content).hexdigest()],
@@ -271,6 +275,8 @@ def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
         owner=order.owner,
         tags=order.tags,
     )
+    check_asks_for(request, order.wanted, "the build cluster")
+    return request
 
 
 # joining

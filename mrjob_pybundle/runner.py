@@ -27,6 +27,7 @@ from mrjob_pybundle.aws import releases as emr_releases
 from mrjob_pybundle.aws.clients import refuse_incomplete_answers
 from mrjob_pybundle.aws.emr import ExistingCluster, Machines, Place
 from mrjob_pybundle.aws.errors import explain
+from mrjob_pybundle.aws.requests import Wanted, check_asks_for, shared_with_build, wanted_by
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.build import Order, build_bundle
 from mrjob_pybundle.bundle.inputs import Inputs, read_inputs
@@ -162,16 +163,19 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
 
     def _count_bootstrap_actions(self) -> int:
         """Of a cluster for this job: the bundle's, its author's, and what mrjob makes of other options."""
-        extra = self._opts["extra_cluster_params"].get("BootstrapActions") or ()
-        if not isinstance(extra, (list, tuple)):
-            raise OptionError(f"extra_cluster_params: BootstrapActions is {extra!r}, and no list")
         return (
             1
             + len(self._bootstrap_actions())
             + bool(self._bootstrap)
             + bool(self._opts["pool_clusters"])  # ends the cluster when it has been idle
-            + len(extra)
+            + len(self._extra_bootstrap_actions())
         )
+
+    def _extra_bootstrap_actions(self) -> list[Any]:
+        extra = self._opts["extra_cluster_params"].get("BootstrapActions") or []
+        if not isinstance(extra, (list, tuple)):
+            raise OptionError(f"extra_cluster_params: BootstrapActions is {extra!r}, and no list")
+        return list(extra)
 
     @cached_property
     def _release(self) -> emr_releases.Release:
@@ -182,11 +186,12 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
         """What the job runs on. A cluster that exists is what it is, whatever the options say."""
         if self._existing_cluster:
             return self._existing_cluster.machines
-        return Machines(
-            self._opts["release_label"] or f"emr-{self._opts['image_version']}",
-            self._opts["image_id"],
-            tuple(self._instance_types()),
-        )
+        return self._wanted.machines
+
+    @cached_property
+    def _wanted(self) -> Wanted:
+        """What a cluster for this job is to be, after extra_cluster_params. Nothing is asked, nothing created."""
+        return wanted_by(self._with_extra_cluster_params(self._params_by_options()))
 
     @cached_property
     def _existing_cluster(self) -> ExistingCluster | None:
@@ -223,21 +228,6 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
     def _source(self) -> Source:
         ours = self._pybundle
         return find_source(ours.python_version, ours.python_source, ours.python_sha256)
-
-    def _instance_types(self) -> list[str]:
-        option = "instance_fleets" if self._opts["instance_fleets"] else "instance_groups"
-        try:
-            if option == "instance_fleets":
-                configs = [c for fleet in self._opts[option] for c in fleet.get("InstanceTypeConfigs", ())]
-                types = [config["InstanceType"] for config in configs] or [self._instance_type("MASTER")]
-            else:
-                types = [group["InstanceType"] for group in self._instance_groups()]
-        except (AttributeError, KeyError, TypeError) as error:
-            raise OptionError(f"{option}: {self._opts[option]!r} is not what EMR's RunJobFlow takes") from error
-        strangers = [name for name in types if not isinstance(name, str)]
-        if strangers:
-            raise OptionError(f"{strangers[0]!r} is not an instance type such as m5.xlarge")
-        return types
 
     # cache and build
 
@@ -326,13 +316,16 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
             log.warning("could not note in the cache that this bundle is used: %s. %s", error, consequence)
 
     def _build_bundle(self) -> Bundle:
+        order = self._order()
         if self._existing_cluster:
             self._check_can_bring_along(self._existing_cluster)
+        else:
+            self.context.emr.check_request(self._with_extra_cluster_params(self._params_by_options()))
         self._check_output_not_exists()  # which mrjob does later, too, but by then a build would have cost money
         if self._pybundle.cache_uri is None:
             self.fs.mkdir(self._opts["cloud_tmp_dir"])  # mrjob makes its own bucket where there is none
         log.info("No bundle of these inputs in %s yet (key %s)", self.cache.root, self.bundle_spec.key[:12])
-        return build_bundle(self._order(), self.context)
+        return build_bundle(order, self.context)
 
     def why(self) -> Explanation | None:
         """How this job's bundle differs from the cached one that is most like it; ``None`` if none is cached."""
@@ -346,38 +339,84 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
 
     def _order(self) -> Order:
         ours, arch = self._pybundle, self.bundle_spec.python.arch
+        instance_type = ours.build_instance_type or emr_releases.build_instance_type(arch)
+        emr_releases.check_build_instance_type(instance_type, arch)
         return Order(
             spec=self.bundle_spec,
             inputs=self.inputs,
             owner=self.context.owner,
             timeout_minutes=ours.build_timeout_minutes,
             rebuild=ours.rebuild,
-            cluster=self._shared_cluster_params,
-            instance_type=ours.build_instance_type or emr_releases.build_instance_type(arch),
+            cluster=self._params_for_build,
+            wanted=Wanted(
+                Machines(self._machines.release_label, self._machines.image_id, (instance_type,)),
+                ours.build_iam_instance_profile or self._wanted.instance_profile,
+                self._wanted.service_role,
+            ),
+            instance_type=instance_type,
             tags=self._opts["tags"],
         )
 
-    def _shared_cluster_params(self) -> dict[str, Any]:
+    def _params_for_build(self) -> dict[str, Any]:
         """RunJobFlow's parameters for a build cluster, as far as it shares them with the job's cluster."""
-        instances = {
-            "Ec2KeyName": self._opts["ec2_key_pair"],
-            "Placement": {"AvailabilityZone": self._opts["zone"]} if self._opts["zone"] else None,
-        }
-        subnet = self._opts["subnet"]
-        instances["Ec2SubnetIds" if isinstance(subnet, list) else "Ec2SubnetId"] = subnet
-        params = {
-            "LogUri": self._opts["cloud_log_dir"],
-            "ReleaseLabel": self._release.label,
-            "CustomAmiId": self._machines.image_id,
-            "EbsRootVolumeSize": self._opts["ebs_root_volume_gb"],
-            "AdditionalInfo": self._opts["additional_emr_info"],
+        roles = {
             "JobFlowRole": self._pybundle.build_iam_instance_profile or self._instance_profile(),
             "ServiceRole": self._service_role(),
+        }
+        jobs = self._with_extra_cluster_params({**self._params_by_options(), **roles})
+        profile = self._pybundle.build_iam_instance_profile or jobs.get("JobFlowRole")
+        return shared_with_build(jobs, Wanted(self._machines, profile, jobs.get("ServiceRole")))
+
+    # what clusters are asked to be
+
+    def _params_by_options(self) -> dict[str, Any]:
+        """RunJobFlow's parameters for the job's cluster as mrjob has them before extra_cluster_params.
+
+        In part: all that decides on the bundle, and all that a build cluster may share. What mrjob fills in later is
+        there, for its names in extra_cluster_params to mean the same.
+        """
+        opts = self._opts
+        instances = {
+            "Ec2KeyName": opts["ec2_key_pair"],
+            "Placement": {"AvailabilityZone": opts["zone"]} if opts["zone"] else None,
+            "Ec2SubnetIds" if isinstance(opts["subnet"], list) else "Ec2SubnetId": opts["subnet"],
+            "InstanceFleets": opts["instance_fleets"],
+            "InstanceGroups": None if opts["instance_fleets"] else self._instance_groups(),
+        }
+        params = {
+            "LogUri": opts["cloud_log_dir"],
+            "ReleaseLabel": opts["release_label"] or f"emr-{opts['image_version']}",
+            "CustomAmiId": opts["image_id"],
+            "EbsRootVolumeSize": opts["ebs_root_volume_gb"],
+            "AdditionalInfo": opts["additional_emr_info"],
+            "JobFlowRole": opts["iam_instance_profile"],
+            "ServiceRole": opts["iam_service_role"],
             "Instances": {name: value for name, value in instances.items() if value},
         }
-        given = {name: value for name, value in params.items() if value}
-        shared: dict[str, Any] = super()._add_extra_cluster_params(given)
-        return shared
+        later = {"Name": self._job_key, "Applications": [], "BootstrapActions": [], "Configurations": [], "Steps": []}
+        return {**later, **{name: value for name, value in params.items() if value}}
+
+    def _with_extra_cluster_params(self, params: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return self._add_extra_cluster_params(params)
+        except TypeError as error:
+            raise OptionError(
+                f"extra_cluster_params: {self._opts['extra_cluster_params']!r} is not what EMR's RunJobFlow takes"
+                f" ({error})"
+            ) from error
+
+    def _cluster_kwargs(self, persistent: bool = False) -> dict[str, Any]:
+        """Like mrjob's, whose last word before RunJobFlow it is."""
+        request: dict[str, Any] = super()._cluster_kwargs(persistent=persistent)
+        check_asks_for(request, self._wanted, "the job's cluster")
+        return request
+
+    def _instance_profile(self) -> str:
+        """Like mrjob's, which finds or makes one even where extra_cluster_params name another."""
+        return self._wanted.instance_profile or str(super()._instance_profile())
+
+    def _service_role(self) -> str:
+        return self._wanted.service_role or str(super()._service_role())
 
     # bootstrap action and cluster
 
@@ -396,24 +435,28 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
     def _pool_hash_dict(self) -> dict[str, Any]:
         """Like mrjob's, but the bundle's bootstrap script is known by its name, which has its digest.
 
-        Its directory is the submitter's own (``cloud_tmp_dir``), and authors of a team are to share clusters.
+        Its directory is the submitter's own (``cloud_tmp_dir``), and authors of a team are to share clusters. Release
+        and AMI are those that clusters really get.
         """
         wanted: dict[str, Any] = super()._pool_hash_dict()
         if self._bootstrap_action is None:
             return wanted
         ours, *theirs = wanted["bootstrap_actions"]
-        return {**wanted, "bootstrap_actions": [{**ours, "path": ours["path"].split("/")[-1]}, *theirs]}
+        return {
+            **wanted,
+            "bootstrap_actions": [{**ours, "path": ours["path"].split("/")[-1]}, *theirs],
+            "image_id": self._machines.image_id,
+            "release_label": self._machines.release_label,
+        }
 
     def _add_extra_cluster_params(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Like mrjob's, but ``BootstrapActions`` are added to ours instead of taking their place.
+        """Like mrjob's, but ``BootstrapActions`` are added to those that are there, and don't take their place.
 
         Tags are in the request, too: ``AmazonEMRServicePolicy_v2`` lets nothing untagged be launched.
         """
         tags = [{"Key": key, "Value": value} for key, value in sorted(self._opts["tags"].items())]
         patched: dict[str, Any] = super()._add_extra_cluster_params({**params, "Tags": tags} if tags else params)
-        extra = self._opts["extra_cluster_params"].get("BootstrapActions")
-        if extra is not None:
-            patched["BootstrapActions"] = params.get("BootstrapActions", []) + list(extra)
+        patched["BootstrapActions"] = params.get("BootstrapActions", []) + self._extra_bootstrap_actions()
         return patched
 
     # steps

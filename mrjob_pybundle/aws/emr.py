@@ -6,13 +6,14 @@ import enum
 import logging
 import random
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, SSLError
+from botocore.validate import ParamValidator
 
 from mrjob_pybundle.aws.clients import Credentials
 from mrjob_pybundle.aws.errors import (
@@ -117,6 +118,25 @@ class Machines:
     #: of all instances that it has or may get
     instance_types: tuple[str, ...]
 
+    @classmethod
+    def of(cls, release_label: str, image_id: str | None, kinds: Sequence[Mapping[str, Any]]) -> Machines:
+        """*kinds* are groups of instances, as EMR has them: with ``InstanceType``, and ``CustomAmiId`` where a group
+        has another one than the cluster's (*image_id*).
+
+        :raises OptionError: their AMIs differ: one bundle is made for one. Or there are no instances.
+        """
+        types = tuple(kind["InstanceType"] for kind in kinds)
+        strangers = [name for name in types if not isinstance(name, str)]
+        if strangers:
+            raise OptionError(f"{strangers[0]!r} is not an instance type such as m5.xlarge")
+        if not types:
+            raise OptionError("The job's cluster has no instances: no instance type is named.")
+        images = {kind.get("CustomAmiId") or image_id for kind in kinds}
+        if len(images) > 1:
+            named = " and ".join(sorted(str(image or "the release's own") for image in images))
+            raise OptionError(f"The job's instances have different AMIs: {named}. A bundle is made for one.")
+        return cls(release_label, images.pop(), types)
+
 
 @dataclass(frozen=True)
 class ExistingCluster:
@@ -179,13 +199,12 @@ class Emr:
             script_names = frozenset(action["ScriptPath"].split("/")[-1] for action in actions)
             if cluster.get("InstanceCollectionType") == "INSTANCE_FLEET":
                 fleets = self._pages("list_instance_fleets", "InstanceFleets", ClusterId=cluster_id)
-                instance_types = types_of_fleets(fleets)
+                kinds = kinds_of_fleets(fleets)
             else:
-                groups = self._pages("list_instance_groups", "InstanceGroups", ClusterId=cluster_id)
-                instance_types = tuple(group["InstanceType"] for group in groups)
+                kinds = list(self._pages("list_instance_groups", "InstanceGroups", ClusterId=cluster_id))
         # Clusters of before EMR 4 have the version of their AMI instead.
         label = cluster.get("ReleaseLabel") or f"ami-{cluster.get('RunningAmiVersion')}"
-        return ExistingCluster(cluster_id, Machines(label, cluster.get("CustomAmiId"), instance_types), script_names)
+        return ExistingCluster(cluster_id, Machines.of(label, cluster.get("CustomAmiId"), kinds), script_names)
 
     def terminate(self, cluster_id: str) -> None:
         """End a cluster."""
@@ -230,6 +249,17 @@ class Emr:
 
     # launching
 
+    def check_request(self, request: Mapping[str, Any]) -> None:
+        """Check that EMR knows the parameters of *request*, RunJobFlow's, without asking it.
+
+        :raises OptionError: it doesn't.
+        """
+        shape = self._client.meta.service_model.operation_model("RunJobFlow").input_shape
+        report = ParamValidator().validate(request, shape)
+        if report.has_errors():
+            said = "; ".join(report.generate_report().splitlines())
+            raise OptionError(f"The job's cluster cannot be asked for (is extra_cluster_params right?): {said}")
+
     def launch(self, request: Mapping[str, Any]) -> Launched:
         """Launch a cluster, once. No other cluster may have its name.
 
@@ -260,9 +290,9 @@ class Emr:
         raise LaunchUnclearError(" ".join(str(error).split())) from error
 
 
-def types_of_fleets(fleets: Iterable[dict[str, Any]]) -> tuple[str, ...]:
-    """The instance types that *fleets* (ListInstanceFleets' ``InstanceFleets``) may have."""
-    return tuple(spec["InstanceType"] for fleet in fleets for spec in fleet["InstanceTypeSpecifications"])
+def kinds_of_fleets(fleets: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What instances *fleets* (ListInstanceFleets' ``InstanceFleets``) may have."""
+    return [spec for fleet in fleets for spec in fleet["InstanceTypeSpecifications"]]
 
 
 def _was_refused(error: Exception) -> bool:

@@ -218,3 +218,16 @@ def common_architecture(instance_types: list[str]) -> str:
 def build_instance_type(arch: str) -> str:
     """The default instance type of a build cluster's master for *arch*."""
     return _BUILD_INSTANCE_TYPES[arch]
+
+
+def check_build_instance_type(instance_type: str, arch: str) -> None:
+    """Check that a build on *instance_type* makes a bundle for *arch*.
+
+    :raises OptionError: it doesn't.
+    """
+    found = architecture(instance_type)
+    if found != arch:
+        raise OptionError(
+            f"pybundle_build_instance_type: {instance_type} has {found}, and the job's instances have {arch}."
+            " Bundles are compiled on the architecture that they are for."
+        )

@@ -102,8 +102,8 @@ class Patient(PyBundleEMRJobRunner):
             "encryption": self._check_encryption,
             "list the cache": self._check_list,
             "write to the cache": self._check_write,
-            "service role": lambda: self._check_role("iam_service_role"),
-            "instance profile": lambda: self._check_profile("iam_instance_profile", self._opts["iam_instance_profile"]),
+            "service role": lambda: self._check_role("iam_service_role", self._wanted.service_role),
+            "instance profile": lambda: self._check_profile("iam_instance_profile", self._wanted.instance_profile),
             "build's profile": self._check_build_profile,
             "EMR release": self._check_release,
             "architecture": self._check_architecture,
@@ -216,8 +216,7 @@ class Patient(PyBundleEMRJobRunner):
 
     # roles
 
-    def _check_role(self, option: str) -> _Answer:
-        name = self._opts[option]
+    def _check_role(self, option: str, name: str | None) -> _Answer:
         if not name:
             return _nobody_named(option)
         name = name.rsplit("/", 1)[-1]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mrjob_pybundle.aws.clients import Credentials
-from mrjob_pybundle.aws.emr import Emr, Life, types_of_fleets
+from mrjob_pybundle.aws.emr import Emr, Life, Machines, kinds_of_fleets
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.errors import OptionError
@@ -151,6 +151,19 @@ def test_sparks_python_of_a_cluster_is_not_the_jobs(
         assert f"{name} in emr_configurations is not for this job: its steps run on the bundle's Python" in caplog.text
 
 
+@pytest.mark.parametrize("said", [None, "binary"])
+def test_job_history_is_json(team: PlainTeam, cluster_id: str, said: str | None) -> None:
+    """Unless the job says otherwise."""
+    team.publish(team.spec("--cluster-id", cluster_id), "build-1")
+    team.s3.put_object(Bucket=team.bucket, Key="input", Body=b"x\n")
+    switches = [f"-Dmapreduce.jobhistory.jhist.format={said}"] if said else []
+    job_class = importlib.import_module("tests.jobs.mr_line_lengths").MRLineLengths
+    args = [*team.switches, "--cluster-id", cluster_id, *switches, f"s3://{team.bucket}/input"]
+    job_class(["-r", "pybundle-emr", *args]).make_runner()._launch()
+    (step,) = team.emr.list_steps(ClusterId=cluster_id)["Steps"]
+    assert f"mapreduce.jobhistory.jhist.format={said or 'json'}" in step["Config"]["Args"]
+
+
 @pytest.mark.parametrize("switch", ["--deploy-mode client", "--deploy-mode=client"])
 def test_spark_drivers_on_the_master_are_refused(team: PlainTeam, cluster_id: str, switch: str) -> None:
     runner = _spark_job(team, cluster_id, f"--spark-args={switch}")
@@ -159,7 +172,7 @@ def test_spark_drivers_on_the_master_are_refused(team: PlainTeam, cluster_id: st
     assert team.emr.list_steps(ClusterId=cluster_id)["Steps"] == []
 
 
-def test_instance_types_of_fleets() -> None:
+def test_instances_of_fleets() -> None:
     """In the shape of ListInstanceFleets' answer in the Amazon EMR API Reference; moto has no fleets."""
     fleets = [
         {"InstanceFleetType": "MASTER", "InstanceTypeSpecifications": [{"InstanceType": "m5.xlarge"}]},
@@ -168,7 +181,17 @@ def test_instance_types_of_fleets() -> None:
             "InstanceTypeSpecifications": [{"InstanceType": "r5.xlarge"}, {"InstanceType": "m6g.xlarge"}],
         },
     ]
-    assert types_of_fleets(fleets) == ("m5.xlarge", "r5.xlarge", "m6g.xlarge")
+    machines = Machines.of("emr-7.14.0", None, kinds_of_fleets(fleets))
+    assert machines.instance_types == ("m5.xlarge", "r5.xlarge", "m6g.xlarge")
+
+
+def test_instances_with_an_ami_of_their_own() -> None:
+    """A group's or a fleet's CustomAmiId counts more than the cluster's."""
+    groups = [{"InstanceType": "m5.xlarge", "CustomAmiId": "ami-1"}, {"InstanceType": "r5.xlarge"}]
+    assert Machines.of("emr-7.14.0", "ami-1", groups).image_id == "ami-1"
+    assert Machines.of("emr-7.14.0", "ami-2", groups[:1]).image_id == "ami-1"
+    with pytest.raises(OptionError, match="different AMIs: ami-1 and the release's own"):
+        Machines.of("emr-7.14.0", None, groups)
 
 
 def test_what_emr_says_of_a_cluster(team: PlainTeam, cluster_id: str) -> None:
