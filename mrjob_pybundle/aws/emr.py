@@ -234,6 +234,14 @@ class Emr:
         raise LaunchUnclearError(" ".join(str(error).split())) from error
 
 
+def is_known_to_have_emr(region: str) -> bool:
+    """Whether the installed boto3 has heard of EMR in *region*, which may be newer. Sends no request."""
+    import boto3
+
+    session = boto3.session.Session()
+    return any(region in session.get_available_regions("emr", name) for name in session.get_available_partitions())
+
+
 def types_of_fleets(fleets: Iterable[dict[str, Any]]) -> tuple[str, ...]:
     """The instance types that *fleets* (ListInstanceFleets' ``InstanceFleets``) may have."""
     return tuple(spec["InstanceType"] for fleet in fleets for spec in fleet["InstanceTypeSpecifications"])
