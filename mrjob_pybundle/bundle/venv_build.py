@@ -82,8 +82,8 @@ def _program_of_env(path: Path, line: str, argument: str) -> str:
         raise OptionError(f"{path}: its first line, #!{line}, names no program")
     if len(words) > 1:
         raise OptionError(
-            f"{path}: its first line, #!{line}, has env look for a program of the name {argument!r}. Leave the arguments"
-            " out (set -eu is a line of its own), or say env -S, which Amazon Linux 2 does not know."
+            f"{path}: its first line, #!{line}, has env look for a program of the name {argument!r}."
+            " Leave the arguments out (set -eu can be a line of its own), or say env -S, unknown to Amazon Linux 2."
         )
     return words[0]
 
@@ -116,11 +116,12 @@ def _syntax(path: Path, content: bytes) -> list[str]:
 
     :raises OptionError: it cannot read it.
     """
-    # A script may turn extglob on before it uses it; to read it, without running it, it must be on.
-    for options in (["-n"], ["-O", "extglob", "-n"]):
-        checked = _bash(options, content)
-        if checked is None or checked.returncode == 0:
-            return []
+    checked = _bash(["-n"], content)
+    if checked is not None and checked.returncode != 0:
+        # A script may turn extglob on before it uses it; to read it without running it, it must be on.
+        checked = _bash(["-O", "extglob", "-n"], content)
+    if checked is None or checked.returncode == 0:
+        return []
     said = checked.stderr.decode("utf-8", "replace").strip().splitlines()
     reason = said[0].removeprefix("bash: ") if said else "bash cannot read it"
     version = _bash(["-c", 'echo "${BASH_VERSINFO[0]}"'], b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import http.client
 import urllib.error
 import urllib.request
 import uuid
@@ -308,15 +309,16 @@ class Patient(PyBundleEMRJobRunner):
         elif "://" in source.location:
             request = urllib.request.Request(source.location, method="HEAD")
             try:
-                with urllib.request.urlopen(request, timeout=_NETWORK_TIMEOUT_SECONDS):
-                    pass
-            except OSError as error:
+                with urllib.request.urlopen(request, timeout=_NETWORK_TIMEOUT_SECONDS) as answer:
+                    reason = "an HTML page" if answer.headers.get_content_type() == "text/html" else None
+            except (OSError, http.client.HTTPException) as error:
                 reason = f"HTTP status {error.code}" if isinstance(error, urllib.error.HTTPError) else str(error)
+            if reason:
                 return (
                     Verdict.FAILED,
-                    f"cannot get {source.location} ({reason}). Point pybundle_python_source to a tarball.",
+                    f"cannot get {source.shown} ({reason}). Point pybundle_python_source to a tarball.",
                 )
-        return Verdict.OK, source.location
+        return Verdict.OK, source.shown
 
 
 def _nobody_named(option: str) -> _Answer:
