@@ -25,7 +25,7 @@ from mrjob.emr import EMRJobRunner
 from mrjob_pybundle import options
 from mrjob_pybundle.aws import releases as emr_releases
 from mrjob_pybundle.aws.clients import refuse_incomplete_answers
-from mrjob_pybundle.aws.emr import ExistingCluster, Machines, Place
+from mrjob_pybundle.aws.emr import ExistingCluster, Machines, Place, is_known_to_have_emr
 from mrjob_pybundle.aws.errors import explain
 from mrjob_pybundle.aws.requests import Wanted, check_asks_for, shared_with_build, wanted_by
 from mrjob_pybundle.aws.s3 import S3Uri
@@ -33,6 +33,7 @@ from mrjob_pybundle.build import Order, build_bundle
 from mrjob_pybundle.bundle.inputs import Inputs, read_inputs
 from mrjob_pybundle.bundle.sources import Source, find_source
 from mrjob_pybundle.bundle.spec import Bundle, BundleSpec, PythonSpec
+from mrjob_pybundle.bundle.venv_build import examine
 from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.bundles import Hit
 from mrjob_pybundle.cache.cache import Cache
@@ -321,11 +322,21 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
             self._check_can_bring_along(self._existing_cluster)
         else:
             self.context.emr.check_request(self._with_extra_cluster_params(self._params_by_options()))
+        self._examine_inputs()
         self._check_output_not_exists()  # which mrjob does later, too, but by then a build would have cost money
         if self._pybundle.cache_uri is None:
             self.fs.mkdir(self._opts["cloud_tmp_dir"])  # mrjob makes its own bucket where there is none
         log.info("No bundle of these inputs in %s yet (key %s)", self.cache.root, self.bundle_spec.key[:12])
         return build_bundle(order, self.context)
+
+    def _examine_inputs(self) -> None:
+        """Those of the doctor's checks that send no request, and that nobody has made by now."""
+        script, region = self.inputs.venv_build, self.context.credentials.region
+        if region and not is_known_to_have_emr(region):
+            log.warning("region: the installed boto3 does not know %s to have EMR", region)
+        if script is not None:
+            for warning in examine(script.path, script.read(), self.inputs.build_files).warnings:
+                log.warning("%s", warning)
 
     def why(self) -> Explanation | None:
         """How this job's bundle differs from the cached one that is most like it; ``None`` if none is cached."""

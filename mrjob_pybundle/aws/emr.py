@@ -290,6 +290,14 @@ class Emr:
         raise LaunchUnclearError(" ".join(str(error).split())) from error
 
 
+def is_known_to_have_emr(region: str) -> bool:
+    """Whether the installed boto3 has heard of EMR in *region*, which may be newer. Sends no request."""
+    import boto3
+
+    session = boto3.session.Session()
+    return any(region in session.get_available_regions("emr", name) for name in session.get_available_partitions())
+
+
 def kinds_of_fleets(fleets: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """What instances *fleets* (ListInstanceFleets' ``InstanceFleets``) may have."""
     return [spec for fleet in fleets for spec in fleet["InstanceTypeSpecifications"]]

@@ -61,7 +61,11 @@ def read_object(s3_client: Any, **parameters: Any) -> dict[str, Any]:
     for attempt in range(1, _BODY_ATTEMPTS + 1):
         response: dict[str, Any] = s3_client.get_object(**parameters)
         try:
-            return {**response, "Body": bytes(response["Body"].read())}
+            body = bytes(response["Body"].read())
+            wanted = response.get("ContentLength", len(body))
+            if len(body) != wanted:
+                raise IncompleteReadError(actual_bytes=len(body), expected_bytes=wanted)
+            return {**response, "Body": body}
         except (FlexibleChecksumError, HTTPClientError, IncompleteReadError) as error:
             if attempt == _BODY_ATTEMPTS:
                 raise

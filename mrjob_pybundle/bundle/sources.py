@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import io
+import re
+import tarfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
+from urllib.parse import urlsplit
 
 from mrjob_pybundle.bundle import cpython_releases
 from mrjob_pybundle.bundle.files import InputFile
@@ -29,6 +36,14 @@ class Source:
         return self.sha256
 
     @property
+    def shown(self) -> str:
+        """*location* for people and logs: without a password, and without a ``?…``, which may be a signature."""
+        if "://" not in self.location:
+            return self.location
+        parts = urlsplit(self.location)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+    @property
     def file_name(self) -> str:
         """``Python-3.13.5.tar.xz``: the version, and the ending that says how it is compressed."""
         ending = next(e for e in (".tar.xz", ".tgz", ".tar.gz", ".tar.bz2", "") if self.location.endswith(e))
@@ -48,8 +63,61 @@ def find_source(version: str, location: str | None, sha256: str | None) -> Sourc
         if sha256 and file.sha256 != sha256:
             raise OptionError(f"pybundle_python_source: {location} has the sha256 {file.sha256}, not {sha256}")
         return Source(version, location, file.sha256, file)
+    source = Source(version, location, sha256)
     if sha256 is None and version not in cpython_releases.SHA256:
         raise OptionError(
-            f"pybundle_python_source: set pybundle_python_sha256, too, so that {location} cannot change unnoticed"
+            f"pybundle_python_source: set pybundle_python_sha256, too, so that {source.shown} cannot change unnoticed"
         )
-    return Source(version, location, sha256)
+    return source
+
+
+#: How a compressed file begins → the standard library's module that reads it.
+_COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\0": "lzma"}
+_HTML = re.compile(rb"\s*<(!doctype|html|head|\?xml)\b", re.IGNORECASE)
+_PY_VERSION = re.compile(rb'^#define\s+PY_VERSION\s+"([^"]*)"', re.MULTILINE)
+
+
+def check_is_source(content: bytes, version: str) -> None:
+    """Look whether that is the source tarball of CPython *version*, whole. Unpacks all of it in memory: seconds.
+
+    :raises ValueError: it is not. The text says what it is instead.
+    """
+    name = next((name for beginning, name in _COMPRESSIONS.items() if content.startswith(beginning)), None)
+    if name is None:
+        raise ValueError(f"it is {looks_like(content) or 'compressed neither by xz nor by gzip nor by bzip2'}")
+    try:
+        compression = importlib.import_module(name)
+    except ImportError:  # this Python was compiled without it: the build will see
+        return
+    try:
+        with compression.open(io.BytesIO(content)) as stream:
+            found = _version_in(stream)
+            # The checksum comes last, after what tar takes for the end.
+            while stream.read(1 << 20):
+                pass
+    except EOFError as error:
+        raise ValueError("it ends early") from error
+    except (tarfile.TarError, OSError, zlib.error, getattr(compression, "LZMAError", OSError)) as error:
+        raise ValueError(f"it is damaged: {error}") from error
+    if found is None:
+        raise ValueError("it has no Include/patchlevel.h")
+    if found != version:
+        raise ValueError(f"it is that of CPython {found}")
+
+
+def looks_like(content: bytes) -> str | None:
+    """What has come in place of a tarball, if that can be told."""
+    if not content:
+        return "empty"
+    return "an HTML page, as a proxy sends, or a network before one has logged in" if _HTML.match(content) else None
+
+
+def _version_in(stream: BinaryIO) -> str | None:
+    """What the source in a tar says of its version."""
+    found = None
+    with tarfile.open(fileobj=stream, mode="r|") as tar:
+        for member in tar:
+            if re.fullmatch(r"[^/]+/Include/patchlevel\.h", member.name) and member.isreg():
+                match = _PY_VERSION.search(cast("BinaryIO", tar.extractfile(member)).read())
+                found = match[1].decode("ascii", "replace").rstrip("+") if match else None
+    return found

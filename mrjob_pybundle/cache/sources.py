@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import http.client
 import logging
+import random
+import time
 import urllib.error
 import urllib.request
 from typing import Any
@@ -16,7 +18,7 @@ from typing import Any
 from mrjob_pybundle.aws.errors import explained
 from mrjob_pybundle.aws.s3 import S3Uri, read_object
 from mrjob_pybundle.bundle import cpython_releases
-from mrjob_pybundle.bundle.sources import Source
+from mrjob_pybundle.bundle.sources import Source, check_is_source, looks_like
 from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.store import Store
 from mrjob_pybundle.errors import OptionError
@@ -24,6 +26,10 @@ from mrjob_pybundle.errors import OptionError
 log = logging.getLogger("mrjob.pybundle")
 
 _TIMEOUT_SECONDS = 60
+_ATTEMPTS = 4
+_INSTEAD = "Point pybundle_python_source to a tarball: a path, an s3:// or an https:// URI."
+#: Statuses of a server that may have the tarball in a moment.
+_PASSING_STATUSES = (408, 425, 429, 500, 502, 503, 504)
 
 
 class Sources:
@@ -42,7 +48,7 @@ class Sources:
             staged = self.find(source.sha256, source.file_name)
             if staged is not None:
                 return staged, source.sha256
-        log.info("Getting %s", source.location)
+        log.info("Getting %s", source.shown)
         content = fetch(source, s3_client)
         return self.put(content, source.file_name), hashlib.sha256(content).hexdigest()
 
@@ -63,7 +69,8 @@ class Sources:
 def fetch(source: Source, s3_client: Any) -> bytes:
     """The tarball's bytes, checked: some 25 million.
 
-    :raises OptionError: it isn't there, can't be reached, or hasn't the digest that it must have.
+    :raises OptionError: it isn't there, can't be reached, doesn't come whole, or isn't what it must be: by its digest,
+        and where nobody knows that, by what is in it.
     :raises BuildError: it is a file, and has changed since its digest went into the key.
     :raises CacheError: S3, where it lies, said no.
     """
@@ -75,35 +82,80 @@ def fetch(source: Source, s3_client: Any) -> bytes:
             content: bytes = read_object(s3_client, Bucket=uri.bucket, Key=uri.key)["Body"]
     else:
         content = _download(source)
-    _check(source, hashlib.sha256(content).hexdigest())
+    _check(source, content)
     return content
 
 
+class _InterruptedError(Exception):
+    """A download came to nothing that may go well if it is tried again. The text says how."""
+
+
 def _download(source: Source) -> bytes:
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return _get(source)
+        except _InterruptedError as error:
+            if attempt == _ATTEMPTS:
+                raise OptionError(
+                    f"Cannot get {source.shown}: {error}, in each of {_ATTEMPTS} attempts. {_INSTEAD}"
+                ) from error
+            log.info("%s: %s. Trying again", source.shown, error)
+        time.sleep(random.uniform(0.5, 1) * 2 ** (attempt - 1))
+    raise AssertionError("unreachable")
+
+
+def _get(source: Source) -> bytes:
+    """One attempt."""
     try:
         with urllib.request.urlopen(source.location, timeout=_TIMEOUT_SECONDS) as response:
-            return bytes(response.read())
+            return _read_whole(response)
     except urllib.error.HTTPError as error:
         if error.code == 404:
             raise OptionError(
-                f"There is no {source.location}: python.org has no CPython {source.version},"
+                f"There is no {source.shown}: python.org has no CPython {source.version},"
                 " or pybundle_python_source is wrong."
             ) from error
+        if error.code in _PASSING_STATUSES:
+            raise _InterruptedError(f"HTTP status {error.code}") from error
         raise OptionError(_unreachable(source, f"HTTP status {error.code}")) from error
     except (OSError, http.client.HTTPException) as error:
         raise OptionError(_unreachable(source, str(getattr(error, "reason", error)))) from error
 
 
+def _read_whole(response: http.client.HTTPResponse) -> bytes:
+    """The body, which must be as long as its header says: a connection that is closed looks like an end."""
+    content, cause = bytearray(), None
+    try:
+        while piece := response.read(1 << 20):
+            content += piece
+    except (OSError, http.client.HTTPException) as error:
+        cause = error
+    length = response.headers.get("Content-Length", "")
+    wanted = int(length) if length.isdecimal() else None
+    if cause or (wanted is not None and len(content) != wanted):
+        of_all = "" if wanted is None else f" of {wanted:,}"
+        raise _InterruptedError(f"it ended after {len(content):,}{of_all} bytes") from cause
+    return bytes(content)
+
+
 def _unreachable(source: Source, reason: str) -> str:
     known = source.version in cpython_releases.SHA256
     maybe = "" if known else f"there may be no CPython {source.version}, or "
-    return (
-        f"Cannot get {source.location} ({reason}): {maybe}it cannot be reached from here."
-        " Point pybundle_python_source to a tarball: a path, an s3:// or an https:// URI."
-    )
+    return f"Cannot get {source.shown} ({reason}): {maybe}it cannot be reached from here. {_INSTEAD}"
 
 
-def _check(source: Source, found: str) -> None:
-    expected = {source.sha256} if source.sha256 else set(cpython_releases.SHA256.get(source.version, {}).values())
+def _check(source: Source, content: bytes) -> None:
+    known = cpython_releases.SHA256.get(source.version, {}).values()
+    expected = {source.sha256} if source.sha256 else set(known)
+    found = hashlib.sha256(content).hexdigest()
     if expected and found not in expected:
-        raise OptionError(f"{source.location} has the sha256 {found}, not {' or '.join(sorted(expected))}")
+        seems = looks_like(content)
+        instead = f", but is {seems}" if seems else ""
+        raise OptionError(f"{source.shown} has the sha256 {found}, not {' or '.join(sorted(expected))}{instead}")
+    if not expected:
+        try:
+            check_is_source(content, source.version)
+        except ValueError as error:
+            raise OptionError(
+                f"{source.shown} is not the source of CPython {source.version}: {error}. {_INSTEAD}"
+            ) from error

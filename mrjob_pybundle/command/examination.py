@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-import subprocess
+import http.client
 import urllib.error
 import urllib.request
 import uuid
@@ -15,8 +15,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from mrjob_pybundle.aws import releases as emr_releases
+from mrjob_pybundle.aws.emr import is_known_to_have_emr
 from mrjob_pybundle.aws.errors import DENIED, error_code, explained
 from mrjob_pybundle.aws.s3 import S3Uri
+from mrjob_pybundle.bundle.files import InputFile
+from mrjob_pybundle.bundle.inputs import find_build_files
+from mrjob_pybundle.bundle.venv_build import examine as examine_venv_build
 from mrjob_pybundle.cache import layout
 from mrjob_pybundle.errors import PyBundleError
 from mrjob_pybundle.runner import PyBundleEMRJobRunner
@@ -120,12 +124,8 @@ class Patient(PyBundleEMRJobRunner):
         return Verdict.OK, f"{identity['Arn']} (account {identity['Account']})"
 
     def _check_region(self) -> _Answer:
-        import boto3
-
         region = self._opts["region"]
-        session = boto3.session.Session()
-        known = {r for name in session.get_available_partitions() for r in session.get_available_regions("emr", name)}
-        if region not in known:
+        if not is_known_to_have_emr(region):
             return Verdict.NOTE, f"{region}, which the installed boto3 does not know to have EMR"
         return Verdict.OK, region
 
@@ -278,22 +278,14 @@ class Patient(PyBundleEMRJobRunner):
         path = self._pybundle.venv_build
         if path is None:
             return Verdict.NOTE, "none: a bundle of Python and mrjob alone (pybundle_venv_build)"
-        content = path.read_bytes()
-        first_line = content.split(b"\n", 1)[0].decode("utf-8", "replace")
-        if b"\0" in content:
-            return Verdict.FAILED, f"{path} is no text"
-        if b"\r\n" in content:
-            return Verdict.FAILED, f"{path} has Windows line ends, on which its interpreter fails. Run dos2unix on it."
-        if content.startswith(b"\xef\xbb\xbf"):
-            return Verdict.FAILED, f"{path} begins with a byte order mark, which hides its first line. Remove it."
-        interpreter = first_line.removeprefix("#!").strip() if first_line.startswith("#!") else ""
-        if interpreter and "bash" not in interpreter:
-            return Verdict.OK, f"{path}, run by {interpreter}"
-        syntax = subprocess.run(["bash", "-n"], input=content, capture_output=True)
-        if syntax.returncode != 0:
-            reason = syntax.stderr.decode("utf-8", "replace").strip().splitlines()
-            return Verdict.FAILED, f"{path}: {reason[0].removeprefix('bash: ') if reason else 'bash cannot read it'}"
-        return Verdict.OK, f"{path}, run by {interpreter or 'bash, for it names no interpreter'}"
+        build_files = find_build_files(self._pybundle.build_files).files
+        script = examine_venv_build(path, InputFile.look_at(path).read(), build_files)
+        if script.warnings:
+            return Verdict.NOTE, " ".join(script.warnings)
+        run_by = f"{path}, run by {script.interpreter or 'bash, for it names no interpreter'}"
+        if script.may_be_missing:
+            return Verdict.NOTE, f"{run_by}. Whether the build's machine has that is seen there, before it compiles"
+        return Verdict.OK, run_by
 
     def _check_bundle(self) -> _Answer:
         spec = self.bundle_spec
@@ -316,15 +308,16 @@ class Patient(PyBundleEMRJobRunner):
         elif "://" in source.location:
             request = urllib.request.Request(source.location, method="HEAD")
             try:
-                with urllib.request.urlopen(request, timeout=_NETWORK_TIMEOUT_SECONDS):
-                    pass
-            except OSError as error:
+                with urllib.request.urlopen(request, timeout=_NETWORK_TIMEOUT_SECONDS) as answer:
+                    reason = "an HTML page" if answer.headers.get_content_type() == "text/html" else None
+            except (OSError, http.client.HTTPException) as error:
                 reason = f"HTTP status {error.code}" if isinstance(error, urllib.error.HTTPError) else str(error)
+            if reason:
                 return (
                     Verdict.FAILED,
-                    f"cannot get {source.location} ({reason}). Point pybundle_python_source to a tarball.",
+                    f"cannot get {source.shown} ({reason}). Point pybundle_python_source to a tarball.",
                 )
-        return Verdict.OK, source.location
+        return Verdict.OK, source.shown
 
 
 def _nobody_named(option: str) -> _Answer:

@@ -77,9 +77,7 @@ def test_a_cached_bundle_needs_no_source(team: Team) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"set -eu\r\npip install x\r\n", "has Windows line ends"),
-        (b"\xef\xbb\xbfset -eu\n", "begins with a byte order mark"),
-        (b"\x7fELF\0\0", "is no text"),
+        (b"#!/bin/bash\r\nset -eu\r\n", "has Windows line ends, with which its #! line names nothing"),
         (b"#!/bin/bash\nif true; then\n", "line 3: syntax error: unexpected end of file"),
     ],
 )
@@ -90,6 +88,25 @@ def test_a_venv_build_that_cannot_work(team: Team, tmp_path: Path, content: byte
     verdict, text = _lines(examined)["venv-build.sh"]
     assert (examined.status, verdict) == (1, "FAILED")
     assert message in text
+
+
+@pytest.mark.parametrize(
+    ("content", "verdict", "message"),
+    [
+        (b"set -eu\r\npip install x\r\n", "note", "has Windows line ends, which bash takes for a part of"),
+        (b"#!/usr/bin/env python3\nprint()\r\n", "ok", "run by /usr/bin/env python3"),
+        (b"#!/opt/venv/bin/python\n", "note", "Whether the build's machine has that is seen there"),
+        (b"#!tools/bash\n", "note", "run by tools/bash"),
+    ],
+)
+def test_a_venv_build_that_may_work(team: Team, tmp_path: Path, content: bytes, verdict: str, message: str) -> None:
+    script, tools = tmp_path / "venv-build.sh", tmp_path / "tools"
+    script.write_bytes(content)
+    tools.mkdir()
+    (tools / "bash").touch()
+    switches = ["--pybundle-venv-build", str(script), "--pybundle-build-file", str(tools)]
+    found, text = _lines(team.run("doctor", *switches))["venv-build.sh"]
+    assert (found, message in text) == (verdict, True), text
 
 
 @pytest.mark.parametrize(
