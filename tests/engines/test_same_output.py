@@ -50,7 +50,9 @@ def stock_job(line: Line) -> Job:
         ("mr_log_sampler", ("--sample-size", "1000000"), 2),
     ],
 )
-def test_streaming(job: Job, stock_job: Job, texts: list[Path], module: str, args: tuple[str, ...], files: int) -> None:
+def test_streaming_output_is_that_of_emr(
+    job: Job, stock_job: Job, texts: list[Path], module: str, args: tuple[str, ...], files: int
+) -> None:
     given = (example(module), *args, *texts[:files])
     assert _output(job, *given) == _output(stock_job, *given)
 
@@ -83,7 +85,7 @@ def test_web_pages_of_a_crawl(job: Job, stock_job: Job, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "module", ["mr_jar_step_example", "mr_spark_wordcount", "mr_spark_wordcount_script", "mr_spark_most_used_word"]
 )
-def test_jars_and_spark(job: Job, stock_job: Job, texts: list[Path], module: str) -> None:
+def test_output_of_jars_and_spark_is_that_of_emr(job: Job, stock_job: Job, texts: list[Path], module: str) -> None:
     given = (example(module), *texts[:1])
     assert _output(job, *given) == _output(stock_job, *given)
 
