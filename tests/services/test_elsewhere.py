@@ -267,6 +267,39 @@ def test_gc_keeps_a_claim_of_another_account(team: Team, people: list[Somebody])
     assert "deleted the claim" in barbara.run("gc")[1]
 
 
+TMP_DIR = r"cloud_tmp_dir \(team-\w+\) is in us-east-1, the cluster is in eu-west-1\. EMR's documentation wants"
+CACHE = r"the cache \(team-\w+\) is in us-east-1, the cluster is in eu-west-1\. That works"
+
+
+def test_buckets_elsewhere(team: Team, people: list[Somebody], requests: Requests) -> None:
+    """They are told of before anything is launched; S3 is asked for that before a build alone."""
+    ada, colleague, *_ = people
+    building = colleague.command("build")
+    for pattern in (TMP_DIR, CACHE):
+        _reads(building, pattern)
+    build_id = _reads(building, r"Build (\S+): launched cluster j-")[1]
+    says(team, build_id, "FAILED", message="boom")
+    building.communicate()
+    team.publish(team.spec("--pybundle-python-source", str(team.directory / "Python-3.13.5.tar.xz")), BUILD)
+    requests.clear()
+    _, said = colleague.run("create-cluster")
+    for pattern in (TMP_DIR, CACHE):
+        assert len(re.findall(pattern, said)) == 1, said
+        assert said.index("the cluster is in eu-west-1") < said.index("Created new cluster")
+    ours = [request.operation for _, request in requests]
+    assert "HeadBucket" not in ours[: ours.index("PutObject")], "mrjob's own come later"
+    _, said = ada.run("create-cluster")
+    assert "the cluster is in" not in said
+
+
+def test_doctor_tells_of_buckets_elsewhere(team: Team, people: list[Somebody]) -> None:
+    _, said = people[1].run("doctor")
+    assert re.search(f"^note +bucket: {CACHE}", said, flags=re.MULTILINE)
+    assert re.search(f"^note +cloud_tmp_dir: {TMP_DIR}", said, flags=re.MULTILINE)
+    _, said = people[0].run("doctor")
+    assert re.search("^ok +cloud_tmp_dir: team-.*, in us-east-1$", said, flags=re.MULTILINE)
+
+
 def test_a_claim_of_before_places_were_named() -> None:
     content = b'{"beat":0,"build_id":"20261120-101112-0a1b2c3d","cluster_id":"j-1","owner":"ada","since":1.0}'
     assert Claim.parse(content) == Claim(BUILD, "ada", 1.0, "j-1")
