@@ -71,8 +71,8 @@ class Context:
         """Bucket → region, as far as S3 has told by the way; always of a bucket that is in another region."""
         return self._s3_and_regions[1]
 
-    def find_bucket(self, bucket: str) -> str | None:
-        """The region of a bucket (HeadBucket); ``None`` if S3 does not say.
+    def find_bucket(self, bucket: str) -> None:
+        """Have S3 tell where a bucket is (HeadBucket), if it does.
 
         :raises CacheError: it could not be asked.
         """
@@ -82,7 +82,6 @@ class Context:
             except ClientError as error:
                 if http_status(error) >= 500:
                     raise
-        return self.bucket_regions.get(bucket)
 
     @cached_property
     def _s3_and_regions(self) -> tuple[Any, Mapping[str, str]]:
