@@ -333,14 +333,12 @@ def _join(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
     """Wait for another author's build. The result is a turn if that build never came to be."""
     log.info("%s is already building this bundle (build %s): waiting for it", claim.owner, claim.build_id)
     with _goes_on_without_us(claim):
-        outcome = _wait_for_cluster(claim, order, context)
-    if not isinstance(outcome, Claim):
-        return outcome
-    return _bundle_of(follow(outcome, context, order.longest_seconds), outcome, order, context)
+        go_on = _wait_for_cluster(claim, order, context)
+    return go_on()
 
 
-def _wait_for_cluster(claim: Claim, order: Order, context: Context) -> Claim | Bundle | _Turn:
-    """The claim with the cluster that its author has launched, or what came of it instead."""
+def _wait_for_cluster(claim: Claim, order: Order, context: Context) -> Callable[[], Bundle | _Turn]:
+    """Wait until the author of *claim* has launched a cluster. The result is what to do then, or instead."""
     s3, emr = (_patience(service, context, order.longest_seconds) for service in ("S3", "EMR"))
     is_foreign = claim.region not in (None, context.emr.region)
     while claim.cluster_id is None:
@@ -348,18 +346,29 @@ def _wait_for_cluster(claim: Claim, order: Order, context: Context) -> Claim | B
             # Its author died right after claiming. Before RunJobFlow, or after?
             cluster = None if is_foreign else emr.ask(partial(find_cluster, claim, context))
             if cluster is not None:
-                return _with_cluster(claim, cluster)
+                claim = _with_cluster(claim, cluster)
+                break
             status = s3.ask(partial(context.cache.builds.status, claim.build_id))
             if status is not None and status.age < _UNKNOWN_SILENCE_SECONDS:
-                return claim  # another account's cluster
-            return _take_over(claim, order, context)
+                break  # another account's cluster
+            return partial(_take_over, claim, order, context)
         time.sleep(context.s3_poll_seconds)
         current = s3.ask(partial(context.cache.claims.read, order.spec.key))
         if current is None or current.build_id != claim.build_id:
-            bundle = None if order.rebuild else s3.ask(partial(context.cache.bundles.find, order.spec))
-            return bundle or (_Turn(current, is_ours=False) if current else _claim(order, context))
+            return partial(_look_again, current, order, context)
         claim = current
-    return claim
+    return partial(_follow_to_the_end, claim, order, context)
+
+
+def _look_again(claim: Claim | None, order: Order, context: Context) -> Bundle | _Turn:
+    """What there is now that the claim that was waited for is gone, with *claim* in its place."""
+    s3 = _patience("S3", context, order.longest_seconds)
+    bundle = None if order.rebuild else s3.ask(partial(context.cache.bundles.find, order.spec))
+    return bundle or (_Turn(claim, is_ours=False) if claim else _claim(order, context))
+
+
+def _follow_to_the_end(claim: Claim, order: Order, context: Context) -> Bundle:
+    return _bundle_of(follow(claim, context, order.longest_seconds), claim, order, context)
 
 
 def find_cluster(claim: Claim, context: Context) -> Launched | None:
@@ -426,9 +435,9 @@ def follow(
                         pause = min(2 * pause, _LONGEST_SILENCE_POLL_SECONDS)
                     continue
             time.sleep(context.s3_poll_seconds)
-        gone = _gone(status, cluster)
-        if leading:
-            s3.ask(partial(builds.put_status, claim.build_id, gone))
+    gone = _gone(status, cluster)
+    if leading:
+        _patience("S3", context, longest).ask(partial(builds.put_status, claim.build_id, gone))
     return gone
 
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from mrjob_pybundle import options
-from mrjob_pybundle.aws.clients import Credentials
+from mrjob_pybundle.aws.clients import Credentials, learn_bucket_regions
 from mrjob_pybundle.aws.emr import Emr
-from mrjob_pybundle.aws.errors import explained
+from mrjob_pybundle.aws.errors import explained, http_status
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.cache.cache import Cache
 
@@ -62,7 +64,29 @@ class Context:
     @cached_property
     def s3(self) -> Any:
         """A boto3 client."""
-        return self.credentials.s3_client()
+        return self._s3_and_regions[0]
+
+    @cached_property
+    def bucket_regions(self) -> Mapping[str, str]:
+        """Bucket → region, as far as S3 has told by the way; always of a bucket that is in another region."""
+        return self._s3_and_regions[1]
+
+    def find_bucket(self, bucket: str) -> None:
+        """Have S3 tell where a bucket is (HeadBucket), if it does.
+
+        :raises CacheError: it could not be asked.
+        """
+        with explained(f"asking for s3://{bucket} (HeadBucket)"):
+            try:
+                self.s3.head_bucket(Bucket=bucket)
+            except ClientError as error:
+                if http_status(error) >= 500:
+                    raise
+
+    @cached_property
+    def _s3_and_regions(self) -> tuple[Any, Mapping[str, str]]:
+        client = self.credentials.s3_client()
+        return client, learn_bucket_regions(client)
 
     @cached_property
     def emr(self) -> Emr:

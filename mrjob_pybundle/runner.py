@@ -39,6 +39,7 @@ from mrjob_pybundle.cache.bundles import Hit
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.context import Context
 from mrjob_pybundle.errors import CacheError, OptionError, PyBundleError, left_runner
+from mrjob_pybundle.job.buckets import buckets_elsewhere
 from mrjob_pybundle.job.python_installs import lines_that_install_python
 from mrjob_pybundle.job.spark import is_in_client_mode, named_by, named_by_cluster, settings_of_step
 from mrjob_pybundle.job.steps import EMRStepsRunner
@@ -86,6 +87,7 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
         self._bootstrap_action: dict[str, Any] | None = None
         self._programs: Programs | None = None
         self._hit: Hit | None = None
+        self._told: set[str] = set()
         #: of the job's cluster, which EMR tells with its answers
         self._place: Place | None = None
         with _explained("preparing the job"):
@@ -247,6 +249,7 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
         log.info("Using bundle %s: CPython %s from %s", bundle.id, self.bundle_spec.python.version, self.cache.root)
         self._hit = hit
         self._programs = self._provide(bundle)
+        self._tell_of_buckets_elsewhere()
 
     def _tell_of_packages_that_no_task_sees(self) -> None:
         if self._existing_cluster or self._opts["python_bin"] or self._opts["task_python_bin"]:
@@ -259,6 +262,13 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
             )
         for line in lines:
             log.warning("    %s", line)
+
+    def _tell_of_buckets_elsewhere(self) -> None:
+        """Warn of buckets in other regions, as far as S3 has told of them. It is not asked for that."""
+        for text in buckets_elsewhere(self.context, self._tmp_dir.bucket, self._opts["region"]):
+            if text not in self._told:
+                log.warning("%s", text)
+            self._told.add(text)
 
     def _provide(self, bundle: Bundle) -> Programs:
         script, cluster = bootstrap_script(bundle), self._existing_cluster
@@ -326,6 +336,8 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
         self._check_output_not_exists()  # which mrjob does later, too, but by then a build would have cost money
         if self._pybundle.cache_uri is None:
             self.fs.mkdir(self._opts["cloud_tmp_dir"])  # mrjob makes its own bucket where there is none
+        self.context.find_bucket(self._tmp_dir.bucket)
+        self._tell_of_buckets_elsewhere()
         log.info("No bundle of these inputs in %s yet (key %s)", self.cache.root, self.bundle_spec.key[:12])
         return build_bundle(order, self.context)
 

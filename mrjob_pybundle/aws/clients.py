@@ -97,3 +97,27 @@ def _count_as_failed(response: tuple[Any, dict[str, Any]] | None, **_: Any) -> N
     """Whether to try again, and to raise an error, goes by the status in the answer's own object."""
     if response is not None and response[1].get("Error", {}).get("Code") == "IncompleteAnswer":
         response[0].status_code = 500
+
+
+_BUCKET_ASKED = "pybundle_bucket"
+
+
+def learn_bucket_regions(s3_client: Any) -> dict[str, str]:
+    """Bucket → region, as S3 tells *s3_client* by the way from now on: always about a bucket that is elsewhere.
+
+    To whoever asks in another region it answers where the bucket is, and botocore asks there.
+    """
+    regions: dict[str, str] = {}
+
+    def note_bucket(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        context[_BUCKET_ASKED] = params.get("Bucket")
+
+    def note_region(response: tuple[Any, dict[str, Any]] | None, request_dict: dict[str, Any], **_: Any) -> None:
+        bucket = request_dict["context"].get(_BUCKET_ASKED)
+        if response is not None and bucket is not None:
+            region = response[1].get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("x-amz-bucket-region")
+            regions.update({bucket: region} if region else {})
+
+    s3_client.meta.events.register("before-parameter-build.s3", note_bucket)
+    s3_client.meta.events.register("needs-retry.s3", note_region)
+    return regions

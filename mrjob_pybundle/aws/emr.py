@@ -273,7 +273,7 @@ class Emr:
                 answer = self._client_without_retries.run_job_flow(**request)
                 return Launched(str(answer["JobFlowId"]), Place.of(answer.get("ClusterArn")))
             except (BotoCoreError, ClientError) as error:
-                if not _was_refused(error):
+                if not was_refused(error):
                     return self._find_launched(request["Name"], error)
                 if not may_pass(error) or attempt == _LAUNCH_TRIES:
                     raise explain(error, "launching a build cluster (RunJobFlow)") from error
@@ -303,7 +303,7 @@ def kinds_of_fleets(fleets: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [spec for fleet in fleets for spec in fleet["InstanceTypeSpecifications"]]
 
 
-def _was_refused(error: Exception) -> bool:
+def was_refused(error: Exception) -> bool:
     """Is it certain that EMR has not done what it was asked for?"""
     if isinstance(error, ClientError):
         return 0 < http_status(error) < 500 and error_code(error) not in INTERNAL

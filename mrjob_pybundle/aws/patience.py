@@ -43,14 +43,18 @@ class Patience:
         self._silence = 0.0
         self._next_word = _FIRST_WORD
 
-    def ask(self, question: Callable[[], _Answer]) -> _Answer:
+    def ask(
+        self, question: Callable[[], _Answer], may_be_repeated: Callable[[Exception], bool] = lambda _: True
+    ) -> _Answer:
         """The answer to *question*, which is asked until it does not end in an error that may pass.
+
+        *may_be_repeated* says so of an error, where a question is an order that must not be carried out twice.
 
         :raises Exception: what *question* raised: at once what lasts, after *limit* what may pass.
         """
         pause = self._first_pause
         while True:
-            answer = self._try(question)
+            answer = self._try(question, may_be_repeated)
             if answer is not None:
                 return answer[0]
             time.sleep(pause)
@@ -58,15 +62,17 @@ class Patience:
 
     def ask_once(self, question: Callable[[], _Answer]) -> _Answer | None:
         """The answer to *question*, ``None`` if there is none just now. Raises what :meth:`ask` raises."""
-        answer = self._try(question)
+        answer = self._try(question, lambda _: True)
         return answer[0] if answer else None
 
-    def _try(self, question: Callable[[], _Answer]) -> tuple[_Answer] | None:
+    def _try(
+        self, question: Callable[[], _Answer], may_be_repeated: Callable[[Exception], bool]
+    ) -> tuple[_Answer] | None:
         began = time.monotonic()
         try:
             answer = question()
         except Exception as error:
-            if not (isinstance(error, TransientError) or may_pass(error)):
+            if not (isinstance(error, TransientError) or may_pass(error)) or not may_be_repeated(error):
                 raise
             self._hear_nothing(began)
             if self._silence >= self._limit:

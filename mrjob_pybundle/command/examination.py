@@ -23,6 +23,7 @@ from mrjob_pybundle.bundle.inputs import find_build_files
 from mrjob_pybundle.bundle.venv_build import examine as examine_venv_build
 from mrjob_pybundle.cache import layout
 from mrjob_pybundle.errors import PyBundleError
+from mrjob_pybundle.job.buckets import cache_elsewhere, tmp_dir_elsewhere
 from mrjob_pybundle.runner import PyBundleEMRJobRunner
 
 _NETWORK_TIMEOUT_SECONDS = 20
@@ -73,6 +74,7 @@ def examine(make_runner: Callable[[type[Patient]], Patient]) -> Iterator[Finding
 #: What could only fail in the same way if something else has failed.
 _NEEDS = {
     "bucket": ("credentials",),
+    "cloud_tmp_dir": ("credentials",),
     "bucket owner": ("bucket",),
     "encryption": ("bucket",),
     "list the cache": ("bucket",),
@@ -102,6 +104,7 @@ class Patient(PyBundleEMRJobRunner):
             "credentials": self._check_credentials,
             "region": self._check_region,
             "bucket": self._check_bucket,
+            "cloud_tmp_dir": self._check_tmp_dir,
             "bucket owner": self._check_bucket_owner,
             "encryption": self._check_encryption,
             "list the cache": self._check_list,
@@ -142,7 +145,19 @@ class Patient(PyBundleEMRJobRunner):
             return Verdict.FAILED, f"{missing}. Create it, or set pybundle_cache_uri to one that exists."
         region, ours = answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region"), self._opts["region"]
         if region and region != ours:
-            return Verdict.NOTE, f"{bucket} is in {region}, clusters are in {ours}: slower, and AWS bills the transfer"
+            return Verdict.NOTE, cache_elsewhere(bucket, region, ours)
+        return Verdict.OK, f"{bucket}, in {region or ours}"
+
+    def _check_tmp_dir(self) -> _Answer:
+        bucket, ours = self._tmp_dir.bucket, self._opts["region"]
+        try:
+            with explained(f"asking for s3://{bucket} (HeadBucket)"):
+                answer = _head_bucket(self.context.s3, bucket)
+        except _MissingError:
+            return Verdict.NOT_CHECKED, f"there is no {bucket} yet: the first job makes it"
+        region = answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
+        if region and region != ours:
+            return Verdict.NOTE, tmp_dir_elsewhere(bucket, region, ours)
         return Verdict.OK, f"{bucket}, in {region or ours}"
 
     def _check_bucket_owner(self) -> _Answer:

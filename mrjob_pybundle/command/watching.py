@@ -66,7 +66,7 @@ def stop(build_id: str, context: Context) -> str:
     emr = context.emr_in(claim.region)
     cluster = emr.cluster(claim.cluster_id)
     if cluster.life is Life.UNKNOWN:
-        account = f"Ask from account {claim.account}, whose it is" if claim.account else "wrong region or account"
+        account = f"it is account {claim.account}'s, ask from there" if claim.account else "wrong region or account"
         raise BuildError(
             f"EMR in {emr.region} does not know cluster {cluster.id} of build {build_id}: {account}, or it ended more"
             " than two months ago."

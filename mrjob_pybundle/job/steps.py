@@ -1,15 +1,22 @@
-"""A job's steps on EMR: how many are sent at a time, and when their logs are read. Bundles play no part in it."""
+"""A job's steps on EMR: how many are sent at a time, how they are awaited, and when their logs are read.
+
+Bundles play no part in it.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
+from functools import cached_property, partial
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from mrjob.emr import EMRJobRunner
 
+from mrjob_pybundle.aws.emr import was_refused
 from mrjob_pybundle.aws.errors import explain
+from mrjob_pybundle.aws.patience import Patience
 from mrjob_pybundle.context import Context
 from mrjob_pybundle.job.step_logs import StepLog, damaged_logs_told, wait_for_log
 
@@ -19,8 +26,18 @@ log = logging.getLogger("mrjob.pybundle")
 _MAX_ACTIVE_STEPS = 256
 
 
+#: So long (seconds) a job that has a cluster waits for AWS to answer: as long as mrjob does while AWS throttles.
+_A_DAY = 24 * 3600.0
+
+#: What must not be carried out twice.
+_ORDERS = ("run_job_flow", "add_job_flow_steps")
+
+
 class EMRStepsRunner(EMRJobRunner):
-    """mrjob's EMR runner, whose jobs may have any number of steps, and wait for no log longer than it takes."""
+    """mrjob's EMR runner, whose jobs may have any number of steps, and wait for no log longer than it takes.
+
+    Once it has a cluster, it waits for the network as long as for that.
+    """
 
     #: how AWS is reached
     context: Context
@@ -30,6 +47,27 @@ class EMRStepsRunner(EMRJobRunner):
         self._steps_to_come: list[dict[str, Any]] = []
         self._awaited_logs: set[str] = set()
         super().__init__(**kwargs)
+
+    # a network that is gone for a while
+
+    @cached_property
+    def _patience_with_emr(self) -> Patience:
+        return self._patience("EMR")
+
+    @cached_property
+    def _patience_with_s3(self) -> Patience:
+        return self._patience("S3")
+
+    def _patience(self, service: str) -> Patience:
+        return Patience(service, _A_DAY, self._opts["check_cluster_every"], partial(log.info, "  %s"))
+
+    def make_emr_client(self) -> Any:
+        client = super().make_emr_client()
+        return _PatientClient(client, self._patience_with_emr) if self._cluster_id else client
+
+    def _add_tags(self, tags: dict[str, str], cluster_id: str) -> None:
+        """Like mrjob's, but a cluster that has just been launched is not given up because it has no tags yet."""
+        self._patience_with_emr.ask(partial(super()._add_tags, tags, cluster_id))
 
     # sending
 
@@ -107,7 +145,8 @@ class EMRStepsRunner(EMRJobRunner):
         try:
             log.info("Waiting for the log of step %s to appear on S3 (ctrl-c to skip)...", step["Id"])
             pause = self._opts["check_cluster_every"]
-            has_come = wait_for_log(step_log, self.context.s3, pause, self._cluster_goes_on)
+            look = partial(wait_for_log, step_log, self.context.s3, pause, self._cluster_goes_on)
+            has_come = self._patience_with_s3.ask(look)
         except KeyboardInterrupt:
             log.info("not waiting for it")
             return
@@ -125,11 +164,11 @@ class EMRStepsRunner(EMRJobRunner):
 
     def _log_counters(self, log_interpretation: Any, step_num: int) -> None:
         with damaged_logs_told("counters"):
-            super()._log_counters(log_interpretation, step_num)
+            self._patience_with_s3.ask(partial(super()._log_counters, log_interpretation, step_num))
 
     def _pick_error(self, log_interpretation: Any, step_type: str) -> Any:
         with damaged_logs_told("cause of the failure"):
-            return super()._pick_error(log_interpretation, step_type)
+            return self._patience_with_s3.ask(partial(super()._pick_error, log_interpretation, step_type))
         return None
 
     def _step_that_was_waited_for(self) -> Any:
@@ -142,6 +181,24 @@ class EMRStepsRunner(EMRJobRunner):
     def _cluster_goes_on(self) -> bool:
         """Whether the cluster runs, or waits for more: one that ends copies its logs as it does."""
         return self._describe_cluster()["Status"]["State"] in ("RUNNING", "WAITING")
+
+
+class _PatientClient:
+    """A boto3 client, as mrjob wraps it, that is asked again while nobody answers."""
+
+    def __init__(self, client: Any, patience: Patience) -> None:
+        self._client = client
+        self._patience = patience
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        if name == "get_paginator":  # of mrjob's wrapper; its pages are asked of us
+            return partial(found.func, self)
+        return partial(self._ask, found, name) if callable(found) else found
+
+    def _ask(self, operation: Callable[..., Any], name: str, *args: Any, **kwargs: Any) -> Any:
+        question = partial(operation, *args, **kwargs)
+        return self._patience.ask(question, was_refused) if name in _ORDERS else self._patience.ask(question)
 
 
 def _is_refused_by_full_cluster(error: ClientError) -> bool:

@@ -69,12 +69,12 @@ class Line:
         """Run a job with ``-r pybundle-emr``."""
         return self.run(script, "-r", "pybundle-emr", *args, **kwargs)
 
-    def submit(self, *args: object, key_id: str = "author") -> subprocess.Popen[str]:
+    def submit(self, *args: object, key_id: str = "author", **environment: str) -> subprocess.Popen[str]:
         """Start ``python ARGS`` as a process of its own, with one line of input, as an author does at a terminal."""
         process = subprocess.Popen(
             # What a shell starts in the background ignores Ctrl-C, and so does all that this starts.
             ["env", "--default-signal=INT", sys.executable, *map(str, args)],
-            env={**self.environment, "AWS_ACCESS_KEY_ID": key_id},
+            env={**self.environment, "AWS_ACCESS_KEY_ID": key_id, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

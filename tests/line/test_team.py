@@ -11,12 +11,13 @@ import signal
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.line.conftest import ROOT, Line
+from tests.plug import Plug
 
 JOB = ROOT / "tests" / "jobs" / "mr_line_lengths.py"
 AUTHORS = 50
@@ -162,6 +163,33 @@ def test_ctrl_c_says_what_goes_on(line: Line, tmp_path: Path) -> None:
     output, log = line.submit(*_job("--pybundle-venv-build", script)).communicate()
     assert output == "3\t1\n", log
     assert line.build_clusters() == []
+
+
+@pytest.mark.whole
+def test_the_plug_is_pulled(line: Line, tmp_path: Path) -> None:
+    """Of the submitter alone, twice: while a build is awaited, and while a cluster and its step are."""
+    script = _script(tmp_path, "echo unplugged\nsleep 20\n")
+    line.new_clusters()
+    with Plug(line.environment["AWS_ENDPOINT_URL"]) as plug:
+        author = line.submit(*_job("--pybundle-venv-build", script), AWS_ENDPOINT_URL=plug.endpoint)
+        assert author.stderr is not None
+        log: list[str] = []
+        for awaited, service in (("\\| unplugged", "S3"), ("  PENDING ", "EMR")):
+            for pattern in (awaited, f"no answer from {service} for 0:.*, trying again", f"{service} answers again"):
+                assert any(re.search(pattern, text) for text in _noted(author.stderr, log)), log
+                if pattern == awaited:
+                    plug.pull()
+                elif "no answer" in pattern:
+                    plug.put_back()
+        output, rest = author.communicate()
+    assert (author.returncode, output) == (0, "3\t1\n"), "".join(log) + rest
+    assert len(line.new_clusters()) == 2
+
+
+def _noted(lines: Iterable[str], log: list[str]) -> Iterator[str]:
+    for text in lines:
+        log.append(text)
+        yield text
 
 
 @pytest.mark.whole

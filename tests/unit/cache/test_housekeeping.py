@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mrjob_pybundle.aws.emr import Place
 from mrjob_pybundle.cache.claims import Claim
 from mrjob_pybundle.cache.housekeeping import DAY, InUse, Plan, Wish, plan
 from mrjob_pybundle.cache.inventory import FoundClaim, Inventory, Manifest, Shelf
@@ -53,8 +54,8 @@ def shelves(draw: st.DrawFn, kind: str, key: str, states: tuple[str, ...]) -> Sh
         retired = draw(st.sampled_from([{}, {"python_key": draw(pythons)}]))
     if state in ("published", "damaged"):
         names.append("manifest.json")
-    if kind == "venv" and draw(st.booleans()):
-        names.append("used")
+    if kind == "venv":
+        names += draw(st.sets(st.sampled_from(["used", "1/us-east-1/used", "1/eu-west-1/used", "2/us-east-1/used"])))
     objects = tuple(StoredObject(f"{directory}/{name}", 1, draw(ages)) for name in names)
     return Shelf(kind, key, objects, manifest, "damaged" if state == "damaged" else None, retired)
 
@@ -210,6 +211,32 @@ def test_in_the_end_only_what_is_named_is_left(inventory: Inventory) -> None:
     archives = {stored.name for shelf in sound for digest, stored in shelf.archives.items() if digest not in named}
     assert {name for name in _deleted(found) if name.endswith(".tar.gz")} == archives
     assert len(found.release) == len(readable)
+
+
+places = st.sampled_from([Place("us-east-1", "1"), Place("eu-west-1", "1"), Place("us-east-1", "2")])
+
+
+@settings(max_examples=500, deadline=None)
+@given(inventory=inventories(), in_use=in_uses, asked=st.frozensets(places))
+def test_what_clusters_elsewhere_may_need_stays(inventory: Inventory, in_use: InUse, asked: frozenset[Place]) -> None:
+    found = plan(inventory, replace(in_use, places=asked), NOW)
+    deleted = _deleted(found)
+    assert deleted.keys() <= _deleted(plan(inventory, in_use, NOW)).keys(), "EMR need not be asked where that is empty"
+    for venv in inventory.of("venv"):
+        noted = {name: Place(name.split("/")[3], name.split("/")[2]) for name in _names(venv) if name.count("/") == 4}
+        elsewhere = {name for name, place in noted.items() if place not in asked}
+        if not elsewhere:
+            continue
+        assert not elsewhere & deleted.keys()
+        assert not any(name.endswith(".tar.gz") for name in _names(venv) & deleted.keys())
+        python = venv.manifest.python_key if venv.manifest else (venv.retired or {}).get("python_key")
+        for shelf in inventory.of("python"):
+            if python in (shelf.key, None):
+                assert not any(name.endswith(".tar.gz") for name in _names(shelf) & deleted.keys())
+
+
+def _names(shelf: Shelf) -> set[str]:
+    return {stored.name for stored in shelf.objects}
 
 
 @given(inventory=inventories(), in_use=in_uses)

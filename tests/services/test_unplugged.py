@@ -1,0 +1,126 @@
+"""A job whose submitter loses the network while the cluster starts, and again while a step runs. Both go on without."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mrjob_pybundle.aws.s3 import S3Uri
+from mrjob_pybundle.sandbox.api.emr import LivingEmr, Machine
+from mrjob_pybundle.sandbox.api.server import Server
+from tests.plug import Plug
+from tests.services.test_clusters import PlainTeam
+from tests.services.test_steps import ACCOUNT, JOB, _IdleEngine, _IdleNode
+from tests.team import Team
+
+
+class _Gates:
+    """What a cluster waits for."""
+
+    def __init__(self) -> None:
+        self.start, self.step = threading.Event(), threading.Event()
+
+    def open(self) -> None:
+        self.start.set()
+        self.step.set()
+
+
+class _Engine(_IdleEngine):
+    def __init__(self, gates: _Gates) -> None:
+        super().__init__(gates.step)
+        self._gates = gates
+
+    def start(self) -> None:
+        self._gates.start.wait()
+
+    def run_streaming(self, args: list[str], logs: Path) -> None:
+        self._gates.step.wait()
+
+
+@pytest.fixture
+def gates() -> Iterator[_Gates]:
+    gates = _Gates()
+    yield gates
+    gates.open()
+
+
+@pytest.fixture
+def plug(bucket: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gates: _Gates) -> Iterator[Plug]:
+    machine = Machine(
+        tmp_path / "clusters",
+        lambda directory, *_: _IdleNode(directory, tmp_path, {}),
+        lambda _: _Engine(gates),
+        lambda _: None,
+    )
+    living = LivingEmr(ACCOUNT, machine)
+    living.install()
+    server = Server(lambda: None, lambda action: living.start_new_clusters() if action == "RunJobFlow" else None)
+    server.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
+    with Plug(server.endpoint) as plug:
+        yield plug
+    gates.open()
+    living.stop()
+    server.stop()
+    living.uninstall()
+
+
+@pytest.fixture
+def team(bucket: S3Uri, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Team:
+    return PlainTeam(bucket.bucket, tmp_path, capsys)
+
+
+class Job:
+    """A job of two steps, of somebody who has a plug."""
+
+    def __init__(self, team: Team, plug: Plug) -> None:
+        few = ["--no-read-logs", "--check-cluster-every", "0.1", "--num-core-instances", "0", "--steps", "2"]
+        where = ["--s3-endpoint", plug.endpoint, "--emr-endpoint", plug.endpoint]
+        self.process = subprocess.Popen(
+            [sys.executable, str(JOB), "-r", "pybundle-emr", *team.switches, *few, *where],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdin is not None
+        self.process.stdin.write("x\n")
+        self.process.stdin.close()
+        self.process.stdin = None
+
+    def reads(self, pattern: str) -> None:
+        log = []
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            log.append(line)
+            if re.search(pattern, line):
+                return
+        raise AssertionError(f"no {pattern}: {''.join(log)}")
+
+
+def test_a_plug_that_is_pulled(team: Team, plug: Plug, gates: _Gates) -> None:
+    """What was awaited happens while there is no network; it has been gone for longer than botocore and mrjob try."""
+    team.publish(team.spec(), "build-1")
+    job = Job(team, plug)
+    try:
+        for waiting, gate in (("PENDING .cluster is BOOTSTRAPPING", gates.start), ("RUNNING for ", gates.step)):
+            job.reads(waiting)
+            plug.pull()
+            job.reads("no answer from EMR for 0:.*, trying again")
+            gate.set()
+            plug.put_back()
+            job.reads("EMR answers again, after 0:")
+        _, log = job.process.communicate()
+        assert job.process.returncode == 0, log
+    finally:
+        job.process.kill()
+        job.process.communicate()
+    (cluster,) = team.emr.list_clusters()["Clusters"]
+    steps = team.emr.list_steps(ClusterId=cluster["Id"])["Steps"]
+    assert [step["Status"]["State"] for step in steps] == ["COMPLETED", "COMPLETED"]
