@@ -167,6 +167,9 @@ class _Planner:
                 marks = tuple(found for found in map(shelf.find, (layout.USED, layout.RETIRED)) if found)
                 if marks:
                     yield Deletion(f"what was left of {shelf.kind} key {shelf.key[:12]}", marks)
+            probe = shelf.find(layout.PROBE)
+            if probe:
+                yield Deletion(f"probe of a build of {shelf.kind} key {shelf.key[:12]}", (probe,))
 
     def _may_be_swept(self, shelf: Shelf) -> bool:
         if shelf.damage or self._is_younger(shelf.changed, GRACE_SECONDS):
