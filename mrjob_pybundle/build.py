@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 import mrjob_pybundle
 from mrjob_pybundle.aws.emr import Cluster, Emr, LaunchUnclearError, Life
+from mrjob_pybundle.aws.emr_log import read_emr_log
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.inputs import Inputs
 from mrjob_pybundle.bundle.spec import Bundle, BundleSpec, canonical_json
@@ -28,7 +29,7 @@ from mrjob_pybundle.cache.builds import Status, began, cluster_name, new_build_i
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.cache.claims import Claim
 from mrjob_pybundle.context import Context
-from mrjob_pybundle.errors import BuildError, CacheError
+from mrjob_pybundle.errors import BuildError, CacheError, PyBundleError
 from mrjob_pybundle.master.cluster import cluster_request
 from mrjob_pybundle.master.inputs import pack
 from mrjob_pybundle.progress import BuildProgress
@@ -122,7 +123,7 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
         # Whoever had the claim before us may have published since we looked.
         bundle = None if order.rebuild else context.cache.bundles.find(order.spec)
         if bundle is not None:
-            context.cache.claims.release(key, claim.build_id)
+            _give_back(claim, key, context)
             return bundle
         with _Renewed(claim, key, context.cache) as renewed:
             request = _prepare(claim.build_id, order, context)
@@ -131,7 +132,7 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
             key, renewed.claim, replace(renewed.claim, beat=renewed.claim.beat + 1)
         )
     except BaseException:
-        context.cache.claims.release(key, claim.build_id)
+        _give_back(claim, key, context)
         raise
     if confirmed is None:
         return _claim(order, context)
@@ -145,7 +146,7 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
             " if not."
         ) from error
     except CacheError:
-        context.cache.claims.release(key, claim.build_id)
+        _give_back(claim, key, context)
         raise
     log.info("Build %s: launched cluster %s (one %s)", claim.build_id, cluster_id, order.instance_type)
     launched = context.cache.claims.replace(key, confirmed, replace(confirmed, cluster_id=cluster_id))
@@ -154,8 +155,16 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
         context.emr.terminate(cluster_id)
         return _claim(order, context)
     status = follow(launched, context, leading=True)
-    context.cache.claims.release(key, claim.build_id)
+    _give_back(claim, key, context)
     return _bundle_of(status, launched, order, context)
+
+
+def _give_back(claim: Claim, key: str, context: Context) -> None:
+    """Release *claim*, if that works. How the attempt has ended is what counts."""
+    try:
+        context.cache.claims.release(key, claim.build_id)
+    except CacheError as error:
+        log.warning("could not give back the claim on this bundle: %s. Whoever needs it next takes it over", error)
 
 
 class _Renewed:
@@ -349,7 +358,10 @@ def follow(claim: Claim, context: Context, *, leading: bool = False) -> Status:
         raise
     gone = _gone(status, cluster)
     if leading:
-        context.cache.builds.put_status(claim.build_id, gone)
+        try:
+            context.cache.builds.put_status(claim.build_id, gone)
+        except CacheError as error:
+            log.warning("could not tell others that the build has ended: %s", error)
     return gone
 
 
@@ -376,14 +388,29 @@ def _bundle_of(status: Status, claim: Claim, order: Order, context: Context) -> 
 
 
 def _fail(status: Status, claim: Claim, context: Context) -> NoReturn:
-    tail = context.cache.builds.read_log(claim.build_id, max(0, status.log_size - 16384), status.log_size)
-    lines = tail.decode("utf-8", "replace").splitlines()[-_LOG_LINES_SHOWN:]
     reason = f"Building the bundle failed in stage {status.stage}: {status.reason}"
+    try:
+        tail = context.cache.builds.read_log(claim.build_id, max(0, status.log_size - 16384), status.log_size)
+        text, whole = tail.decode("utf-8", "replace"), f"The whole log: {_log_uri(claim, context.cache)}"
+        if not tail:
+            text, whole = _what_emr_has(claim, context)
+    except PyBundleError as error:  # the other one is what a person should read
+        raise BuildError(f"{reason}. Its log cannot be read: {error}") from error
+    lines = text.splitlines()[-_LOG_LINES_SHOWN:]
     if not lines:
-        raise BuildError(f"{reason}. There is no log of it.")
+        raise BuildError(f"{reason}. {whole}")
     shown = "\n".join(f"    {line}" for line in lines)
-    whole = f"The whole log: {_log_uri(claim, context.cache)}"
     raise BuildError(f"{reason}. The end of its log:\n{shown}\n{whole}", line=f"{reason}. {whole}")
+
+
+def _what_emr_has(claim: Claim, context: Context) -> tuple[str, str]:
+    """Text of the log that EMR keeps of a build whose master has written none, and a sentence on where it is."""
+    emr_log = read_emr_log(claim.cluster_id, context.emr, context.s3) if claim.cluster_id else None
+    if emr_log is None:
+        return "", "There is no log of it in the cache, nor has EMR here any."
+    if emr_log.text is None:
+        return "", f"There is no log of it in the cache. EMR's own comes within minutes, if its step ran: {emr_log.uri}"
+    return emr_log.text, f"EMR's own log, for there is none in the cache: {emr_log.uri}"
 
 
 def _log_uri(claim: Claim, cache: Cache) -> S3Uri:
