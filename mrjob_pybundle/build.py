@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 
 import mrjob_pybundle
 from mrjob_pybundle.aws.emr import Cluster, Launched, LaunchUnclearError, Life
+from mrjob_pybundle.aws.emr_log import read_emr_log
 from mrjob_pybundle.aws.patience import Patience
 from mrjob_pybundle.aws.requests import Wanted, check_asks_for
 from mrjob_pybundle.aws.s3 import S3Uri
@@ -33,7 +34,7 @@ from mrjob_pybundle.cache.builds import Status, began, cluster_name, new_build_i
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.cache.claims import Claim
 from mrjob_pybundle.context import Context
-from mrjob_pybundle.errors import BuildError, CacheError, TransientError
+from mrjob_pybundle.errors import BuildError, CacheError, PyBundleError, TransientError
 from mrjob_pybundle.master.cluster import cluster_request
 from mrjob_pybundle.master.inputs import pack
 from mrjob_pybundle.options import DEFAULT_BUILD_TIMEOUT_MINUTES
@@ -138,7 +139,7 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
         # Whoever had the claim before us may have published since we looked.
         bundle = None if order.rebuild else context.cache.bundles.find(order.spec)
         if bundle is not None:
-            context.cache.claims.release(key, claim.build_id)
+            _give_back(claim, key, context)
             return bundle
         with _Renewed(claim, key, context.cache) as renewed:
             request = _prepare(claim.build_id, order, context)
@@ -147,7 +148,7 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
             key, renewed.claim, replace(renewed.claim, beat=renewed.claim.beat + 1)
         )
     except BaseException:
-        context.cache.claims.release(key, claim.build_id)
+        _give_back(claim, key, context)
         raise
     if confirmed is None:
         return _claim(order, context)
@@ -161,7 +162,7 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
             " if not."
         ) from error
     except CacheError:
-        context.cache.claims.release(key, claim.build_id)
+        _give_back(claim, key, context)
         raise
     log.info("Build %s: launched cluster %s (one %s)", claim.build_id, cluster.id, order.instance_type)
     noted = _with_cluster(confirmed, cluster)
@@ -174,7 +175,7 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
         context.emr.terminate(cluster.id)
         return _claim(order, context)
     status = follow(launched, context, order.longest_seconds, leading=True)
-    _patience("S3", context, order.longest_seconds).ask(partial(context.cache.claims.release, key, claim.build_id))
+    _give_back(launched, key, context, _patience("S3", context, order.longest_seconds))
     return _bundle_of(status, launched, order, context)
 
 
@@ -182,6 +183,15 @@ def _with_cluster(claim: Claim, cluster: Launched) -> Claim:
     place = cluster.place
     region, account = (place.region, place.account) if place else (claim.region, None)
     return replace(claim, cluster_id=cluster.id, region=region, account=account)
+
+
+def _give_back(claim: Claim, key: str, context: Context, s3: Patience | None = None) -> None:
+    """Release *claim*, if that works. How the attempt has ended is what counts."""
+    release = partial(context.cache.claims.release, key, claim.build_id)
+    try:
+        s3.ask(release) if s3 else release()
+    except CacheError as error:
+        log.warning("could not give back the claim on this bundle: %s. Whoever needs it next takes it over", error)
 
 
 class _Renewed:
@@ -437,7 +447,10 @@ def follow(
             time.sleep(context.s3_poll_seconds)
     gone = _gone(status, cluster)
     if leading:
-        _patience("S3", context, longest).ask(partial(builds.put_status, claim.build_id, gone))
+        try:
+            _patience("S3", context, longest).ask(partial(builds.put_status, claim.build_id, gone))
+        except CacheError as error:
+            log.warning("could not tell others that the build has ended: %s", error)
     return gone
 
 
@@ -487,15 +500,30 @@ def _bundle_of(status: Status, claim: Claim, order: Order, context: Context) -> 
 
 
 def _fail(status: Status, claim: Claim, s3: Patience, context: Context) -> NoReturn:
-    start = max(0, status.log_size - 16384)
-    tail = s3.ask(partial(context.cache.builds.read_log, claim.build_id, start, status.log_size))
-    lines = tail.decode("utf-8", "replace").splitlines()[-_LOG_LINES_SHOWN:]
     reason = f"Building the bundle failed in stage {status.stage}: {status.reason}"
+    try:
+        start = max(0, status.log_size - 16384)
+        tail = s3.ask(partial(context.cache.builds.read_log, claim.build_id, start, status.log_size))
+        text, whole = tail.decode("utf-8", "replace"), f"The whole log: {_log_uri(claim, context.cache)}"
+        if not tail:
+            text, whole = _what_emr_has(claim, context)
+    except PyBundleError as error:  # the other one is what a person should read
+        raise BuildError(f"{reason}. Its log cannot be read: {error}") from error
+    lines = text.splitlines()[-_LOG_LINES_SHOWN:]
     if not lines:
-        raise BuildError(f"{reason}. There is no log of it.")
+        raise BuildError(f"{reason}. {whole}")
     shown = "\n".join(f"    {line}" for line in lines)
-    whole = f"The whole log: {_log_uri(claim, context.cache)}"
     raise BuildError(f"{reason}. The end of its log:\n{shown}\n{whole}", line=f"{reason}. {whole}")
+
+
+def _what_emr_has(claim: Claim, context: Context) -> tuple[str, str]:
+    """Text of the log that EMR keeps of a build whose master has written none, and a sentence on where it is."""
+    emr_log = read_emr_log(claim.cluster_id, context.emr, context.s3) if claim.cluster_id else None
+    if emr_log is None:
+        return "", "There is no log of it in the cache, nor has EMR here any."
+    if emr_log.text is None:
+        return "", f"There is no log of it in the cache. EMR's own comes within minutes, if its step ran: {emr_log.uri}"
+    return emr_log.text, f"EMR's own log, for there is none in the cache: {emr_log.uri}"
 
 
 def _log_uri(claim: Claim, cache: Cache) -> S3Uri:

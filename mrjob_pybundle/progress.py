@@ -44,6 +44,7 @@ class BuildProgress:
         self._stage_of_log = ""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._partial_line = ""
+        self._notes = 0
         self._last_lines: deque[str] = deque(maxlen=_LIVE_LOG_LINES)
         self._live: Live | None = None
         self._spinner: Spinner | None = None
@@ -88,6 +89,9 @@ class BuildProgress:
         for line in lines:
             self._show_line(line, status)
         self._enter_stage(status.stage, status)
+        for note in status.notes[self._notes :]:
+            self.say(f"  note: {note}")
+        self._notes = len(status.notes)
 
     def _show_line(self, line: str, status: Status) -> None:
         self._last_lines.append(line)

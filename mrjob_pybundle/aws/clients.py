@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mrjob_pybundle.aws.errors import explain
@@ -17,8 +17,8 @@ class Credentials:
 
     region: str | None
     aws_access_key_id: str | None = None
-    aws_secret_access_key: str | None = None
-    aws_session_token: str | None = None
+    aws_secret_access_key: str | None = field(default=None, repr=False)
+    aws_session_token: str | None = field(default=None, repr=False)
     s3_endpoint: str | None = None
     emr_endpoint: str | None = None
 

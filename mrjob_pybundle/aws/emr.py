@@ -25,6 +25,7 @@ from mrjob_pybundle.aws.errors import (
     is_about_certificates,
     may_pass,
 )
+from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.errors import CacheError, OptionError
 
 log = logging.getLogger("mrjob.pybundle")
@@ -205,6 +206,21 @@ class Emr:
         # Clusters of before EMR 4 have the version of their AMI instead.
         label = cluster.get("ReleaseLabel") or f"ami-{cluster.get('RunningAmiVersion')}"
         return ExistingCluster(cluster_id, Machines.of(label, cluster.get("CustomAmiId"), kinds), script_names)
+
+    def step_logs(self, cluster_id: str) -> S3Uri | None:
+        """Where EMR keeps the logs of a cluster's first step (DescribeCluster, ListSteps).
+
+        ``None`` if it keeps none, or does not know the cluster.
+
+        :raises OptionError: the cluster's LogUri is no S3 URI.
+        """
+        cluster = self._describe(cluster_id)
+        if cluster is None or not cluster.get("LogUri"):
+            return None
+        with explained(f"asking for the steps of cluster {cluster_id} (ListSteps)"):
+            steps = [step["Id"] for step in self._pages("list_steps", "Steps", ClusterId=cluster_id)]
+        # The newest comes first.
+        return S3Uri.parse(cluster["LogUri"]) / f"{cluster_id}/steps/{steps[-1]}" if steps else None
 
     def terminate(self, cluster_id: str) -> None:
         """End a cluster."""

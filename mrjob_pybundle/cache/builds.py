@@ -63,6 +63,8 @@ class Status:
     message: str | None
     #: seconds since it was written, by S3's clock, when it was read
     age: float = field(default=0.0, compare=False)
+    #: what whoever waits should know, one line each
+    notes: tuple[str, ...] = ()
 
     @property
     def reason(self) -> str:
@@ -113,6 +115,7 @@ class Builds:
                 exit_status=status.get("exit_status"),
                 message=status.get("message"),
                 age=age(response),
+                notes=tuple(map(str, status.get("notes", ()))),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CacheError(f"{uri} is not a build's status ({error!r})") from error

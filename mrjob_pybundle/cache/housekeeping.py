@@ -186,6 +186,9 @@ class _Planner:
                 marks = (*shelf.uses, *([retired] if retired else []))
                 if marks:
                     yield Deletion(f"what was left of {shelf.kind} key {shelf.key[:12]}", marks)
+            probe = shelf.find(layout.PROBE)
+            if probe:
+                yield Deletion(f"probe of a build of {shelf.kind} key {shelf.key[:12]}", (probe,))
 
     def _orphans(self, shelf: Shelf) -> list[StoredObject]:
         archives = shelf.archives

@@ -9,6 +9,7 @@
     v1/venv/<key>/<account>/<region>/used     its time of modification is when a cluster there last used the bundle
     v1/venv/<key>/used                        the same, where nobody knows where the cluster is
     v1/{python,venv}/<key>/retired            its manifest was taken away: by whom, when, and what it named
+    v1/{python,venv}/<key>/probe              a build has seen that it may write here: its id
     v1/claims/<key>.json                      who is building it
     v1/builds/<build-id>/…                    a build's inputs, log, status
     v1/sources/<sha256>/Python-3.13.5.tar.xz
@@ -28,7 +29,7 @@ VERSION = "v1"
 PYTHON, VENV = "python", "venv"
 
 #: Beside a key's archives.
-MANIFEST, USED, RETIRED = "manifest.json", "used", "retired"
+MANIFEST, USED, RETIRED, PROBE = "manifest.json", "used", "retired", "probe"
 
 #: In a build's directory.
 INPUTS, SCRIPT, LOG, STATUS = "inputs.tar.gz", "build-binaries.sh", "log.txt", "status.json"

@@ -281,7 +281,6 @@ def test_the_buckets_decide_on_encryption(team: Team) -> None:
             assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", KMS_KEY)
 
 
-_COMPILES = "only a build that compiles publishes a Python: see test_compile.py"
 _FASTER = "reads what another build has published first, or what is damaged"
 _LARGE = "uploads of more than 8 MB have parts, which are deleted if it fails"
 _HADOOP = "what EMR's file system and Hadoop's output committer do besides, which the sandbox has not"
@@ -309,7 +308,6 @@ NOT_SEEN = {
     (MASTER, "s3:AbortMultipartUpload", _LOGS): _LARGE,
     (MASTER, "s3:GetObject", "arn:aws:s3:::REGION.elasticmapreduce/*"): _EMR,
     (MASTER, "s3:GetObject", f"{_V1}/venv/*"): _FASTER,
-    (MASTER, "s3:PutObject", f"{_V1}/python/*"): _COMPILES,
     (NODE, "s3:AbortMultipartUpload", _DATA): _HADOOP,
     (NODE, "s3:AbortMultipartUpload", _TMP): _HADOOP,
     (NODE, "s3:DeleteObject", _DATA): _HADOOP,

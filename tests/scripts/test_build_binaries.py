@@ -499,6 +499,83 @@ def test_refuses_the_wrong_source(builder: Builder, build_id: str, content: byte
     outcome.assert_failed("source", message.format(uri=uri), 1)
 
 
+@pytest.mark.parametrize(
+    ("build_id", "line", "missing"),
+    [
+        ("no-python", "#!/opt/venv/bin/python", "/opt/venv/bin/python"),
+        ("no-perl", "#! /usr/bin/env no-such-perl", "no-such-perl"),
+        ("no-perl-5", "#!/usr/bin/env -S LANG=C no-such-perl -w", "no-such-perl"),
+        ("no-tool", "#!data/tool", "data/tool"),
+        ("a-directory", "#!/usr/bin", "/usr/bin"),
+    ],
+)
+def test_a_missing_interpreter_is_told_at_once(builder: Builder, build_id: str, line: str, missing: str) -> None:
+    outcome = builder.run(build_id, {}, f"{line}\n", BUILD_FILES)
+    outcome.assert_failed("prepare", f"venv-build.sh begins with {line}, but this machine has no {missing}", 1)
+
+
+@pytest.mark.parametrize(
+    ("build_id", "line"),
+    [
+        ("has-pip", "#!/usr/bin/env pip3.13"),
+        ("has-make", "#!/no/such/make -f"),
+        ("has-none", "#!"),
+        ("has-sh", "#!/bin/sh"),
+    ],
+)
+def test_an_interpreter_that_is_there_by_then(builder: Builder, build_id: str, line: str) -> None:
+    """In the environment, or because the build installs it."""
+    assert builder.run(build_id, {}, f"{line}\n").stages()[:3] == ["prepare", "packages", "source"]
+
+
+@pytest.mark.parametrize("directory", ["PYTHON_DIRECTORY", "VENV_DIRECTORY"])
+def test_what_may_not_be_written_is_told_at_once(builder: Builder, directory: str) -> None:
+    build_id = directory.lower().replace("_", "-")
+    outcome = builder.run(build_id, {directory: "s3://no-such-bucket-of-ours/v1/x"})
+    status = outcome.status
+    assert (outcome.exit_status, status["state"], status["stage"]) == (1, "FAILED", "prepare")
+    assert status["message"].startswith(
+        "cannot write s3://no-such-bucket-of-ours/v1/x/probe, and so could publish nothing"
+    )
+    assert "NoSuchBucket" in status["message"]
+    assert outcome.stages() == ["prepare"]
+
+
+def test_only_what_is_to_be_published_is_tried(builder: Builder) -> None:
+    """Who builds on a Python that is cached need not be allowed to write another."""
+    nowhere = {"PYTHON_DIRECTORY": "s3://no-such-bucket-of-ours/v1/x"}
+    outcome = builder.run("cached", {**nowhere, "PYTHON_ARCHIVE_URI": "s3://no-such-bucket-of-ours/v1/y.tar.gz"})
+    assert outcome.status["stage"] == "fetch-python"
+    assert builder.store.get(f"team/v1/venv/{outcome.key}/probe") == b"cached\n"
+
+
+def test_a_machine_without_room(builder: Builder) -> None:
+    """Who claimed the bundle may be gone by now, and the claim is given back."""
+    given = builder.given("no-room")
+    builder.store.put(f"team/v1/claims/{given.key}.json", b'{"build_id": "no-room"}')
+    small = 'mount -t tmpfs -o size=9m small /mnt && mount -t tmpfs -o size=9m small /var/tmp && exec "$@"'
+    command = ["bash", "-c", small, "-", *builder.prepare("no-room", given, {})]
+    done = builder.machine.run(command, builder.store.environment)
+    outcome = Outcome(builder.store, builder.machine, "no-room", given.key, done.returncode)
+    outcome.assert_failed("prepare", "a build needs 6144 MiB, but /mnt and /var/tmp have less (9 MiB)", 1)
+    assert "a build needs 6144 MiB" in done.stderr
+    assert builder.store.keys("team/v1/claims/") == []
+
+
+@pytest.mark.parametrize(("script", "noted"), [("pip install six\n", True), ("echo\n", False)])
+def test_a_package_index_that_cannot_be_reached(builder: Builder, script: str, noted: bool) -> None:
+    """A note, and not the end: what needs one may get along."""
+    build_id = f"no-index-{noted}"
+    given = builder.given(build_id, script)
+    environment = {**builder.store.environment, "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_FIND_LINKS": ""}
+    builder.machine.run(builder.prepare(build_id, given, {}), environment)
+    outcome = Outcome(builder.store, builder.machine, build_id, given.key, 1)
+    notes = ["pip reaches no package index from here: what it is to install from one cannot be installed"]
+    assert outcome.status["notes"] == (notes if noted else [])
+    assert (f"note: {notes[0]}\n" in outcome.log) == noted
+    assert outcome.status["stage"] == "source"
+
+
 def test_refuses_a_damaged_python(builder: Builder, cached_python: dict[str, Value]) -> None:
     values = {**cached_python, "PYTHON_ARCHIVE_SHA256": "0" * 64}
     outcome = builder.run("damaged", values)

@@ -355,6 +355,23 @@ def test_a_source_that_no_python_was_built_from(team: Team) -> None:
 # a team's jobs and builds
 
 
+def test_what_builds_have_tried_to_write_goes_a_day_later(team: Team) -> None:
+    """A build that failed has left nothing else under its keys."""
+    spec = team.spec()
+    team.publish(spec, BUILD)
+    before = team.objects()
+    probes = {f"venv/{spec.key}/probe", f"venv/{'ab' * 32}/probe", f"python/{'cd' * 32}/probe"}
+    for name in probes:
+        team.cache.store.write(name, BUILD.encode())
+    assert team.run("ls").out.count(spec.key[:12]) == 1
+    assert "ab" * 6 not in team.run("ls").out
+    team.run("gc")
+    assert team.objects() == before | probes
+    team.let_pass(days=1.1)
+    assert f"deleted probe of a build of venv key {'ab' * 6}" in team.run("gc").out
+    assert team.objects() == before
+
+
 def test_a_jobs_cluster_names_what_it_needs(team: Team) -> None:
     spec = team.spec()
     team.publish(spec, BUILD)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -75,3 +76,9 @@ def test_a_last_line_without_an_end(caplog: pytest.LogCaptureFixture) -> None:
     ended = _status("venv-build", "FAILED", packages=3)
     shown = _shown(caplog, logging.INFO, (_status("venv-build"), b"==> venv-build\nno l"), (ended, b"ine end"))
     assert [line for line in shown if line.startswith("  | ")] == ["  | no line end"]
+
+
+def test_what_the_master_notes_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    before, after = (replace(_status("packages"), notes=notes) for notes in (("one",), ("one", "two")))
+    shown = _shown(caplog, logging.INFO, (before, b""), (before, b""), (after, b""))
+    assert [line for line in shown if "note" in line] == ["  note: one", "  note: two"]

@@ -50,7 +50,7 @@ upload_report() {
 
 # status_json STATE LOG_SIZE
 status_json() {
-    local stage since name seconds separator=''
+    local stage since name seconds note separator=''
     read -r stage since <"$STATE/stage"
     printf '{"state":"%s","stage":"%s","stage_started":%s,"started":%s,"log_size":%s,"stages":{' \
         "$1" "$stage" "$since" "$(cat "$STATE/started")" "$2"
@@ -58,7 +58,13 @@ status_json() {
         printf '%s"%s":%s' "$separator" "$name" "$seconds"
         separator=,
     done <"$STATE/stages"
-    printf '}'
+    printf '},"notes":['
+    separator=''
+    while read -r note; do
+        printf '%s"%s"' "$separator" "$(json_text "$note")"
+        separator=,
+    done <"$STATE/notes"
+    printf ']'
     if [[ $1 == FAILED ]]; then
         printf ',"exit_status":%s,"message":"%s"' \
             "$(cat "$STATE/exit_status" 2>/dev/null || echo 1)" "$(json_text "$(cat "$STATE/message")")"

@@ -40,15 +40,35 @@ die() {
 ### The supervisor: time limit, signals, the last report.
 
 supervisor_main() {
-    local status=0 reporter watchdog
+    STATUS=1
     make_work_directory
     trap clean_up EXIT
     trap 'stop_work' HUP INT TERM
     date +%s >"$STATE/started"
     printf 'prepare %s\n' "$(cat "$STATE/started")" >"$STATE/stage"
-    touch "$STATE/stages" "$LOG"
+    touch "$STATE/stages" "$STATE/notes" "$LOG"
     printf 'build %s: log at %s/log.txt\n' "$BUILD_ID" "$BUILD_URI"
+    if [[ -e $STATE/message ]]; then
+        printf 'mrjob-pybundle: %s\n' "$(cat "$STATE/message")" >"$LOG"
+    else
+        have_it_done
+    fi
 
+    release_claim
+    if ((STATUS == 0)); then
+        last_report SUCCEEDED || true # Published is published: who waits finds the bundle when the cluster has ended.
+        printf 'build %s: done\n' "$BUILD_ID"
+        return
+    fi
+    explain "$STATUS"
+    tail -n 50 "$LOG" | cut -c 1-500 >&2
+    last_report FAILED
+    return 1
+}
+
+# Starts worker, reporter and watchdog, and waits for the worker. Sets STATUS, to what that ended with.
+have_it_done() {
+    local reporter watchdog
     mkfifo "$STATE/reporter"
     exec 8<>"$STATE/reporter"
     report_while_running &
@@ -60,29 +80,18 @@ supervisor_main() {
     PYBUNDLE_BUILD_WORK=$WORK timeout -k 30 "${TIMEOUT_MINUTES}m" bash "$0" >>"$LOG" 2>&1 </dev/null 8>&- &
     WORKER=$!
     while true; do
-        status=0
-        wait "$WORKER" || status=$?
+        STATUS=0
+        wait "$WORKER" || STATUS=$?
         # A signal ends `wait`, not the worker.
         kill -0 "$WORKER" 2>/dev/null || break
     done
-    wait "$WORKER" || status=$?
+    wait "$WORKER" || STATUS=$?
     # What was left running in there, and does not heed a mere request.
     kill -KILL -- "-$WORKER" 2>/dev/null || true
     # The reporter is asked, not killed: a late upload of it must not replace the last report.
     echo stop >&8
     wait "$reporter"
     kill "$watchdog" 2>/dev/null || true
-
-    release_claim
-    if ((status == 0)); then
-        last_report SUCCEEDED || true # Published is published: who waits finds the bundle when the cluster has ended.
-        printf 'build %s: done\n' "$BUILD_ID"
-        return
-    fi
-    explain "$status"
-    tail -n 50 "$LOG" | cut -c 1-500 >&2
-    last_report FAILED
-    return 1
 }
 
 # Before the last report, after which others may claim anew: whoever claimed this build may be gone by now.
@@ -94,6 +103,7 @@ release_claim() {
         || echo 'the claim on this bundle is left to whoever finds it: it names a build that has ended'
 }
 
+# Where there is room for a build. Without any, a place for the message that says so.
 make_work_directory() {
     local parent available=0
     for parent in /mnt /var/tmp; do
@@ -104,25 +114,16 @@ make_work_directory() {
             as_root rm -rf "$WORK"
             as_root mkdir "$WORK"
             as_root chown "$(id -u):$(id -g)" "$WORK"
-            break
+            name_places
+            mkdir "$STATE"
+            return
         fi
     done
-    if [[ -z $WORK ]]; then
-        WORK=$(mktemp -d)
-        name_places
-        mkdir "$STATE"
-        printf 'a build needs %d MiB, but /mnt and /var/tmp have less (%d MiB)' \
-            $((NEEDED_SPACE >> 20)) $((available >> 20)) >"$STATE/message"
-        touch "$STATE/stages"
-        date +%s >"$STATE/started"
-        printf 'prepare %s\n' "$(cat "$STATE/started")" >"$STATE/stage"
-        tee "$LOG" <"$STATE/message" >&2
-        upload_report FAILED
-        rm -rf "$WORK"
-        exit 1
-    fi
+    WORK=$(mktemp -d)
     name_places
     mkdir "$STATE"
+    printf 'a build needs %d MiB, but /mnt and /var/tmp have less (%d MiB)' \
+        $((NEEDED_SPACE >> 20)) $((available >> 20)) >"$STATE/message"
 }
 
 stop_work() {

@@ -56,6 +56,8 @@ def shelves(draw: st.DrawFn, kind: str, key: str, states: tuple[str, ...]) -> Sh
         names.append("manifest.json")
     if kind == "venv":
         names += draw(st.sets(st.sampled_from(["used", "1/us-east-1/used", "1/eu-west-1/used", "2/us-east-1/used"])))
+    if draw(st.booleans()):
+        names.append("probe")
     objects = tuple(StoredObject(f"{directory}/{name}", 1, draw(ages)) for name in names)
     return Shelf(kind, key, objects, manifest, "damaged" if state == "damaged" else None, retired)
 
@@ -210,6 +212,8 @@ def test_in_the_end_only_what_is_named_is_left(inventory: Inventory) -> None:
     }
     archives = {stored.name for shelf in sound for digest, stored in shelf.archives.items() if digest not in named}
     assert {name for name in _deleted(found) if name.endswith(".tar.gz")} == archives
+    probes = {stored.name for shelf in sound for stored in shelf.objects if stored.name.endswith("/probe")}
+    assert probes <= _deleted(found).keys()
     assert len(found.release) == len(readable)
 
 
