@@ -53,7 +53,10 @@ def inventory_json(inventory: Inventory, root: str) -> dict[str, Any]:
         "bundles": [shelf_json(shelf, inventory) for shelf in inventory.bundles],
         "pythons": [shelf_json(shelf, inventory) for shelf in inventory.pythons.values()],
         "building": [
-            {"build": c.claim.build_id, "owner": c.claim.owner, "cluster": c.claim.cluster_id, "key": c.key}
+            {
+                **{"build": c.claim.build_id, "owner": c.claim.owner, "cluster": c.claim.cluster_id, "key": c.key},
+                **{"region": c.claim.region, "account": c.claim.account},
+            }
             for c in inventory.claims
             if c.claim
         ],

@@ -18,6 +18,7 @@ from mrjob_pybundle.sandbox.api.access import Access
 from mrjob_pybundle.sandbox.api.faults import Faults
 from mrjob_pybundle.sandbox.api.requests import Request, describe
 from tests.compiled import CPYTHON, ROOT, compiled_python, fetch_source
+from tests.elsewhere import regions_and_accounts
 
 __all__ = ["CPYTHON", "ROOT"]
 
@@ -165,7 +166,8 @@ def line(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Li
     directory = tmp_path_factory.mktemp("sandbox")
     requests: list[Request] = []
     faults, access = Faults(), Access()
-    with Sandbox(directory / "sandbox", 2, [recording(requests), faults, access]) as sandbox:
+    middleware = [recording(requests), faults, access, regions_and_accounts({})]
+    with Sandbox(directory / "sandbox", 2, middleware) as sandbox:
         conf = directory / "mrjob.conf"
         included = sandbox.environment["MRJOB_CONF"]
         conf.write_text(CONF.format(sandbox_conf=included, version=CPYTHON, tarball=tarball, cache=CACHE_PREFIX))
