@@ -32,6 +32,9 @@ _A_DAY = 24 * 3600.0
 #: What must not be carried out twice.
 _ORDERS = ("run_job_flow", "add_job_flow_steps")
 
+#: What nobody waits for: a cluster whose job is done, or was given up, ends by itself, too.
+_NOT_AWAITED = "terminate_job_flows"
+
 
 class EMRStepsRunner(EMRJobRunner):
     """mrjob's EMR runner, whose jobs may have any number of steps, and wait for no log longer than it takes.
@@ -192,6 +195,8 @@ class _PatientClient:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._client, name)
+        if name == _NOT_AWAITED:
+            return found
         if name == "get_paginator":  # of mrjob's wrapper; its pages are asked of us
             return partial(found.func, self)
         return partial(self._ask, found, name) if callable(found) else found

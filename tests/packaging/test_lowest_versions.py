@@ -16,6 +16,7 @@ from packaging.version import Version
 
 from tests.packaging.conftest import ROOT, Distributions
 from tests.packaging.pythons import interpreter
+from tests.unpacking import unpack
 
 pytestmark = pytest.mark.whole
 
@@ -25,7 +26,7 @@ def unpacked(distributions: Distributions, tmp_path_factory: pytest.TempPathFact
     """The sdist's files."""
     directory = tmp_path_factory.mktemp("sdist")
     with tarfile.open(distributions.sdist) as archive:
-        archive.extractall(directory, filter="data")
+        unpack(archive, directory)
     (root,) = directory.iterdir()
     return root
 

@@ -25,6 +25,7 @@ from mrjob_pybundle.master.inputs import pack
 from mrjob_pybundle.templates import Value, render
 from tests.compiled import CPYTHON as VERSION
 from tests.compiled import compiled_python
+from tests.unpacking import unpack
 
 from .conftest import Machine, Store, make_machine, make_store, sha256, wait_for_line
 
@@ -252,7 +253,7 @@ def bundle(built: Outcome, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root.mkdir()
     for kind, key in (("python", PYTHON.key), ("venv", built.key)):
         with tarfile.open(fileobj=io.BytesIO(built.archive(kind, key))) as tar:
-            tar.extractall(root, filter="tar" if hasattr(tarfile, "data_filter") else None)
+            unpack(tar, root)
     assert list((built.machine.mnt / "pybundle-build").iterdir()) == []
     return root
 

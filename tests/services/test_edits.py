@@ -29,6 +29,7 @@ from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.sandbox.api.faults import Faults, Refuse, Rule
 from mrjob_pybundle.sandbox.api.requests import Request, describe
 from mrjob_pybundle.sandbox.api.server import Server
+from tests.unpacking import unpack
 
 PROGRAMS = Path(mrjob_pybundle.__file__).parent / "master" / "programs"
 
@@ -151,7 +152,7 @@ def _assert_is_what_its_key_says(author: Author, tmp_path: Path) -> dict[str, by
     given, inputs = tmp_path / "given", tmp_path / "inputs.json"
     inputs.write_text(venv_inputs)
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
-        tar.extractall(given, filter="tar" if hasattr(tarfile, "data_filter") else None)
+        unpack(tar, given)
     check: list[str | Path] = [sys.executable, PROGRAMS / "check_inputs.py", "--given", given, "--inputs", inputs]
     checked = subprocess.run(check, capture_output=True, text=True)
     assert (checked.returncode, checked.stderr) == (0, "")

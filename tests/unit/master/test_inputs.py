@@ -18,6 +18,7 @@ from mrjob_pybundle.bundle.sources import Source
 from mrjob_pybundle.errors import BuildError
 from mrjob_pybundle.master.inputs import mrjob_wheel, pack
 from tests.unit.bundle.test_inputs import SOURCE
+from tests.unpacking import unpack
 
 
 def test_the_wheel_is_the_same_each_time() -> None:
@@ -65,7 +66,7 @@ def test_what_a_build_publishes_with_comes_along(tmp_path: Path) -> None:
     """The submitter's own botocore, without most of what it knows, is enough to talk to S3."""
     packed = _packed(read_inputs(SOURCE, None, ()))
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
-        tar.extractall(tmp_path)
+        unpack(tar, tmp_path)
     program = """\
 import sys
 import botocore.session, s3transfer.manager
