@@ -135,6 +135,7 @@ def _lose_the_network(plug: Plug, *authors: Author) -> None:
         one.reads("S3 answers again, after 0:")
 
 
+@pytest.mark.whole
 def test_all_who_follow_a_build_lose_the_network(team: Team, author: Any, plug: Plug) -> None:
     leading = author(AWS_ENDPOINT_URL=plug.endpoint)
     build_id = leading.reads(r"Build (\S+): launched cluster j-")[1]
@@ -152,6 +153,7 @@ def test_all_who_follow_a_build_lose_the_network(team: Team, author: Any, plug: 
     assert len(team.emr.list_clusters()["Clusters"]) == 1
 
 
+@pytest.mark.whole
 def test_who_waits_for_a_build_that_is_being_prepared_loses_the_network(team: Team, author: Any, plug: Plug) -> None:
     claim = team.cache.claims.stake(_key(team), Claim(BUILD, "grace", 0.0))
     joining = author(AWS_ENDPOINT_URL=plug.endpoint)

@@ -13,6 +13,7 @@ import pytest
 
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.sandbox.api.emr import LivingEmr, Machine
+from mrjob_pybundle.sandbox.api.faults import Faults, HangUp, Rule
 from mrjob_pybundle.sandbox.api.server import Server
 from tests.plug import Plug
 from tests.services.test_clusters import PlainTeam
@@ -51,7 +52,14 @@ def gates() -> Iterator[_Gates]:
 
 
 @pytest.fixture
-def plug(bucket: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gates: _Gates) -> Iterator[Plug]:
+def faults() -> Faults:
+    return Faults()
+
+
+@pytest.fixture
+def plug(
+    bucket: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gates: _Gates, faults: Faults
+) -> Iterator[Plug]:
     machine = Machine(
         tmp_path / "clusters",
         lambda directory, *_: _IdleNode(directory, tmp_path, {}),
@@ -60,7 +68,9 @@ def plug(bucket: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gates: 
     )
     living = LivingEmr(ACCOUNT, machine)
     living.install()
-    server = Server(lambda: None, lambda action: living.start_new_clusters() if action == "RunJobFlow" else None)
+    server = Server(
+        lambda: None, lambda action: living.start_new_clusters() if action == "RunJobFlow" else None, [faults]
+    )
     server.start()
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
     with Plug(server.endpoint) as plug:
@@ -124,3 +134,15 @@ def test_a_plug_that_is_pulled(team: Team, plug: Plug, gates: _Gates) -> None:
     (cluster,) = team.emr.list_clusters()["Clusters"]
     steps = team.emr.list_steps(ClusterId=cluster["Id"])["Steps"]
     assert [step["Status"]["State"] for step in steps] == ["COMPLETED", "COMPLETED"]
+
+
+def test_nobody_waits_to_end_a_cluster(team: Team, plug: Plug, gates: _Gates, faults: Faults) -> None:
+    """Which ends by itself: the job is done, and its author wants the prompt back."""
+    team.publish(team.spec(), "build-1")
+    gates.open()
+    with faults.injected(Rule("TerminateJobFlows", HangUp())) as strikes:
+        process = Job(team, plug).process
+        _, log = process.communicate()
+    assert strikes
+    assert "job output is in" in log
+    assert process.returncode == 0, log
