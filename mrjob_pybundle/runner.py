@@ -123,6 +123,7 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
 
     def _check_options(self) -> None:
         """Refuse what cannot work, as far as that can be told without a request and without reading files."""
+        options.tmp_dir(self._opts)
         if self._opts["docker_image"]:
             raise OptionError(
                 "docker_image does not go with -r pybundle-emr: tasks in a container don't see the bundle."
@@ -285,7 +286,7 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
 
     @property
     def _tmp_dir(self) -> S3Uri:
-        return S3Uri.parse(self._opts["cloud_tmp_dir"])
+        return options.tmp_dir(self._opts)
 
     def build_bundle(self) -> tuple[Bundle, bool]:
         """Have the bundle in the cache, as a job would. The result says whether it was built for that.

@@ -14,6 +14,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from mrjob_pybundle import options
 from mrjob_pybundle.aws import releases as emr_releases
 from mrjob_pybundle.aws.errors import DENIED, error_code, explained
 from mrjob_pybundle.aws.s3 import S3Uri
@@ -49,6 +50,7 @@ def examine(make_runner: Callable[[type[Patient]], Patient]) -> Iterator[Finding
     """
     try:
         patient = make_runner(Patient)
+        options.tmp_dir(patient._opts)
         cache = patient.cache
     except PyBundleError as error:
         yield Finding("configuration", Verdict.FAILED, f"{str(error).rstrip('.')}. Nothing else was checked.")

@@ -349,3 +349,13 @@ def test_names_in_the_cache_may_be_anything(machine: Machine, store: Store, pref
     assert (done.returncode, done.stderr) == (0, "")
     assert not (machine.mnt / "oops").exists()
     node.assert_ready()
+
+
+def test_a_bucket_from_before_2018(machine: Machine, store: Store) -> None:
+    """Its name is none of a host."""
+    old = replace(store, bucket="Old_Team.2017")
+    old.client.create_bucket(Bucket=old.bucket)
+    node = make_node(machine, old, "a//b")
+    done = node.bootstrap()
+    assert (done.returncode, done.stderr) == (0, "")
+    node.assert_ready()
