@@ -318,7 +318,7 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
         if self._existing_cluster:
             self._check_can_bring_along(self._existing_cluster)
         else:
-            self.context.emr.check_request(self._with_extra_cluster_params(self._params_by_options()))
+            self._check_request()
         self._check_output_not_exists()  # which mrjob does later, too, but by then a build would have cost money
         if self._pybundle.cache_uri is None:
             self.fs.mkdir(self._opts["cloud_tmp_dir"])  # mrjob makes its own bucket where there is none
@@ -402,6 +402,10 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
                 f"extra_cluster_params: {self._opts['extra_cluster_params']!r} is not what EMR's RunJobFlow takes"
                 f" ({error})"
             ) from error
+
+    def _check_request(self) -> None:
+        """Whether EMR can be asked for the job's cluster; it is not asked."""
+        self.context.emr.check_request(self._with_extra_cluster_params(self._params_by_options()))
 
     def _cluster_kwargs(self, persistent: bool = False) -> dict[str, Any]:
         """Like mrjob's, whose last word before RunJobFlow it is."""

@@ -274,7 +274,12 @@ class Patient(PyBundleEMRJobRunner):
 
     def _check_architecture(self) -> _Answer:
         types = sorted(set(self._machines.instance_types))
-        return Verdict.OK, f"{emr_releases.common_architecture(types)} ({', '.join(types)})"
+        arch = emr_releases.common_architecture(types)
+        if self._pybundle.build_instance_type:
+            emr_releases.check_build_instance_type(self._pybundle.build_instance_type, arch)
+        if not self._existing_cluster:
+            self._check_request()
+        return Verdict.OK, f"{arch} ({', '.join(types)})"
 
     def _check_venv_build(self) -> _Answer:
         path = self._pybundle.venv_build

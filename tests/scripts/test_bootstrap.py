@@ -342,7 +342,9 @@ def test_two_runs_at_once_do_not_disturb_each_other(node: Node) -> None:
     node.assert_ready()
 
 
-@pytest.mark.parametrize("prefix", ['it\'s a "prefix"', "$(touch /mnt/oops)`id`", "é漢 & ; * ?", "a\tb", "-r"])
+@pytest.mark.parametrize(
+    "prefix", ['it\'s a "prefix"', "$(touch /mnt/oops)`id`", "é漢 & ; * ?", "a\tb", "-r", "a+b#c%20?d//e"]
+)
 def test_names_in_the_cache_may_be_anything(machine: Machine, store: Store, prefix: str) -> None:
     node = make_node(machine, store, prefix)
     done = node.bootstrap()

@@ -96,6 +96,14 @@ def test_a_venv_build_that_cannot_work(team: Team, tmp_path: Path, content: byte
     ("arguments", "check", "message"),
     [
         (["--core-instance-type", "m6g.xlarge", "--num-core-instances", "1"], "architecture", "mix CPU architectures"),
+        (["--pybundle-build-instance-type", "c6g.large"], "architecture", "c6g.large has aarch64, and the job's"),
+        (["--extra-cluster-param", "CustomAMIId=x"], "architecture", 'Unknown parameter in input: "CustomAMIId"'),
+        (
+            ["--extra-cluster-param", "JobFlowRole=none"],
+            "instance profile",
+            "there is no instance profile none. Create",
+        ),
+        (["--cloud-tmp-dir", "s3://a--use1-az4--x-s3/"], "configuration", "is a directory bucket"),
         (["--release-label", "emr-6.15.0"], "EMR release", "CPython 3.13.5"),
         (["--release-label", "emr-4.0.0"], "EMR release", "emr-4.0.0"),
         (["--iam-service-role", "nobody"], "service role", "there is no role nobody. Create it, or set"),
