@@ -55,7 +55,7 @@ class Context:
         """
         return cls(
             credentials=Credentials(**{name: opts[name] for name in (*_CREDENTIALS, *_ENDPOINTS)}),
-            cache_uri=options.cache_uri(opts) or S3Uri(S3Uri.parse(opts["cloud_tmp_dir"]).bucket, "pybundle"),
+            cache_uri=options.cache_uri(opts),
             bucket_owner=options.bucket_owner(opts),
             owner=opts["owner"] or "no_user",
             emr_poll_seconds=options.seconds("check_cluster_every", opts["check_cluster_every"]),

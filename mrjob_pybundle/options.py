@@ -197,7 +197,7 @@ def from_mrjob(opts: Mapping[str, Any]) -> Options:
     sha256 = opts["pybundle_python_sha256"]
     python_version = _python_version(opts["pybundle_python_version"])
     return Options(
-        cache_uri=cache_uri(opts),
+        cache_uri=cache_uri(opts) if opts["pybundle_cache_uri"] else None,
         venv_build=_existing_file("pybundle_venv_build", opts["pybundle_venv_build"]),
         build_files=tuple(_existing_path("pybundle_build_files", path) for path in opts["pybundle_build_files"] or ()),
         python_version=python_version,
@@ -218,12 +218,33 @@ def from_mrjob(opts: Mapping[str, Any]) -> Options:
     )
 
 
-def cache_uri(opts: Mapping[str, Any]) -> S3Uri | None:
-    """Where the cache is, ``None``: in the bucket of cloud_tmp_dir.
+#: A key of S3 has at most 1,024 bytes, and archives are what lies deepest below the cache's own address.
+_LONGEST_CACHE_PREFIX = 1024 - len(f"/v1/venv/{64 * 'f'}/{64 * 'f'}.tar.gz")
 
-    :raises OptionError: that is no S3 URI.
+
+def cache_uri(opts: Mapping[str, Any]) -> S3Uri:
+    """Where the cache is. Without pybundle_cache_uri in the bucket of cloud_tmp_dir.
+
+    :raises OptionError: that is no S3 URI, or none that clusters can use.
     """
-    return S3Uri.parse(opts["pybundle_cache_uri"]) if opts["pybundle_cache_uri"] else None
+    if not opts["pybundle_cache_uri"]:
+        return S3Uri(tmp_dir(opts).bucket, "pybundle")
+    uri = S3Uri.parse_shared("pybundle_cache_uri", opts["pybundle_cache_uri"])
+    if len(uri.key.encode("utf-8")) > _LONGEST_CACHE_PREFIX:
+        raise OptionError(f"pybundle_cache_uri: {uri} is too long: S3's keys have at most 1,024 bytes")
+    return uri
+
+
+def tmp_dir(opts: Mapping[str, Any]) -> S3Uri:
+    """mrjob's cloud_tmp_dir.
+
+    :raises OptionError: that is no S3 URI, or none that clusters and mrjob can use.
+    """
+    uri = opts["cloud_tmp_dir"]
+    parsed = S3Uri.parse_shared("cloud_tmp_dir", uri)
+    if re.search(r"[?#\t\r\n]", parsed.key):
+        raise OptionError(f"cloud_tmp_dir: {uri!r} has a character (? or #, a tab or a line end) that mrjob cuts it at")
+    return parsed
 
 
 def bucket_owner(opts: Mapping[str, Any]) -> str | None:

@@ -129,6 +129,7 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
 
     def _check_options(self) -> None:
         """Refuse what cannot work, as far as that can be told without a request and without reading files."""
+        options.tmp_dir(self._opts)
         if self._opts["docker_image"]:
             raise OptionError(
                 "docker_image does not go with -r pybundle-emr: tasks in a container don't see the bundle."
@@ -297,7 +298,7 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
 
     @property
     def _tmp_dir(self) -> S3Uri:
-        return S3Uri.parse(self._opts["cloud_tmp_dir"])
+        return options.tmp_dir(self._opts)
 
     def build_bundle(self) -> tuple[Bundle, bool]:
         """Have the bundle in the cache, as a job would. The result says whether it was built for that.
@@ -331,7 +332,7 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
         if self._existing_cluster:
             self._check_can_bring_along(self._existing_cluster)
         else:
-            self.context.emr.check_request(self._with_extra_cluster_params(self._params_by_options()))
+            self._check_request()
         self._examine_inputs()
         self._check_output_not_exists()  # which mrjob does later, too, but by then a build would have cost money
         if self._pybundle.cache_uri is None:
@@ -427,6 +428,10 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
                 f"extra_cluster_params: {self._opts['extra_cluster_params']!r} is not what EMR's RunJobFlow takes"
                 f" ({error})"
             ) from error
+
+    def _check_request(self) -> None:
+        """Whether EMR can be asked for the job's cluster; it is not asked."""
+        self.context.emr.check_request(self._with_extra_cluster_params(self._params_by_options()))
 
     def _cluster_kwargs(self, persistent: bool = False) -> dict[str, Any]:
         """Like mrjob's, whose last word before RunJobFlow it is."""

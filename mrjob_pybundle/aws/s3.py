@@ -13,14 +13,25 @@ from mrjob_pybundle.errors import OptionError
 
 log = logging.getLogger("mrjob.pybundle")
 
-#: See "General purpose bucket naming rules" in the Amazon S3 User Guide.
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+#: "General purpose bucket naming rules" in the Amazon S3 User Guide; before 2018, us-east-1 also had capitals, ``_``
+#: and up to 255 characters. An access point's alias is such a name, too.
+_BUCKET = r"[A-Za-z0-9._-]{3,255}"
+#: What botocore takes in the place of a bucket's name: access points' ARNs (``VALID_S3_ARN`` in botocore.handlers).
+_ARN = (
+    r"arn:aws[^:/]*:(?:s3|s3-object-lambda):[a-z0-9-]*:\d{12}:accesspoint[/:][A-Za-z0-9.-]{1,63}"
+    r"|arn:aws[^:/]*:s3-outposts:[a-z0-9-]+:\d{12}:outpost[/:][A-Za-z0-9-]{1,63}[/:]accesspoint[/:][A-Za-z0-9-]{1,63}"
+)
+_URI = re.compile(rf"s3[an]?://(?:(?P<arn>{_ARN})|(?P<bucket>[^/]*))(?:/(?P<key>.*))?", re.DOTALL)
+
+#: "Directory bucket naming rules" in the Amazon S3 User Guide.
+_DIRECTORY_BUCKET_ENDING = "--x-s3"
 
 
 @dataclass(frozen=True)
 class S3Uri:
     """``s3://bucket/key``. The key of a "directory" has no slash at its end."""
 
+    #: or an access point's ARN
     bucket: str
     key: str
 
@@ -30,19 +41,49 @@ class S3Uri:
 
         :raises OptionError: *uri* is none, or its bucket can't exist.
         """
-        match = re.fullmatch(r"s3[an]?://([^/]*)/?(.*)", str(uri), re.DOTALL)
+        match = _URI.fullmatch(str(uri))
         if match is None:
             raise OptionError(f"{uri!r} is not an S3 URI such as s3://my-bucket/pybundle/")
-        bucket, key = match.groups()
-        if not _BUCKET.fullmatch(bucket):
+        bucket = match["arn"] or match["bucket"]
+        if not match["arn"] and not re.fullmatch(_BUCKET, bucket):
             raise OptionError(f"{uri!r} is not an S3 URI: no bucket can be named {bucket!r}")
-        return cls(bucket, key.rstrip("/"))
+        key = (match["key"] or "").rstrip("/")
+        if "\0" in key or not _is_utf_8(key):
+            raise OptionError(f"{uri!r} is not an S3 URI: no object can be named so")
+        return cls(bucket, key)
+
+    @classmethod
+    def parse_shared(cls, option: str, uri: str) -> S3Uri:
+        """Parse the URI of a place that clusters use, by the AWS CLI and Hadoop, too.
+
+        :raises OptionError: as with :meth:`parse`, and where they cannot use it; the message names *option*.
+        """
+        parsed = cls.parse(uri)
+        if parsed.bucket.startswith("arn:"):
+            raise OptionError(
+                f"{option}: {uri} names a bucket by an ARN, which neither EMR nor Hadoop takes."
+                " Use the access point's alias, which is a name (aws s3control get-access-point tells it)."
+            )
+        if parsed.bucket.endswith(_DIRECTORY_BUCKET_ENDING):
+            raise OptionError(
+                f"{option}: {parsed.bucket} is a directory bucket (S3 Express One Zone), which mrjob cannot list, and"
+                " whose permissions are others. Use a general purpose bucket."
+            )
+        return parsed
 
     def __truediv__(self, name: str) -> S3Uri:
         return S3Uri(self.bucket, f"{self.key}/{name}" if self.key else name)
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}" if self.key else f"s3://{self.bucket}"
+
+
+def _is_utf_8(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 _BODY_ATTEMPTS = 5

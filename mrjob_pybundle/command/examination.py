@@ -14,6 +14,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from mrjob_pybundle import options
 from mrjob_pybundle.aws import releases as emr_releases
 from mrjob_pybundle.aws.emr import is_known_to_have_emr
 from mrjob_pybundle.aws.errors import DENIED, error_code, explained
@@ -54,6 +55,7 @@ def examine(make_runner: Callable[[type[Patient]], Patient]) -> Iterator[Finding
     """
     try:
         patient = make_runner(Patient)
+        options.tmp_dir(patient._opts)
         cache = patient.cache
     except PyBundleError as error:
         yield Finding("configuration", Verdict.FAILED, f"{str(error).rstrip('.')}. Nothing else was checked.")
@@ -287,7 +289,12 @@ class Patient(PyBundleEMRJobRunner):
 
     def _check_architecture(self) -> _Answer:
         types = sorted(set(self._machines.instance_types))
-        return Verdict.OK, f"{emr_releases.common_architecture(types)} ({', '.join(types)})"
+        arch = emr_releases.common_architecture(types)
+        if self._pybundle.build_instance_type:
+            emr_releases.check_build_instance_type(self._pybundle.build_instance_type, arch)
+        if not self._existing_cluster:
+            self._check_request()
+        return Verdict.OK, f"{arch} ({', '.join(types)})"
 
     def _check_venv_build(self) -> _Answer:
         path = self._pybundle.venv_build

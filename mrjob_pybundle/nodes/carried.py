@@ -22,7 +22,11 @@ from mrjob_pybundle.nodes.bootstrap import upload_script
 from mrjob_pybundle.templates import render
 
 #: What Hadoop (``-files`` is split at commas, and its parts must be URIs) and Spark take in the name of a file.
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9._/=+@~-]*")
+#: Hadoop's Path makes one slash of two, and follows ``.`` and ``..``.
+_PLAIN_KEY = re.compile(r"(?!(.*/)?(|\.|\.\.)/)[A-Za-z0-9._/=+@~-]*")
+#: Names of buckets that are host names to Java's URI, where S3A (of Hadoop 3.4.2: HADOOP-19681) looks for them.
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_HOST_NAME = re.compile(rf"{_LABEL}|(?:{_LABEL}\.)+(?=[A-Za-z]){_LABEL}")
 
 
 @dataclass(frozen=True)
@@ -108,9 +112,15 @@ def check_can_be_carried(cluster_id: str, cache: Cache, tmp_dir: S3Uri) -> None:
 
     :raises OptionError: it would misread the URIs.
     """
+    not_there = f"Cluster {cluster_id} was not created with this job's bundle, and Hadoop cannot bring files there"
     for option, uri in (("pybundle_cache_uri", cache.root), ("cloud_tmp_dir", tmp_dir)):
-        if not _PLAIN_KEY.fullmatch(uri.key):
+        if not _PLAIN_KEY.fullmatch(f"{uri.key}/" if uri.key else ""):
             raise OptionError(
-                f"Cluster {cluster_id} was not created with this job's bundle, and Hadoop cannot bring files there"
-                f" from {uri}: {option} may only have ASCII letters, digits and . _ - / = + @ ~ in it then."
+                f"{not_there} from {uri}: {option} may only have ASCII letters, digits and . _ - / = + @ ~ in it then,"
+                " and no // and no . or .. between slashes."
+            )
+        if not _HOST_NAME.fullmatch(uri.bucket):
+            raise OptionError(
+                f"{not_there} from {uri}: the name of the bucket of {option} may have no _ in it then, nor - or . at an"
+                " end, nor a digit after its last dot."
             )

@@ -310,6 +310,20 @@ def test_a_missing_bucket(line: Line) -> None:
     assert line.new_clusters() == []
 
 
+@pytest.mark.whole
+def test_a_bucket_from_before_2018(line: Line) -> None:
+    """Built, published and used there: its name is none of a host, and mrjob takes it."""
+    bucket = "The_Team.of.2017"
+    line.client("s3").create_bucket(Bucket=bucket)
+    for key in line.objects():
+        _, found, name = key.partition("/v1/python/")
+        if found:
+            line.client("s3").put_object(Bucket=bucket, Key=f"a//b/v1/python/{name}", Body=line.read(key))
+    places = ["--cloud-tmp-dir", f"s3://{bucket}/tmp/", "--pybundle-cache-uri", f"s3://{bucket}/a//b"]
+    assert _sorted_lines(line.job(JOBS / "mr_line_lengths.py", *places, stdin="ab\n")) == ["2\t1"]
+    assert sum(key.endswith("/manifest.json") for key in line.objects(bucket)) == 2
+
+
 def test_a_python_that_cannot_be_had(line: Line) -> None:
     """Wherever this runs, python.org has no such version, or cannot be reached."""
     run = line.run(

@@ -342,10 +342,22 @@ def test_two_runs_at_once_do_not_disturb_each_other(node: Node) -> None:
     node.assert_ready()
 
 
-@pytest.mark.parametrize("prefix", ['it\'s a "prefix"', "$(touch /mnt/oops)`id`", "é漢 & ; * ?", "a\tb", "-r"])
+@pytest.mark.parametrize(
+    "prefix", ['it\'s a "prefix"', "$(touch /mnt/oops)`id`", "é漢 & ; * ?", "a\tb", "-r", "a+b#c%20?d//e"]
+)
 def test_names_in_the_cache_may_be_anything(machine: Machine, store: Store, prefix: str) -> None:
     node = make_node(machine, store, prefix)
     done = node.bootstrap()
     assert (done.returncode, done.stderr) == (0, "")
     assert not (machine.mnt / "oops").exists()
+    node.assert_ready()
+
+
+def test_a_bucket_from_before_2018(machine: Machine, store: Store) -> None:
+    """Its name is none of a host."""
+    old = replace(store, bucket="Old_Team.2017")
+    old.client.create_bucket(Bucket=old.bucket)
+    node = make_node(machine, old, "a//b")
+    done = node.bootstrap()
+    assert (done.returncode, done.stderr) == (0, "")
     node.assert_ready()

@@ -12,6 +12,7 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -339,6 +340,15 @@ def test_an_archive_in_parts(publish: PublishCommand) -> None:
     publish.store.put(key, content[:-1] + b"?")
     assert "replacing a damaged archive" in publish("b-3").stdout
     assert publish.store.get(key) == content
+
+
+def test_publishes_in_a_bucket_from_before_2018(store: Store, tmp_path: Path) -> None:
+    old = replace(store, bucket="Old_Publisher.2017")
+    old.client.create_bucket(Bucket=old.bucket)
+    publish = PublishCommand(old, tmp_path)
+    done = publish("b-1")
+    assert done.returncode == 0, done.stderr
+    assert old.get(publish.archive_key) == publish.content
 
 
 def test_the_first_manifest_stays(publish: PublishCommand) -> None:

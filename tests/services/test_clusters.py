@@ -14,6 +14,7 @@ from mrjob_pybundle.aws.emr import Emr, Life, Machines, kinds_of_fleets
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.errors import OptionError
+from mrjob_pybundle.nodes.carried import check_can_be_carried
 from tests.team import Team
 
 
@@ -149,6 +150,31 @@ def test_sparks_python_of_a_cluster_is_not_the_jobs(
     assert len(set(pythons.values())) == 1
     for name in ("spark.pyspark.python", "PYSPARK_PYTHON"):
         assert f"{name} in emr_configurations is not for this job: its steps run on the bundle's Python" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("bucket_name", "prefix"),
+    [
+        ("my_bucket", "cache"),
+        ("ends-", "cache"),
+        ("a.bucket.1", "cache"),
+        ("my-bucket", "a//b"),
+        ("my-bucket", "a/../b"),
+    ],
+)
+def test_where_hadoop_finds_nothing(team: PlainTeam, cluster_id: str, bucket_name: str, prefix: str) -> None:
+    """S3 and S3A differ on what that is. A build would be in vain."""
+    team.s3.create_bucket(Bucket=bucket_name)
+    cache = ["--pybundle-cache-uri", f"s3://{bucket_name}/{prefix}"]
+    refused = team.run("build", "--cluster-id", cluster_id, *cache)
+    assert refused.status == 2
+    assert f"Hadoop cannot bring files there from s3://{bucket_name}/{prefix}: " in refused.err
+
+
+@pytest.mark.parametrize("bucket_name", ["My-Bucket", "a.bucket.b1", "1-bucket-s3alias"])
+def test_where_hadoop_finds_it(team: PlainTeam, bucket_name: str) -> None:
+    """As S3A of Hadoop 3.4.2 does."""
+    check_can_be_carried("j-1", Cache(S3Uri(bucket_name, "a.b/c"), team.s3), S3Uri(bucket_name, ""))
 
 
 @pytest.mark.parametrize("said", [None, "binary"])

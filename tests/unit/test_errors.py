@@ -61,6 +61,9 @@ FLEETS = "is not what EMR's RunJobFlow takes"
     ("switches", "line"),
     [
         (["--cloud-tmp-dir", "/tmp/x"], "Invalid S3 URI: '/tmp/x'"),
+        (["--cloud-tmp-dir", "s3://arn:aws:s3:us-east-1:123456789012:accesspoint/a/tmp/"], "names a bucket by an ARN"),
+        (["--cloud-tmp-dir", "s3://a--use1-az4--x-s3/tmp/"], "is a directory bucket (S3 Express One Zone)"),
+        (["--cloud-tmp-dir", "s3://bucket/a?b/"], "a character (? or #, a tab or a line end) that mrjob cuts it at"),
         (["--cloud-log-dir", "x"], "Invalid S3 URI: 'x'"),
         (["--pybundle-build-file", "nope"], "pybundle_build_files: there is no nope"),
         (["--bootstrap-action", 's3://b/a "x'], "bootstrap_actions (from the command line)"),

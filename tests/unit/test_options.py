@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from botocore.handlers import VALID_BUCKET, VALID_S3_ARN
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from mrjob.parse import parse_s3_uri
 
 from mrjob_pybundle import options
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.errors import OptionError
+
+ACCESS_POINT = "arn:aws:s3:us-east-1:123456789012:accesspoint/mine"
 
 
 def _from_mrjob(**opts: Any) -> options.Options:
@@ -39,7 +44,11 @@ def test_every_option_has_a_switch_of_its_name() -> None:
     ("opts", "message"),
     [
         ({"pybundle_cache_uri": "/tmp/cache"}, "'/tmp/cache' is not an S3 URI"),
-        ({"pybundle_cache_uri": "s3://UPPER/x"}, "no bucket can be named 'UPPER'"),
+        ({"pybundle_cache_uri": "s3://my bucket/x"}, "no bucket can be named 'my bucket'"),
+        ({"pybundle_cache_uri": f"s3://{ACCESS_POINT}/x"}, "pybundle_cache_uri: s3://arn:aws:s3:us-east-1:1234"),
+        ({"pybundle_cache_uri": "s3://mine--use1-az4--x-s3/x"}, "mine--use1-az4--x-s3 is a directory bucket"),
+        ({"pybundle_cache_uri": f"s3://my-bucket/{300 * '漢'}"}, "is too long: S3's keys have at most 1,024 bytes"),
+        ({"pybundle_cache_uri": "s3://my-bucket/\udcff"}, "no object can be named so"),
         ({"pybundle_venv_build": "/no/such/venv-build.sh"}, "pybundle_venv_build: there is no /no/such/venv-build.sh"),
         ({"pybundle_venv_build": "/"}, "pybundle_venv_build: / is not a file"),
         ({"pybundle_build_files": ["/no/such"]}, "pybundle_build_files: there is no /no/such"),
@@ -68,17 +77,65 @@ def test_paths_with_spaces(tmp_path: Path) -> None:
     assert _from_mrjob(pybundle_venv_build=str(script)).venv_build == script
 
 
-keys = st.text(st.characters(exclude_categories=["Cs"]), max_size=30).map(lambda key: key.strip("/"))
+keys = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
+buckets = st.from_regex(VALID_BUCKET, fullmatch=True).filter(lambda name: len(name) > 2)
 
 
-@given(keys)
-def test_s3_uris_survive_a_round_trip(key: str) -> None:
-    uri = S3Uri("my-bucket", key)
+@given(buckets, keys.map(lambda key: key.rstrip("/")))
+def test_s3_uris_survive_a_round_trip(bucket: str, key: str) -> None:
+    """With whatever boto3 takes for a bucket, but that S3 never had shorter names."""
+    uri = S3Uri(bucket, key)
     assert S3Uri.parse(str(uri)) == uri
     assert S3Uri.parse(f"{uri}/") == uri
 
 
-@given(keys, st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/"), min_size=1))
+@given(st.from_regex(VALID_S3_ARN, fullmatch=True, alphabet=st.characters(codec="ascii")), keys)
+def test_arns_are_buckets_to_boto3(arn: str, key: str) -> None:
+    """They have slashes, and mrjob would cut them there."""
+    assume(re.fullmatch(r"arn:aws[a-z-]*:.*", arn))
+    assert S3Uri.parse(f"s3://{arn}/{key}") == S3Uri(arn, key.rstrip("/"))
+
+
+@given(st.from_regex(r"s3[an]?://[A-Za-z._-]{3}", fullmatch=True), keys)
+def test_we_and_mrjob_have_one_cloud_tmp_dir(bucket: str, key: str) -> None:
+    """What mrjob would take for another place is refused."""
+    uri = f"{bucket}/{key}/"
+    try:
+        ours = options.tmp_dir({"cloud_tmp_dir": uri})
+    except OptionError:
+        assert re.search(r"[?#\t\r\n]", key)
+    else:
+        their_bucket, their_key = parse_s3_uri(uri)
+        assert (ours.bucket, ours.key) == (their_bucket, their_key.rstrip("/"))
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        (f"s3://{ACCESS_POINT}/tmp/", "Use the access point's alias"),
+        (f"s3://{ACCESS_POINT.replace('/', ':')}/tmp/", "Use the access point's alias"),
+        ("s3://mine--use1-az4--x-s3/tmp/", "Use a general purpose bucket"),
+        ("s3://my-bucket/a?b/", "that mrjob cuts it at"),
+        ("s3://my-bucket/a#b/", "that mrjob cuts it at"),
+    ],
+)
+def test_a_cloud_tmp_dir_that_cannot_work(uri: str, reason: str) -> None:
+    with pytest.raises(OptionError, match=f"cloud_tmp_dir: .*{reason}"):
+        options.tmp_dir({"cloud_tmp_dir": uri})
+
+
+@pytest.mark.parametrize("place", [ACCESS_POINT, "mine--use1-az4--x-s3", "Old_Team.2017", "mine-0a1b2c-s3alias"])
+def test_only_boto3_reads_a_tarball(place: str) -> None:
+    """So that it may lie wherever boto3 can go."""
+    source = f"s3://{place}/Python-3.13.5.tgz"
+    assert _from_mrjob(pybundle_python_source=source).python_source == source
+    assert S3Uri.parse(source) == S3Uri(place, "Python-3.13.5.tgz")
+
+
+@given(
+    keys.map(lambda key: key.strip("/")),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/"), min_size=1),
+)
 def test_joining_s3_uris(key: str, name: str) -> None:
     joined = S3Uri("my-bucket", key) / name
     assert joined.key == (f"{key}/{name}" if key else name)
