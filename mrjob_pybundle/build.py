@@ -123,7 +123,13 @@ def _claim(order: Order, context: Context, instead_of: Claim | None = None) -> _
 
     *instead_of* is a claim that nobody serves any more.
     """
-    mine = Claim(build_id=new_build_id(), owner=order.owner, since=time.time(), region=context.emr.region)
+    mine = Claim(
+        build_id=new_build_id(),
+        owner=order.owner,
+        since=time.time(),
+        region=context.emr.region,
+        rebuild=order.rebuild,
+    )
     claim = context.cache.claims.replace(order.spec.key, instead_of, mine) if instead_of else None
     claim = claim or context.cache.claims.stake(order.spec.key, mine)
     return _Turn(claim, is_ours=claim.build_id == mine.build_id)
@@ -377,8 +383,12 @@ def _look_again(claim: Claim | None, order: Order, context: Context) -> Bundle |
     return bundle or (_Turn(claim, is_ours=False) if claim else _claim(order, context))
 
 
-def _follow_to_the_end(claim: Claim, order: Order, context: Context) -> Bundle:
-    return _bundle_of(follow(claim, context, order.longest_seconds), claim, order, context)
+def _follow_to_the_end(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
+    status = follow(claim, context, order.longest_seconds)
+    if order.rebuild and not claim.rebuild:
+        log.info("Build %s was no rebuild: now comes the one that is", claim.build_id)
+        return _claim(order, context, instead_of=claim)
+    return _bundle_of(status, claim, order, context)
 
 
 def find_cluster(claim: Claim, context: Context) -> Launched | None:

@@ -25,6 +25,8 @@ class Claim:
     region: str | None = None
     #: AWS account id
     account: str | None = None
+    #: is it to take the place of a bundle that is there? Who wants that waits for no other build's
+    rebuild: bool = False
     #: grows each time that a claimant who is preparing a build says so: no two claims have the same ETag
     beat: int = 0
     #: S3's, of the claim as it was read or written
@@ -42,7 +44,8 @@ class Claim:
             said = json.loads(content)
             since, beat = float(said["since"]), int(said.get("beat", 0))
             place = {name: said.get(name) for name in ("cluster_id", "region", "account")}
-            return cls(said["build_id"], said["owner"], since, beat=beat, **place)
+            rebuild = bool(said.get("rebuild"))
+            return cls(said["build_id"], said["owner"], since, beat=beat, rebuild=rebuild, **place)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(repr(error)) from error
 
@@ -56,6 +59,7 @@ class Claim:
                 "build_id": self.build_id,
                 "cluster_id": self.cluster_id,
                 "owner": self.owner,
+                "rebuild": self.rebuild,
                 "region": self.region,
                 "since": self.since,
             }

@@ -114,6 +114,23 @@ def test_a_build_of_which_nobody_has_heard_for_long_is_taken_over(team: Team, au
     assert claims(team) == []
 
 
+def test_a_rebuild_waits_for_an_ordinary_build_and_then_builds(team: Team, author: Any) -> None:
+    """What that one found may be older than what is wanted."""
+    ordinary = author()
+    build_id = ordinary.reads(r"Build (\S+): launched cluster j-")[1]
+    anew = author("build", "--pybundle-rebuild")
+    anew.reads(rf"already building this bundle \(build {build_id}\): waiting for it")
+    says(team, build_id, "FAILED", message="boom")
+    rebuild_id = anew.reads(r"Build (\S+): launched cluster j-")[1]
+    assert "boom" in ordinary.ends()
+    another = author("build", "--pybundle-rebuild")
+    another.reads(rf"already building this bundle \(build {rebuild_id}\): waiting for it")
+    says(team, rebuild_id, "FAILED", message="bang")
+    assert "bang" in anew.ends()
+    assert "bang" in another.ends(), "it has joined a rebuild"
+    assert len(team.emr.list_clusters()["Clusters"]) == 2
+
+
 # a network that is gone for a while
 
 SILENCE = "no answer from S3 for 0:.*, trying again"
