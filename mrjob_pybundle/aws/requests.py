@@ -28,15 +28,22 @@ def wanted_by(request: Mapping[str, Any]) -> Wanted:
 
     :raises OptionError: its instances cannot be told, or have different AMIs.
     """
-    label = request.get("ReleaseLabel") or f"ami-{request.get('AmiVersion')}"
+    label = _text(request, "ReleaseLabel") or f"ami-{request.get('AmiVersion')}"
     instances = request.get("Instances") or {}
     if not isinstance(instances, Mapping):
         raise OptionError(f"extra_cluster_params: Instances is {instances!r}, and no mapping")
     return Wanted(
-        Machines.of(label, request.get("CustomAmiId"), list(_kinds_of_instances(instances))),
-        request.get("JobFlowRole"),
-        request.get("ServiceRole"),
+        Machines.of(label, _text(request, "CustomAmiId"), list(_kinds_of_instances(instances))),
+        _text(request, "JobFlowRole"),
+        _text(request, "ServiceRole"),
     )
+
+
+def _text(parameters: Mapping[str, Any], name: str) -> str | None:
+    value = parameters.get(name)
+    if value is not None and not isinstance(value, str):
+        raise OptionError(f"extra_cluster_params: {name} is {value!r}, and no text")
+    return value or None
 
 
 def check_asks_for(request: Mapping[str, Any], wanted: Wanted, whose: str) -> None:
@@ -45,14 +52,14 @@ def check_asks_for(request: Mapping[str, Any], wanted: Wanted, whose: str) -> No
     :raises OptionError: it asks for another one.
     """
     asked = wanted_by(request)
-    same = {
+    compared = {
         "release": (asked.machines.release_label, wanted.machines.release_label),
         "AMI": (asked.machines.image_id, wanted.machines.image_id),
         "instance types": (asked.machines.instance_types, wanted.machines.instance_types),
         "instance profile": (asked.instance_profile, wanted.instance_profile or asked.instance_profile),
         "service role": (asked.service_role, wanted.service_role or asked.service_role),
     }
-    differences = [f"{name}: {found!r}, not {meant!r}" for name, (found, meant) in same.items() if found != meant]
+    differences = [f"{name}: {found!r}, not {meant!r}" for name, (found, meant) in compared.items() if found != meant]
     if differences:
         raise OptionError(
             f"The request for {whose} is not the one that the bundle's key was made for ({'; '.join(differences)})."
@@ -72,7 +79,9 @@ def _kinds_of_instances(instances: Mapping[str, Any]) -> Iterator[Mapping[str, A
         value = instances[name]
         try:
             groups = value if name == "InstanceGroups" else [c for f in value for c in f.get("InstanceTypeConfigs", ())]
-            kinds = [{**group, "InstanceType": group["InstanceType"]} for group in groups]
+            kinds = [
+                {"InstanceType": group["InstanceType"], "CustomAmiId": _text(group, "CustomAmiId")} for group in groups
+            ]
         except (AttributeError, KeyError, TypeError) as error:
             raise OptionError(f"{_OPTIONS[name]}: {value!r} is not what EMR's RunJobFlow takes") from error
         yield from kinds

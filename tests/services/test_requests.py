@@ -174,7 +174,11 @@ def test_the_key_is_that_of_the_cluster(
         ({"Steps.Name": "x"}, [], "is not what EMR's RunJobFlow takes (must be a dictionary)"),
         ({"CustomAMIId": "ami-1"}, [], 'Unknown parameter in input: "CustomAMIId"'),
         ({"Tags": {"a": "b"}}, [], "Invalid type for parameter Tags"),
-        ({"JobFlowRole": 3}, [], "Invalid type for parameter JobFlowRole"),
+        ({"JobFlowRole": 3}, [], "JobFlowRole is 3, and no text"),
+        ({"ReleaseLabel": 7.14}, [], "ReleaseLabel is 7.14, and no text"),
+        ({"CustomAmiId": ["ami-1"]}, [], "CustomAmiId is ['ami-1'], and no text"),
+        ({"Instances.InstanceGroups": [{**X86[0], "CustomAmiId": 3}]}, [], "CustomAmiId is 3, and no text"),
+        ({"Instances.Placement": "us-east-1a"}, [], "Invalid type for parameter Instances.Placement"),
         (
             {"Instances.InstanceGroups": GRAVITON},
             ["--pybundle-build-instance-type", "c5.large"],
