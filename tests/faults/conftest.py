@@ -33,9 +33,16 @@ class Aws:
 
 
 @pytest.fixture(scope="package")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+def faulty_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, Faults]]:
     faults = Faults()
     with Sandbox(tmp_path_factory.mktemp("faults"), 0, middleware=[faults]) as sandbox:
-        endpoint = sandbox.endpoint
-        ours = Credentials("us-east-1", "me", "secret", s3_endpoint=endpoint, emr_endpoint=endpoint)
-        yield Aws(sandbox, faults, ours.s3_client(), ours.emr_client(), ours.emr_client(retries=False))
+        yield sandbox, faults
+
+
+@pytest.fixture
+def aws(faulty_sandbox: tuple[Sandbox, Faults]) -> Aws:
+    """With clients of each test's own: one that has met too many errors tries less often (botocore's retry quota)."""
+    sandbox, faults = faulty_sandbox
+    endpoint = sandbox.endpoint
+    ours = Credentials("us-east-1", "me", "secret", s3_endpoint=endpoint, emr_endpoint=endpoint)
+    return Aws(sandbox, faults, ours.s3_client(), ours.emr_client(), ours.emr_client(retries=False))
