@@ -34,7 +34,8 @@ class Compiled:
     @property
     def files(self) -> dict[str, bytes]:
         """Name → content."""
-        return {path.name: path.read_bytes() for path in sorted(self.directory.iterdir())}
+        paths = sorted(path for path in self.directory.iterdir() if path.name != "probe")
+        return {path.name: path.read_bytes() for path in paths}
 
     @property
     def manifest(self) -> dict[str, Any]:

@@ -433,7 +433,7 @@ def test_a_failing_venv_build(builder: Builder, cached_python: dict[str, Value])
     outcome = builder.run("fails", cached_python, "echo the reason >&2\nexit 3\n")
     outcome.assert_failed("venv-build", "venv-build.sh ended with exit status 3", 3)
     assert "the reason\n" in outcome.log
-    assert builder.store.keys(f"team/v1/venv/{outcome.key}/") == []
+    assert builder.store.keys(f"team/v1/venv/{outcome.key}/") == [f"team/v1/venv/{outcome.key}/probe"]
 
 
 def test_venv_build_may_be_any_program(builder: Builder, cached_python: dict[str, Value]) -> None:
@@ -646,4 +646,4 @@ def test_refuses_inputs_that_are_not_those_of_the_key(builder: Builder, cached_p
     outcome = builder.run("edited", cached_python, given=given)
     message = "this build was given other inputs than its key was made of: venv-build.sh is not the one of the key"
     outcome.assert_failed("inputs", message, 1)
-    assert builder.store.keys(f"team/v1/venv/{given.key}/") == []
+    assert builder.store.keys(f"team/v1/venv/{given.key}/") == [f"team/v1/venv/{given.key}/probe"]
