@@ -8,7 +8,6 @@ import uuid
 
 import pytest
 
-from mrjob_pybundle.aws.clients import Credentials
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.spec import BundleSpec, PythonSpec
 from mrjob_pybundle.cache.cache import Cache
@@ -115,9 +114,7 @@ def test_claims_that_keep_conflicting(aws: Aws, cache: Cache) -> None:
 @pytest.mark.parametrize("operation", ["GetObject", "ListObjectsV2"])
 def test_an_answer_that_ends_early_says_nothing(aws: Aws, operation: str, share: float) -> None:
     """Also S3's word that there is no such object: half of it is no word at all."""
-    # botocore gives each client a stock of tries, and others need that of the shared one
-    client = Credentials("us-east-1", "me", "secret", s3_endpoint=aws.sandbox.endpoint).s3_client()
-    cache = Cache(S3Uri(BUCKET, uuid.uuid4().hex), client)
+    cache = Cache(S3Uri(BUCKET, uuid.uuid4().hex), aws.s3)
     with aws.faults.injected(Rule(operation, CutShort(share), times=2)) as strikes:
         assert cache.bundles.find(SPEC) is None
     assert len(strikes) == 2
