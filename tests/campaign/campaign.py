@@ -23,6 +23,7 @@ from mrjob_pybundle.sandbox import Sandbox
 from mrjob_pybundle.sandbox.api.faults import Do, Faults, Strike, damage_stored
 from mrjob_pybundle.sandbox.api.requests import Request
 from tests.campaign.plans import Damage, Edit, Kill, Outage, Plan, Sleep, Trouble, rule
+from tests.campaign.regions import HOME
 
 JOB = Path(__file__).parents[1] / "jobs" / "mr_line_lengths.py"
 INPUT, OUTPUT = "one\nthree\nfive5\n", {"3\t1", "5\t2"}
@@ -186,7 +187,12 @@ class Campaign:
                     else:
                         node.kill_commands()
 
-    def environment(self, conf: Path, name: str) -> dict[str, str]:
+    def environment(self, conf: Path, name: str, region: str = HOME) -> dict[str, str]:
+        if region != HOME:
+            told = json.loads(conf.read_text("utf-8"))
+            told["runners"]["pybundle-emr"]["region"] = region
+            conf = conf.with_suffix(f".{region}.conf")
+            conf.write_text(json.dumps(told), encoding="utf-8")
         return {**self._sandbox.environment, "MRJOB_CONF": str(conf), "AWS_ACCESS_KEY_ID": name}
 
     def scratch(self) -> Path:
@@ -317,18 +323,18 @@ class _Run:
         names = []
         for number, start in enumerate(self._plan.authors):
             time.sleep(max(0.0, began + start - time.monotonic()))
-            names.append(self._start(f"author-{self._bucket}-{number}"))
+            names.append(self._start(f"author-{self._bucket}-{number}", self._plan.regions[number]))
         return [self._end(name) for name in names]
 
     def author(self, name: str) -> Author:
         return self._end(self._start(name))
 
-    def _start(self, name: str) -> str:
+    def _start(self, name: str, region: str = HOME) -> str:
         said = self._campaign.scratch()
         with self._lock, said.open("w") as stderr:
             popen = subprocess.Popen(
                 [sys.executable, str(JOB), "-r", "pybundle-emr"],
-                env=self._campaign.environment(self._conf, name),
+                env=self._campaign.environment(self._conf, name, region),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

@@ -25,6 +25,7 @@ from mrjob_pybundle.sandbox.api.faults import (
     Refuse,
     Rule,
 )
+from tests.campaign.regions import ELSEWHERE, HOME
 
 #: access key ids of authors and of nodes begin with these
 AUTHORS, NODES = "author-*", "role-*"
@@ -115,6 +116,8 @@ class Plan:
     authors: tuple[float, ...]
     core_nodes: int
     faults: tuple[Befalling, ...]
+    #: of each author
+    regions: tuple[str, ...] = ()
 
 
 def rule(point: Point, fault: Fault, bucket: str, authors: str, after: int, times: int | None) -> Rule:
@@ -183,7 +186,8 @@ def plan(seed: int, builds: float) -> Plan:
     core_nodes = dice.choices((0, 1), (3, 1))[0]
     points = WARM if is_cached else BUILD + BUILD + WARM
     faults = tuple(_fault(dice, points, is_cached) for _ in range(dice.choices((1, 2, 3), (5, 3, 2))[0]))
-    return Plan(seed, is_cached, authors, core_nodes, faults)
+    regions = tuple(dice.choice((HOME, ELSEWHERE)) for _ in authors) if dice.random() < 0.3 else (HOME,) * count
+    return Plan(seed, is_cached, authors, core_nodes, faults, regions)
 
 
 def _fault(dice: random.Random, points: tuple[Point, ...], is_cached: bool) -> Befalling:

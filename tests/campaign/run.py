@@ -20,6 +20,7 @@ from mrjob_pybundle.sandbox import Sandbox
 from mrjob_pybundle.sandbox.api.faults import Faults
 from tests.campaign.campaign import Campaign, Result, client
 from tests.campaign.plans import describe, kind_of, plan
+from tests.campaign.regions import Regions
 
 VERSION = "3.13.5"
 SEEDS_BUCKET = "campaign"
@@ -40,7 +41,10 @@ def main() -> int:
     directory = args.dir.absolute()
     os.environ["PIP_NO_INDEX"] = "1"  # no build of these needs one
     faults = Faults()
-    with tempfile.TemporaryDirectory() as scratch, Sandbox(directory, 0, middleware=[faults]) as sandbox:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        Sandbox(directory, 0, middleware=[faults, Regions("observer")]) as sandbox,
+    ):
         campaign = _campaign(sandbox, faults, args.tarball.absolute(), Path(scratch))
         results = []
         for number, seed in enumerate(seeds):
@@ -80,6 +84,7 @@ def _show_run(result: Result, in_full: bool) -> None:
     outcomes = " ".join(author.outcome for author in result.authors)
     colour = "red" if result.violations else "default"
     faults = "; ".join(describe(fault) for fault in plan.faults)
+    kind += " in two regions" if len(set(plan.regions)) > 1 else ""
     console.print(
         f"[{colour}]{plan.seed:5} {kind} {result.seconds:5.1f} s  {outcomes}  ({len(result.strikes)} struck: {faults})",
         soft_wrap=True,
@@ -100,7 +105,8 @@ def _show_run(result: Result, in_full: bool) -> None:
 def _summarize(results: list[Result]) -> None:
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for result in results:
-        for kind in {kind_of(fault) for fault in result.plan.faults}:
+        kinds = {kind_of(fault) for fault in result.plan.faults}
+        for kind in kinds | ({"authors of two regions"} if len(set(result.plan.regions)) > 1 else set()):
             counts[kind]["runs"] += 1
             counts[kind].update(author.outcome for author in result.authors)
             counts[kind]["violated"] += bool(result.violations)
