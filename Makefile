@@ -10,6 +10,8 @@ BENCH_JSON := $(BENCH_SANDBOX)/benchmarks.json
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mrjob-pybundle
 # These compile CPython, or may: that asks more of a machine than a virtual environment.
 COMPILING := demo test test-all test-quick test-engines test-pristine bench campaign check-machine
+# For two processors: tests wait more than they compute.
+PROCESSES := 3
 # Of the tests, those to which it matters most who runs them, and that compile nothing.
 QUICK := tests/sandbox $(addprefix tests/scripts/test_,bootstrap.py check_machine.py unpack.py wrappers.py)
 
@@ -21,12 +23,12 @@ demo: $(VENV)/.installed
 	$(BIN)/mrjob-pybundle sandbox --dir .sandbox --nodes 2 -- examples/demo.sh $(CPYTHON) "$$tarball"
 
 test: $(VENV)/.installed
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n $(PROCESSES)
 	@echo "make test-all runs what was left out: the other tests of the whole line, a CPython that is compiled in any case," \
 	  "and whatever installs packages"
 
 test-all: $(VENV)/.installed
-	$(BIN)/pytest -n 2 -m 'not engines and not pristine'
+	$(BIN)/pytest -n $(PROCESSES) -m 'not engines and not pristine'
 ifeq ($(filter test-engines,$(MAKECMDGOALS)),)
 	@if why=$$(scripts/can-test-engines.sh 2>&1); then why='it is a command of its own, and this machine can run it'; fi; \
 	echo "make test-engines (Hadoop, Spark, pristine nodes) was left out: $$why"
