@@ -264,6 +264,9 @@ class PublishCommand:
 
     def __init__(self, store: Store, directory: Path) -> None:
         self.store, self.directory = store, directory
+        self.python = sys.executable
+        #: what it publishes with, where that is not this environment's own
+        self.tools: Path | None = None
         self.content = gzip.compress(b"archive", mtime=0)
         (directory / "a.tar.gz").write_bytes(self.content)
         description = {"sha256": sha256(self.content), "size": len(self.content), "unpacked_size": 4096}
@@ -308,7 +311,8 @@ class PublishCommand:
             **{name.replace("_", "-"): value for name, value in values.items()},
         }
         words = [word for name, value in arguments.items() for word in (f"--{name}", value)]
-        return run(sys.executable, "publish.py", *words, environment=self.store.environment)
+        environment = {**self.store.environment, **({"PYTHONPATH": str(self.tools)} if self.tools else {})}
+        return run(self.python, "publish.py", *words, environment=environment)
 
     def manifest(self) -> dict[str, object]:
         manifest: dict[str, object] = json.loads(self.store.get("a b/v1/venv/k/manifest.json"))
@@ -322,6 +326,32 @@ def test_publishes_archive_and_manifest(publish: PublishCommand) -> None:
     manifest = publish.manifest()
     assert manifest["inputs"] == {"é": 1}
     assert manifest["contents"] == {"freeze": ["mrjob==0.7.4"]}
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("version", ["2.7", "3.7", "3.9"])
+def test_older_pythons_publish_with_what_pip_installs(version: str, publish: PublishCommand) -> None:
+    """botocore as build-binaries.sh has pip install it there: of pinned versions, by their digests."""
+    if version not in PYTHONS:
+        pytest.skip(f"no Python {version} here")
+    publish.python, publish.tools = PYTHONS[version], publish.directory / "tools"
+    requirements = MASTER.parent / "publishing" / ("python-2.7.txt" if version == "2.7" else "python-3.txt")
+    pip: list[str | Path] = [publish.python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-input"]
+    pinned: list[str | Path] = [
+        "--only-binary",
+        ":all:",
+        "--require-hashes",
+        "--no-deps",
+        "-r",
+        requirements,
+        "--target",
+        publish.tools,
+    ]
+    subprocess.run([*pip, *pinned], check=True)
+    done = publish("b-1")
+    assert done.returncode == 0, done.stderr
+    assert publish.store.get(publish.archive_key) == publish.content
+    assert publish.manifest()["build"]["id"] == "b-1"  # type: ignore[index]
 
 
 def test_an_archive_in_parts(publish: PublishCommand) -> None:

@@ -234,7 +234,7 @@ class Cache(object):
         return self.client.get_object(Bucket=self.bucket, Key=key, **self.owner)["Body"]
 
     def _put(self, key, body, content_type, if_none_match):
-        if not isinstance(body, str):
+        if hasattr(body, "seek"):
             body.seek(0)
         self.if_none_match = if_none_match
         self.transfers.upload(body, self.bucket, key, dict(self.owner, ContentType=content_type)).result()
