@@ -58,7 +58,6 @@ TEST = [
     "pytest-timeout>=2.3.1",
     "pytest-xdist>=3.8",  # older ones reorder files
     "hypothesis>=6.86",  # older ones cannot leave out categories of characters by name
-    "ujson>=5.4",
     "warcio>=1.7.5",
     SHELLCHECK,
 ]

@@ -177,8 +177,11 @@ _VICTIMS = {
 }
 
 
-def plan(seed: int, builds: float) -> Plan:
-    """What happens in run *seed*. *builds*: the share of runs in which the bundle must be built."""
+def plan(seed: int, builds: float, more: bool = True) -> Plan:
+    """What happens in run *seed*. *builds*: the share of runs in which the bundle must be built.
+
+    With *more*, a network is lost, a laptop sleeps, or a file is edited besides, or authors are of two regions.
+    """
     dice = random.Random(seed)
     is_cached = dice.random() >= builds
     count = dice.choices((1, 2, 3), (70, 30, 0) if is_cached else (40, 40, 20))[0]
@@ -186,20 +189,28 @@ def plan(seed: int, builds: float) -> Plan:
     core_nodes = dice.choices((0, 1), (3, 1))[0]
     points = WARM if is_cached else BUILD + BUILD + WARM
     faults = tuple(_fault(dice, points, is_cached) for _ in range(dice.choices((1, 2, 3), (5, 3, 2))[0]))
-    regions = tuple(dice.choice((HOME, ELSEWHERE)) for _ in authors) if dice.random() < 0.3 else (HOME,) * count
+    regions = (HOME,) * count
+    # Drawn from another stack: without more, a seed means what it always has.
+    dice = random.Random(f"more for {seed}")
+    if more and dice.random() < 0.5:
+        faults = (*faults[1:], _further(dice, points, is_cached))
+    if more and dice.random() < 0.3:
+        regions = tuple(dice.choice((HOME, ELSEWHERE)) for _ in authors)
     return Plan(seed, is_cached, authors, core_nodes, faults, regions)
 
 
-def _fault(dice: random.Random, points: tuple[Point, ...], is_cached: bool) -> Befalling:
-    kinds = ("trouble", "kill", "damage", "outage", "sleep", "edit")
+def _further(dice: random.Random, points: tuple[Point, ...], is_cached: bool) -> Befalling:
     # What is cached was made of no build file.
-    kind = dice.choices(kinds, (60, 14, 6, 10, 6, 0 if is_cached else 10))[0]
+    kind = dice.choices(("outage", "sleep", "edit"), (5, 3, 0 if is_cached else 5))[0]
     if kind == "outage":
         return Outage(dice.randrange(60), dice.choice((0.5, 3, 20, 90)))
-    if kind in ("sleep", "edit"):
-        point = dice.choice([point for point in points if point.who == AUTHORS])
-        after = _after(point, dice)
-        return Edit(point, after) if kind == "edit" else Sleep(point, after, dice.choice((5, 30, 60)))
+    point = dice.choice([point for point in points if point.who == AUTHORS])
+    after = _after(point, dice)
+    return Edit(point, after) if kind == "edit" else Sleep(point, after, dice.choice((5, 30, 60)))
+
+
+def _fault(dice: random.Random, points: tuple[Point, ...], is_cached: bool) -> Befalling:
+    kind = dice.choices(("trouble", "kill", "damage"), (75, 17, 8))[0]
     if kind == "damage":
         # A venv archive that is still to be built cannot be damaged yet.
         return Damage(dice.choice(("python", "venv")) if is_cached else "python")

@@ -327,6 +327,7 @@ def test_a_bucket_from_before_2018(line: Line) -> None:
 
 def test_a_python_that_cannot_be_had(line: Line) -> None:
     """Wherever this runs, python.org has no such version, or cannot be reached."""
+    line.new_clusters()
     run = line.run(
         JOBS / "mr_line_lengths.py", "-r", "pybundle-emr", "--no-conf", "--cloud-tmp-dir", "s3://the-team/tmp/",
         "--pybundle-python-version", "3.13.99", stdin="x\n",

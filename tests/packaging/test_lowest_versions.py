@@ -39,7 +39,8 @@ def python(unpacked: Path, uv_environment: dict[str, str]) -> Path:
     python = environment / "bin" / "python"
     build_system = re.search(r'requires = \["(setuptools>=.+?)"\]', (ROOT / "pyproject.toml").read_text("utf-8"))
     assert build_system
-    install = [*uv, "pip", "install", "-q", "--python", str(python), "--resolution", "lowest-direct"]
+    # To be upgraded: what came with the seed has no say in it.
+    install = [*uv, "pip", "install", "-q", "--python", str(python), "--resolution", "lowest-direct", "--upgrade"]
     for command in (
         [*uv, "venv", "-q", "--seed", "--python", interpreter("3.10"), str(environment)],
         [*install, build_system[1]],
