@@ -46,9 +46,14 @@ class Author:
 
     @property
     def outcome(self) -> str:
-        """``right``, ``error`` or ``killed``, or what must not be: ``wrong``, ``traceback``, ``speechless``."""
+        """``right``, ``error``, ``killed``, ``waiting``; or what must not be: ``wrong``, ``traceback``, ``speechless``.
+
+        Who has a cluster waits for AWS to answer for up to a day, and says so.
+        """
         if self.killed:
             return "killed"
+        if self.status < 0 and self.last_line.endswith(", trying again"):
+            return "waiting"
         if self.status == 0:
             return "right" if set(self.output.splitlines()) == OUTPUT else "wrong"
         if "Traceback (most recent call last)" in self.said:
@@ -65,7 +70,7 @@ class Author:
 
 _CLEANING_UP = ("Removing ", "Terminating cluster", "Attempting to terminate cluster", "Killing our SSH tunnel")
 
-GOOD = ("right", "error", "killed")
+GOOD = ("right", "error", "killed", "waiting")
 
 
 @dataclass
@@ -357,7 +362,8 @@ class _Run:
             process.popen.kill()
             output, _ = process.popen.communicate()
             late = f"\nhangs, in {self._conf.stem}"
-        said = process.stderr.read_text(errors="replace") + late
+        said = process.stderr.read_text(errors="replace")
+        said += "" if said.rstrip().endswith(", trying again") else late
         seconds = time.monotonic() - process.began
         return Author(process.popen.returncode, output, said, seconds, process.killed)
 
