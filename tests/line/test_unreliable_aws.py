@@ -212,8 +212,8 @@ def campaign(line: Line, tarball: Path, tmp_path_factory: pytest.TempPathFactory
     return campaign
 
 
-#: Seed → the share of builds that its plan was drawn with: 1 for a run that builds. (In run 10, nobody is ever told of a
-#: step, and its author waits for as long as she is let: tests/services/test_unplugged.py has such waits.)
+#: Seed → the share of builds that its plan was drawn with: 1 for a run that builds. Run 10 is not here: nobody is ever
+#: told of a step in it, and its author waits for that.
 SEEDS = {**dict.fromkeys(range(1, 10), 0.0), 336: 1.0}
 
 
