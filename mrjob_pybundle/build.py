@@ -528,7 +528,9 @@ def _fail(status: Status, claim: Claim, s3: Patience, context: Context) -> NoRet
 
 def _what_emr_has(claim: Claim, context: Context) -> tuple[str, str]:
     """Text of the log that EMR keeps of a build whose master has written none, and a sentence on where it is."""
-    emr_log = read_emr_log(claim.cluster_id, context.emr, context.s3) if claim.cluster_id else None
+    emr_log = None
+    if claim.cluster_id:
+        emr_log = read_emr_log(claim.cluster_id, context.emr, context.s3, context.emr_poll_seconds)
     if emr_log is None:
         return "", "There is no log of it in the cache, nor has EMR here any."
     if emr_log.text is None:

@@ -32,7 +32,8 @@ log = logging.getLogger("mrjob.pybundle")
 
 #: EMR's words for the states of a cluster (ClusterState in the Amazon EMR API Reference).
 _LIVING = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
-_ENDED = ("TERMINATING", "TERMINATED", "TERMINATED_WITH_ERRORS")
+_ENDING = "TERMINATING"
+_ENDED = (_ENDING, "TERMINATED", "TERMINATED_WITH_ERRORS")
 
 #: What EMR answers, with either code, to a cluster id that it does not know.
 _UNKNOWN = ("InvalidRequestException", "ValidationException")
@@ -71,6 +72,11 @@ class Cluster:
     #: EMR's reason for the state
     reason: str = ""
     name: str = ""
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether its instances are on their way out: EMR still copies what their logs have."""
+        return self.state == _ENDING
 
 
 @dataclass(frozen=True)

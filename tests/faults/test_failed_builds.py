@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mrjob_pybundle.sandbox import BUCKET
-from mrjob_pybundle.sandbox.api.faults import ACCESS_DENIED, Rule
+from mrjob_pybundle.sandbox.api.faults import ACCESS_DENIED, Delay, Rule
 from tests.faults.conftest import Aws
 
 NO_GIVING_BACK = Rule("DeleteObject", ACCESS_DENIED, key="*/v1/claims/*", who="ada")
@@ -45,9 +45,10 @@ def test_a_claim_that_cannot_be_given_back_does_not_hide_the_first_error(aws: Aw
 
 @pytest.mark.whole
 def test_a_master_that_may_not_even_say_why(aws: Aws, tmp_path: Path) -> None:
-    """Only EMR keeps what it has said. (It tries to report for most of a minute.)"""
+    """Only EMR keeps what it has said, copied while the cluster ends. (The master tries for most of a minute.)"""
     mute = Rule("PutObject", ACCESS_DENIED, key=f"{BUCKET}/{tmp_path.name}/v1/builds/*", who="role-*")
-    with aws.faults.injected(mute, NO_GIVING_BACK):
+    late = Rule("PutObject", Delay(3), key="*/logs/*/steps/*/stderr.gz")
+    with aws.faults.injected(mute, late, NO_GIVING_BACK):
         built = _build(aws, tmp_path)
     assert built.returncode == 4
     *_, before, last = built.stderr.splitlines()
