@@ -21,6 +21,9 @@ from mrjob_pybundle.bundle.inputs import Inputs, Package
 from mrjob_pybundle.master.publishing_tools import publishing_tools
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+#: A time of modification that zip can hold, which begins with 1980, wherever on earth it is written: what installs a
+#: local project packs its files into a wheel.
+_MTIME = 315619200
 
 
 def pack(inputs: Inputs, into: BinaryIO) -> str:
@@ -50,18 +53,18 @@ def pack(inputs: Inputs, into: BinaryIO) -> str:
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(content)
-    member.mode = 0o644
-    tar.addfile(member, io.BytesIO(content))
+    tar.addfile(_member(name, len(content), 0o644), io.BytesIO(content))
 
 
 def _add_file(tar: tarfile.TarFile, name: str, file: InputFile, executable: bool) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = file.size
-    member.mode = 0o755 if executable else 0o644
     with file.opened() as content:
-        tar.addfile(member, content)
+        tar.addfile(_member(name, file.size, 0o755 if executable else 0o644), content)
+
+
+def _member(name: str, size: int, mode: int) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode, member.mtime = size, mode, _MTIME
+    return member
 
 
 def mrjob_wheel(package: Package) -> tuple[str, bytes]:

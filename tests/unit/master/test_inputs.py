@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -41,9 +42,12 @@ def test_the_inputs(tmp_path: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         content = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
         modes = {member.name: member.mode for member in tar}
+        times = {member.mtime for member in tar}
     assert content["venv-build.sh"] == b"pip install x\n"
     assert content["files/lib/données"] == b"\0\xff"
     assert (modes["files/lib/it's a tool"], modes["files/lib/données"]) == (0o755, 0o644)
+    # Whoever makes a wheel of build files needs a time that zip can hold, in any time zone.
+    assert min(times) - 86400 >= datetime(1980, 1, 1, tzinfo=timezone.utc).timestamp()
     (wheel,) = (name for name in content if name.endswith(".whl"))
     assert "mrjob/job.py" in zipfile.ZipFile(io.BytesIO(content[wheel])).namelist()
     assert {"mrjob_pybundle_hook.py", "mrjob_pybundle_hook.pth", "master/publish.py"} <= set(content)
