@@ -37,7 +37,7 @@ from mrjob_pybundle.context import Context
 from mrjob_pybundle.errors import BuildError, CacheError, PyBundleError, TransientError
 from mrjob_pybundle.master.cluster import cluster_request
 from mrjob_pybundle.master.inputs import pack
-from mrjob_pybundle.options import DEFAULT_BUILD_TIMEOUT_MINUTES
+from mrjob_pybundle.options import DEFAULT_BUILD_TIMEOUT_MINUTES, BootstrapAction
 from mrjob_pybundle.progress import BuildProgress
 from mrjob_pybundle.templates import render
 
@@ -77,6 +77,8 @@ class Order:
     #: what the build cluster must then be asked to be
     wanted: Wanted
     instance_type: str
+    #: run on the build cluster before the build, and are in no key
+    bootstrap_actions: tuple[BootstrapAction, ...]
     #: of the cluster, in RunJobFlow itself
     tags: Mapping[str, str]
 
@@ -241,7 +243,7 @@ class _Renewed:
 def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
     """Put all that the build needs into S3, and say what cluster to launch.
 
-    :raises BuildError: a file is another one than the key was made from.
+    :raises BuildError: a file is another one than the key was made from, or cannot be read any more.
     :raises OptionError: it would be another cluster than the key was made for.
     """
     cache = context.cache
@@ -290,9 +292,24 @@ def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
         instance_type=order.instance_type,
         owner=order.owner,
         tags=order.tags,
+        bootstrap_actions=[
+            (_uri_of_program(number, action, build_id, cache), action.arguments)
+            for number, action in enumerate(order.bootstrap_actions, start=1)
+        ],
     )
     check_asks_for(request, order.wanted, "the build cluster")
     return request
+
+
+def _uri_of_program(number: int, action: BootstrapAction, build_id: str, cache: Cache) -> str:
+    """Where EMR finds what a bootstrap action runs. A file of the submitter's is put beside the build's script."""
+    if isinstance(action.program, str):
+        return action.program
+    try:
+        content = action.program.read_bytes()
+    except OSError as error:
+        raise BuildError(f"pybundle_build_bootstrap_actions: cannot read {action.program}: {error.strerror}") from error
+    return str(cache.builds.put(build_id, layout.bootstrap_action(number), content))
 
 
 # joining

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mrjob.conf import combine_lists, combine_path_lists, combine_paths
+from mrjob.util import expand_path
 
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.configure_args import check_configure_args
@@ -135,6 +137,18 @@ RUNNER_OPTS: dict[str, dict[str, Any]] = {
             )
         ],
     },
+    "pybundle_build_bootstrap_actions": {
+        "cloud_role": "launch",
+        "combiner": combine_lists,
+        "switches": [
+            _switch(
+                "--pybundle-build-bootstrap-action",
+                "Script, and its arguments, that build clusters run first. As for --bootstrap-action. Can be repeated",
+                action="append",
+                metavar="ACTION",
+            )
+        ],
+    },
     "pybundle_build_timeout_minutes": {
         "cloud_role": "launch",
         "switches": [
@@ -170,6 +184,18 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
+#: EMR runs at most 16 bootstrap actions (EMR Management Guide, "Create bootstrap actions").
+MAX_BOOTSTRAP_ACTIONS = 16
+
+
+@dataclass(frozen=True)
+class BootstrapAction:
+    """What a build cluster runs before the build: a file of the submitter's, or what is at a URI, and its arguments."""
+
+    program: Path | str
+    arguments: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Options:
     """Our options, checked. Paths exist; ``None`` means the default that only the runner can know."""
@@ -184,6 +210,7 @@ class Options:
     optimize: bool
     build_instance_type: str | None
     build_iam_instance_profile: str | None
+    build_bootstrap_actions: tuple[BootstrapAction, ...]
     build_timeout_minutes: int
     rebuild: bool
     bucket_owner: str | None
@@ -212,6 +239,7 @@ def from_mrjob(opts: Mapping[str, Any]) -> Options:
         optimize=_boolean("pybundle_optimize", opts["pybundle_optimize"]),
         build_instance_type=opts["pybundle_build_instance_type"] or None,
         build_iam_instance_profile=opts["pybundle_build_iam_instance_profile"] or None,
+        build_bootstrap_actions=_bootstrap_actions(opts["pybundle_build_bootstrap_actions"] or ()),
         build_timeout_minutes=_minutes("pybundle_build_timeout_minutes", opts["pybundle_build_timeout_minutes"]),
         rebuild=_boolean("pybundle_rebuild", opts["pybundle_rebuild"]),
         bucket_owner=bucket_owner(opts),
@@ -320,6 +348,18 @@ def _configure_args(values: list[str] | None, python_version: str) -> tuple[str,
             raise OptionError(f"pybundle_configure_args: {value!r} is not a string")
     check_configure_args(values or (), python_version)
     return tuple(values or ())
+
+
+def _bootstrap_actions(actions: Sequence[str]) -> tuple[BootstrapAction, ...]:
+    option = "pybundle_build_bootstrap_actions"
+    if len(actions) > MAX_BOOTSTRAP_ACTIONS:
+        raise OptionError(f"{option}: EMR runs at most {MAX_BOOTSTRAP_ACTIONS} bootstrap actions, not {len(actions)}")
+    return tuple(_bootstrap_action(option, *shlex.split(action)) for action in actions)
+
+
+def _bootstrap_action(option: str, program: str, *arguments: str) -> BootstrapAction:
+    file = None if "://" in program else _existing_file(option, expand_path(program))
+    return BootstrapAction(file or program, arguments)
 
 
 def _boolean(option: str, value: object) -> bool:

@@ -60,9 +60,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mrjob.pybundle")
 
-#: EMR runs at most 16 bootstrap actions (EMR Management Guide, "Create bootstrap actions").
-_MAX_BOOTSTRAP_ACTIONS = 16
-
 #: Noting the use of a bundle is a request that a job need not make each time.
 _USE_IS_NOTED_EVERY_SECONDS = 24 * 3600
 
@@ -144,9 +141,9 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
             self._check_machines()
         if "://" in (self._pybundle.python_source or "://"):
             find_source(self._pybundle.python_version, self._pybundle.python_source, self._pybundle.python_sha256)
-        if self._count_bootstrap_actions() > _MAX_BOOTSTRAP_ACTIONS:
+        if self._count_bootstrap_actions() > options.MAX_BOOTSTRAP_ACTIONS:
             raise OptionError(
-                f"EMR runs at most {_MAX_BOOTSTRAP_ACTIONS} bootstrap actions, and one of them is the bundle's."
+                f"EMR runs at most {options.MAX_BOOTSTRAP_ACTIONS} bootstrap actions, and one of them is the bundle's."
             )
 
     def _check_machines(self) -> None:
@@ -378,6 +375,7 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
                 self._wanted.service_role,
             ),
             instance_type=instance_type,
+            bootstrap_actions=ours.build_bootstrap_actions,
             tags=self._opts["tags"],
         )
 

@@ -62,7 +62,8 @@ _VERSIONS = {
     "image_version": (r"\d+(\.\d+)*", "7.14.0"),
     "release_label": (r"emr-(spark-)?\d+(\.\d+)*", "emr-7.14.0"),
 }
-_LISTS_OF_COMMANDS = ("bootstrap", "bootstrap_actions", "setup")
+_BOOTSTRAP_ACTIONS = ("bootstrap_actions", "pybundle_build_bootstrap_actions")
+_LISTS_OF_COMMANDS = ("bootstrap", "setup", *_BOOTSTRAP_ACTIONS)
 _NEVER_NUMBERS = r"region|.*_endpoint|.*instance_type"
 _NOT_ONLY_TEXT = ("additional_emr_info", "subnet")
 
@@ -77,7 +78,7 @@ def _wanted_of_commands(name: str, value: Any) -> str | None:
         commands = [parse(line) for line in _listed(value)]
     except ValueError as error:
         return f"a command ({error})"
-    if name == "bootstrap_actions" and not all(commands):
+    if name in _BOOTSTRAP_ACTIONS and not all(commands):
         return "the URI of a bootstrap action, and its arguments"
     return None
 

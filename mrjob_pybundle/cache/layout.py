@@ -87,6 +87,11 @@ def of_build(build_id: str, name: str) -> str:
     return f"{BUILDS}/{build_id}/{name}"
 
 
+def bootstrap_action(number: int) -> str:
+    """In a build's directory: what its cluster runs before it, counted from 1."""
+    return f"bootstrap-action-{number}"
+
+
 def source(sha256: str, name: str) -> str:
     """A source tarball."""
     return f"{SOURCES}/{sha256}/{name}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -18,8 +18,11 @@ def cluster_request(
     instance_type: str,
     owner: str,
     tags: Mapping[str, str],
+    bootstrap_actions: Sequence[tuple[str, Sequence[str]]] = (),
 ) -> dict[str, Any]:
     """RunJobFlow's parameters for a build: one master, one step, and it ends by itself.
+
+    *bootstrap_actions* are URIs and arguments of what runs before the step.
 
     *shared* has what it shares with the job's cluster. (A person who sets ``extra_cluster_params`` may have
     anything in there, so what makes it a build cluster is set last.)
@@ -55,7 +58,10 @@ def cluster_request(
     request.update(
         Name=cluster_name(build_id),
         Applications=[{"Name": "Hadoop"}],
-        BootstrapActions=[],
+        BootstrapActions=[
+            {"Name": f"action {number}", "ScriptBootstrapAction": {"Path": uri, "Args": list(arguments)}}
+            for number, (uri, arguments) in enumerate(bootstrap_actions)
+        ],
         Steps=[
             {
                 "Name": "build-binaries.sh",

@@ -203,6 +203,23 @@ def test_builders_are_who_the_option_says(team: Asked) -> None:
     assert team.build(extra)["JobFlowRole"] == "Nodes", "without the option, builders are the job's"
 
 
+def test_a_build_has_bootstrap_actions_of_its_own(team: Asked) -> None:
+    """A file of one's own is put where builders may read, and comes with its arguments. In no key is any of it."""
+    script = team.directory / "to the proxy.sh"
+    script.write_text("#!/bin/sh\n")
+    switch = "--pybundle-build-bootstrap-action"
+    theirs = {"BootstrapActions": [{"Name": "mine", "ScriptBootstrapAction": {"Path": "s3://b/mine.sh"}}]}
+    request = team.build(theirs, switch, f"'{script}' 'to here' -v", switch, "s3://b/a")
+    one, two = (action["ScriptBootstrapAction"] for action in request["BootstrapActions"])
+    assert (one["Args"], two) == (["to here", "-v"], {"Path": "s3://b/a", "Args": []})
+    build_id = request["Name"].rpartition(" ")[2]
+    assert one["Path"].endswith(f"/v1/builds/{build_id}/bootstrap-action-1")
+    uri = S3Uri.parse(one["Path"])
+    assert team.s3.get_object(Bucket=uri.bucket, Key=uri.key)["Body"].read() == script.read_bytes()
+    keys = [team.run("key", *team.switches_for({}, *more)).out for more in ((), (switch, f"'{script}'"))]
+    assert keys[0] == keys[1]
+
+
 #: Of RunJobFlow, what a cluster shares with nobody, with values that EMR's API takes.
 OF_THE_JOB: dict[str, Any] = {
     "Name": "mine",

@@ -68,6 +68,8 @@ FLEETS = "is not what EMR's RunJobFlow takes"
         (["--pybundle-build-file", "nope"], "pybundle_build_files: there is no nope"),
         (["--bootstrap-action", 's3://b/a "x'], "bootstrap_actions (from the command line)"),
         (["--bootstrap-action", ""], "is not the URI of a bootstrap action"),
+        (["--pybundle-build-bootstrap-action", ""], "is not the URI of a bootstrap action"),
+        (["--pybundle-build-bootstrap-action", "nope a"], "pybundle_build_bootstrap_actions: there is no nope"),
         (["--bootstrap", 'a "b'], "bootstrap (from the command line)"),
         (["--setup", 'a "b'], "is not a command (No closing quotation)"),
         (["--python-bin", 'a "b'], "python_bin (from the command line)"),
@@ -123,7 +125,7 @@ def test_a_switch_that_is_mistyped(
                 *(("image_version", "6.0"), ("release_label", "7"), ("region", "[x]"), ("instance_type", "3")),
                 *(("pybundle_cache_uri", "3"), ("pybundle_venv_build", "[a]"), ("pybundle_build_files", "{a: b}")),
                 *(("emr_configurations", "3"), ("cleanup", "3"), ("s3_endpoint", "3"), ("owner", "[a]")),
-                ("pybundle_build_timeout_minutes", "'3'"),
+                *(("pybundle_build_timeout_minutes", "'3'"), ("pybundle_build_bootstrap_actions", "[3]")),
             ]
         ],
     ],

@@ -36,8 +36,7 @@ def test_every_option_has_a_switch_of_its_name() -> None:
     for name, option in options.RUNNER_OPTS.items():
         switches = [switch for names, _ in option["switches"] for switch in names]
         assert switches
-        singular = {"pybundle_build_files": "pybundle_build_file", "pybundle_configure_args": "pybundle_configure_arg"}
-        assert f"--{singular.get(name, name).replace('_', '-')}" in switches
+        assert f"--{name.replace('_', '-')}" in switches or f"--{name.removesuffix('s').replace('_', '-')}" in switches
 
 
 @pytest.mark.parametrize(
@@ -61,6 +60,11 @@ def test_every_option_has_a_switch_of_its_name() -> None:
         ({"pybundle_configure_args": [1]}, "pybundle_configure_args: 1 is not a string"),
         ({"pybundle_optimize": "no"}, "pybundle_optimize: 'no' is neither true nor false"),
         ({"pybundle_build_timeout_minutes": 0}, "pybundle_build_timeout_minutes: 0 is not a number of minutes"),
+        (
+            {"pybundle_build_bootstrap_actions": ["/no/such a"]},
+            "pybundle_build_bootstrap_actions: there is no /no/such",
+        ),
+        ({"pybundle_build_bootstrap_actions": 17 * ["s3://b/a"]}, "EMR runs at most 16 bootstrap actions, not 17"),
         ({"pybundle_bucket_owner": "123"}, "pybundle_bucket_owner: '123' is not an AWS account id"),
     ],
 )
@@ -75,6 +79,19 @@ def test_paths_with_spaces(tmp_path: Path) -> None:
     script = tmp_path / "venv build $(x).sh"
     script.touch()
     assert _from_mrjob(pybundle_venv_build=str(script)).venv_build == script
+
+
+def test_bootstrap_actions_are_files_or_uris_and_have_arguments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "a proxy.sh"
+    script.touch()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    actions = ["'~/a proxy.sh' 'to here' -v", "s3://b/a x"]
+    assert _from_mrjob(pybundle_build_bootstrap_actions=actions).build_bootstrap_actions == (
+        options.BootstrapAction(script, ("to here", "-v")),
+        options.BootstrapAction("s3://b/a", ("x",)),
+    )
 
 
 keys = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
