@@ -134,6 +134,7 @@ def test_scripts_find_their_python(python: str, tmp_path: Path) -> None:
     long_header = f"#!/bin/sh\n'''exec' \"{bin_directory}/python3\" \"$0\" \"$@\"\n' '''\n"
     scripts = {
         "short": (f"#!{bin_directory}/python\nprint(1)\n", True),
+        "option": (f"#!{bin_directory}/python -E\nprint(1)\n", True),
         "long": (long_header + "print(1)\n", True),
         "shell": ("#!/bin/sh\necho 1\n", False),
         "system": ("#!/usr/bin/python3\nprint(1)\n", False),
@@ -148,9 +149,48 @@ def test_scripts_find_their_python(python: str, tmp_path: Path) -> None:
         after = (bin_directory / name).read_text()
         assert (after != text) == rewritten
         assert after.count("exec") == (1 if rewritten else text.count("exec"))
+        assert (" -E " in after) == (name == "option")
         assert str(root) not in after
     assert (root / "venv" / "pyvenv.cfg").read_text() == "version = 3.13.5\n"
     assert os.readlink(bin_directory / "python").startswith("../../py/bin/python")  # noqa: PTH115
+
+
+#: What only a script's own first statements can be, and its first two lines.
+DOCUMENTED = '# -*- coding: latin-1 -*-\n"""Its own."""\nfrom __future__ import division\n'
+
+
+@every_python
+def test_scripts_are_as_pip_wrote_them_where_their_place_is_known(python: str, tmp_path: Path) -> None:
+    """But for the place. Where that fits into no first line, sh finds Python, as in pip's own scripts there."""
+    built = tmp_path / "built"
+    bin_directory = built / "venv" / "bin"
+    bin_directory.mkdir(parents=True)
+    (built / "venv" / "pyvenv.cfg").write_text("home = /build/py/bin\nversion = 3.13.5\n")
+    texts = {
+        "documented": f"#!{bin_directory}/python\n{DOCUMENTED}print('\xe9', __doc__)\n".encode("latin-1"),
+        "option": f"#!{bin_directory}/python -E\nprint(1)".encode(),
+        "long": f"#!/bin/sh\n'''exec' \"{bin_directory}/python\" \"$0\" \"$@\"\n' '''\nprint(1)\n".encode(),
+        "of sh": b'#!/bin/sh\n\necho "$(dirname -- "$(readlink -f -- "$0")")/python"\n',
+        "binary": b"\x7fELF\0\n\xff",
+        "short": b"#!/bin/sh",
+    }
+    for name, text in texts.items():
+        (bin_directory / name).write_bytes(text)
+        (bin_directory / name).chmod(0o755)
+    assert run(python, "relocate.py", "--root", built).returncode == 0
+    places = {"/mnt/pybundle/0123456789abcdef0123": True, "/mnt/a b/0": False, f"/mnt/{'long' * 30}": False}
+    for number, (place, fits) in enumerate(places.items()):
+        moved = tmp_path / str(number)
+        shutil.copytree(built, moved, symlinks=True)
+        subprocess.run(["sh", REPOSITORY / "mrjob_pybundle/nodes/settle.sh", moved, place], check=True)
+        assert (moved / "venv" / "pyvenv.cfg").read_text() == f"version = 3.13.5\nhome = {place}/py/bin\n"
+        for name, text in texts.items():
+            after = moved / "venv" / "bin" / name
+            as_written = text.replace(str(built).encode(), place.encode())
+            if name == "long":
+                as_written = f"#!{place}/venv/bin/python\nprint(1)\n".encode()
+            assert after.read_bytes() == (as_written if fits else (bin_directory / name).read_bytes())
+            assert after.stat().st_mode & 0o777 == 0o755
 
 
 @every_python

@@ -9,11 +9,11 @@ stage_venv() {
         "$VENV/bin/python" -m ensurepip
         # The bundled pip does not know of the newest wheels for Linux that 2.7 got.
         as_venv python -m pip install -q --upgrade 'pip<21' 'setuptools<45'
+        ln -s python "$VENV/bin/python2"
+        ln -s python "$VENV/bin/python$SHORT_VERSION"
     else
         "$PYTHON" -m venv --symlinks "$VENV"
     fi
-    # From here on it does not know where it is, and whatever works now works on the nodes.
-    helper relocate.py --root "$ROOT"
 }
 
 stage_venv_build() {
@@ -45,14 +45,15 @@ stage_finish_venv() {
         echo 'mrjob: the one that venv-build.sh installed'
     elif [[ -e $wheel ]]; then
         version=${wheel##*/mrjob-}
-        as_venv python -m pip install -q --no-deps --no-index --find-links "$INPUTS" "mrjob==${version%%-*}"
+        pip_of_python install -q --no-deps --no-index --find-links "$INPUTS" "mrjob==${version%%-*}"
     fi
     if [[ $PYTHON_VERSION != 2.* && -e $INPUTS/mrjob_pybundle_hook.pth ]]; then
         cp "$INPUTS"/mrjob_pybundle_hook.{py,pth} "$site_packages/"
     fi
-    as_venv python -m pip list --format=freeze >"$WORK/freeze.txt"
+    pip_of_python list --format=freeze >"$WORK/freeze.txt"
     cat "$WORK/freeze.txt"
-    # Again, for what came since.
+    # Until here it has been an environment like any other, and tools make others from it. From here on it does not know
+    # where it is.
     helper relocate.py --root "$ROOT"
     rm -f "$VENV"/bin/[Aa]ctivate*
     helper shared_libraries.py --tree "$VENV" --into "$VENV/lib" --also "$ROOT/py/lib"
@@ -63,9 +64,16 @@ stage_venv_archive() {
     helper archive.py --tree "$VENV" --archive "$ARCHIVES/venv.tar.gz" --description "$WORK/venv-archive.json"
 }
 
+# pip for the environment, from the copy inside the standard library: venv-build.sh may have taken the environment's own
+# away, and its settings are for what venv-build.sh installs.
+pip_of_python() {
+    PIP_CONFIG_FILE=/dev/null as_venv python "$(echo "$ROOT"/py/lib/python*/ensurepip/_bundled/pip-*.whl)/pip" "$@"
+}
+
 # Runs a command with the virtual environment active.
 as_venv() {
-    # setuptools looks for Python.h where Python was configured to lie.
+    # setuptools looks for Python.h where Python was configured to lie. A release that is newer than the machine's C library
+    # has no wheel for it, and rarely compiles there either: prefer the one before, that has.
     env -u PYTHONHOME VIRTUAL_ENV="$VENV" PATH="$VENV/bin:$PATH" CPATH="$(echo "$ROOT"/py/include/python*)" \
-        PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_PYTHON_VERSION_WARNING=1 PIP_ROOT_USER_ACTION=ignore "$@"
+        PIP_PREFER_BINARY=1 PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_PYTHON_VERSION_WARNING=1 PIP_ROOT_USER_ACTION=ignore "$@"
 }

@@ -19,6 +19,8 @@ stage_prepare() {
     fetch_verified "$BUILD_URI/inputs.tar.gz" "$WORK/inputs.tar.gz" "$INPUTS_SHA256" ''
     tar -xzf "$WORK/inputs.tar.gz" --no-same-owner -C "$INPUTS"
     mkdir -p "$INPUTS/files"
+    # For every pip from here on, venv-build.sh's and ours: without it, none may reach an index.
+    [[ ! -f $INPUTS/files/pip.conf ]] || export PIP_CONFIG_FILE=$INPUTS/files/pip.conf
     printf '%s' "$PYTHON_INPUTS" >"$WORK/python-inputs.json"
     printf '%s' "$VENV_INPUTS" >"$WORK/venv-inputs.json"
 

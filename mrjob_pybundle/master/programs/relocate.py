@@ -8,9 +8,7 @@ ROOT holds py/ (the compiled Python) and venv/. Can run again, for what has been
 from __future__ import print_function
 
 import argparse
-import base64
 import glob
-import hashlib
 import io
 import json
 import os
@@ -18,16 +16,18 @@ import re
 import stat
 import sys
 
-# To sh, the second line is a command that never returns. To Python, it and the third are one string.
+# To sh, the second line is a command that never returns. To Python, it and the third are one string. (On a node, where
+# its place is known, nodes/settle.sh gives a script its one line back.)
 TRAMPOLINE = b"""#!/bin/sh
-'''exec' "$(dirname -- "$(readlink -f -- "$0")")/python" "$0" "$@"
+'''exec' "$(dirname -- "$(readlink -f -- "$0")")/python"%s "$0" "$@"
 ' '''
 """
 
-# How a script names its Python: "#!<python>", or what pip writes when that is too long for the kernel.
+# How a script names its Python: "#!<python>", perhaps with an option, or what pip writes where that is too long.
 # (Encoded, since formatters spell raw bytes in a way that 2.7 cannot read.)
 HEADER = re.compile(
-    r"""#!/bin/sh\n'''exec' (?P<python>[^\n]*) "\$0" "\$@"\n' '''\n|#!(?P<direct>[^\n]*)\n""".encode("ascii")
+    r"""#!/bin/sh\n'''exec' "?(?P<long>/[^\n"]*)"?(?P<options>(?: -\w+)?) "\$0" "\$@"\n' '''\n"""
+    r"""|#![ \t]*(?P<python>/[^\n]*?)(?P<option>(?:[ \t]+-\w+)?)[ \t]*\n""".encode("ascii")
 )
 
 
@@ -39,8 +39,7 @@ def main():
     link_interpreter(venv)
     forget_home(os.path.join(venv, "pyvenv.cfg"))
     scripts = [os.path.join(venv, "bin", name) for name in os.listdir(os.path.join(venv, "bin"))]
-    rewritten = [path for path in scripts if rewrite_script(path, root)]
-    correct_records(venv, rewritten)
+    forget_digests(venv, [path for path in scripts if rewrite_script(path, root)])
     problems = list(things_left_behind(root, venv))
     for problem in problems:
         print(problem, file=sys.stderr)
@@ -60,7 +59,7 @@ def link_interpreter(venv):
 
 
 def forget_home(config):
-    """Without `home`, Python looks for its standard library where bin/python leads."""
+    """Without `home`, Python looks for its standard library where bin/python leads. (nodes/settle.sh adds a node's.)"""
     with open(config) as file:
         lines = file.readlines()
     kept = [line for line in lines if line.split("=")[0].strip() in ("include-system-site-packages", "version")]
@@ -77,19 +76,19 @@ def rewrite_script(path, root):
     header = HEADER.match(text)
     if header is None:
         return False
-    python = header.group("python") or header.group("direct") or b""
-    places = [place.encode("utf-8") for place in set((root, os.path.join(root, "venv")))]
-    if not any(place + b"/" in python for place in places) or b"python" not in os.path.basename(python):
+    python = header.group("long") or header.group("python")
+    if not python.startswith(root.encode("utf-8") + b"/") or b"python" not in os.path.basename(python):
         return False
+    option = (header.group("options") or header.group("option") or b"").strip()
     with open(path, "wb") as file:
-        file.write(TRAMPOLINE + text[header.end() :])
+        file.write(TRAMPOLINE.replace(b"%s", b" " + option if option else b"") + text[header.end() :])
     return True
 
 
-def correct_records(venv, rewritten):
-    """Put digest and size of the *rewritten* scripts into pip's lists of what it installed.
+def forget_digests(venv, rewritten):
+    """Take digest and size of the *rewritten* scripts out of pip's lists of what it installed: each place has others.
 
-    Their lines are "path,sha256=<digest>,<size>", the path relative to site-packages.
+    Their lines are "path,sha256=<digest>,<size>", the path relative to site-packages. Both may be empty.
     """
     paths = set(os.path.normpath(path) for path in rewritten)
     version = "%d.%d" % sys.version_info[:2]
@@ -98,12 +97,8 @@ def correct_records(venv, rewritten):
         with io.open(record, encoding="utf-8") as file:
             lines = file.readlines()
         for number, line in enumerate(lines):
-            path = os.path.normpath(os.path.join(site_packages, line.split(",")[0]))
-            if path in paths:
-                with open(path, "rb") as file:
-                    text = file.read()
-                digest = base64.urlsafe_b64encode(hashlib.sha256(text).digest()).rstrip(b"=").decode("ascii")
-                lines[number] = "%s,sha256=%s,%d\n" % (line.split(",")[0], digest, len(text))
+            if os.path.normpath(os.path.join(site_packages, line.split(",")[0])) in paths:
+                lines[number] = "%s,,\n" % line.split(",")[0]
         with io.open(record, "w", encoding="utf-8") as file:
             file.writelines(lines)
 
@@ -121,6 +116,10 @@ def things_left_behind(root, venv):
                 with open(path, "rb") as file:
                     if os.path.dirname(root).encode("utf-8") in file.read():
                         yield "%s leads to a directory of this build: install without --editable" % inside(path, root)
+            elif name == "pyvenv.cfg" and directory != venv:
+                with open(path, "rb") as file:
+                    if root.encode("utf-8") in file.read():
+                        yield "%s is of an environment whose Python no node has: make none inside" % inside(path, root)
             elif name == "direct_url.json":
                 # PEP 610: how pip notes what was not installed from an index.
                 with io.open(path, encoding="utf-8") as file:
