@@ -11,7 +11,7 @@ from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.spec import Bundle
 from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.cache import Cache
-from mrjob_pybundle.templates import render
+from mrjob_pybundle.templates import read_template, render
 
 #: Where nodes find bundles, by id. What stands there is a link to the large disk.
 NODE_ROOT = "/opt/pybundle"
@@ -79,6 +79,7 @@ def bootstrap_script(bundle: Bundle) -> str:
             "VENV_SHA256": bundle.venv.sha256,
             "VENV_SIZE": str(bundle.venv.size),
             "UNPACKED_SIZE": str(bundle.python.unpacked_size + bundle.venv.unpacked_size),
+            "SETTLE": read_template("nodes/settle.sh"),
             "ACTIVATE": render("nodes/activate.sh.tmpl", {"ROOT": paths.root}),
             "JOBRUNNER": render("nodes/jobrunner.sh.tmpl", {"ACTIVATE": paths.activate}),
             "VENV_EXEC": render("nodes/venv-exec.sh.tmpl", {"ACTIVATE": paths.activate}),

@@ -19,7 +19,7 @@ from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.errors import OptionError
 from mrjob_pybundle.nodes.bootstrap import upload_script
-from mrjob_pybundle.templates import render
+from mrjob_pybundle.templates import read_template, render
 
 #: What Hadoop (``-files`` is split at commas, and its parts must be URIs) and Spark take in the name of a file.
 #: Hadoop's Path makes one slash of two, and follows ``.`` and ``..``.
@@ -90,6 +90,7 @@ class Carried:
                     "VENV_SHA256": bundle.venv.sha256,
                     "VENV_SIZE": str(bundle.venv.size),
                     "UNPACKED_SIZE": str(bundle.python.unpacked_size + bundle.venv.unpacked_size),
+                    "SETTLE": read_template("nodes/settle.sh"),
                     "ACTIVATE": render("nodes/activate.sh.tmpl", {"ROOT": "BUNDLE_ROOT"}),
                 },
             ),

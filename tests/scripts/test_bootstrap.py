@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from mrjob_pybundle.templates import render
+from mrjob_pybundle.templates import read_template, render
 
 from .conftest import Machine, Store, sha256, tool, wait_for_line
 
@@ -38,9 +38,22 @@ def archive_of_bytes(members: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+#: What console scripts begin with in archives, whose place nobody knows.
+TRAMPOLINE = """\
+#!/bin/sh
+'''exec' "$(dirname -- "$(readlink -f -- "$0")")/python" "$0" "$@"
+' '''
+"""
+
 # All that the script asks for is an interpreter that starts.
 PYTHON = archive({"py/bin/python3.13": "the interpreter", "py/lib/big": "x" * 300_000})
-VENV = archive({"venv/bin/python": f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', "venv/lib/y": "yes"})
+VENV = archive(
+    {
+        "venv/bin/python": f'#!/bin/sh\nexec "{sys.executable}" "$@"\n',
+        "venv/bin/script": f"{TRAMPOLINE}print(__doc__)\n",
+        "venv/lib/y": "yes",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -132,6 +145,7 @@ def make_node(machine: Machine, store: Store, prefix: str = "cache") -> Node:
             "VENV_SHA256": sha256(VENV),
             "VENV_SIZE": str(len(VENV)),
             "UNPACKED_SIZE": str(UNPACKED),
+            "SETTLE": read_template("nodes/settle.sh"),
             "ACTIVATE": render("nodes/activate.sh.tmpl", {"ROOT": root}),
             "JOBRUNNER": render("nodes/jobrunner.sh.tmpl", activate),
             "VENV_EXEC": render("nodes/venv-exec.sh.tmpl", activate),
@@ -157,6 +171,16 @@ def test_installs_the_bundle(node: Node) -> None:
     done = node.bootstrap()
     assert (done.returncode, done.stderr) == (0, "")
     node.assert_ready()
+
+
+def test_the_environment_knows_where_it_is(node: Node) -> None:
+    """Which the archive could not. It stays root's, and a second run says it no second time."""
+    for _ in range(2):
+        assert node.bootstrap().returncode == 0
+        assert (node.bundle / "venv" / "pyvenv.cfg").read_text() == f"home = /mnt/pybundle/{ID}/py/bin\n"
+        script = node.bundle / "venv" / "bin" / "script"
+        assert script.read_text() == f"#!/mnt/pybundle/{ID}/venv/bin/python\nprint(__doc__)\n"
+        assert script.stat().st_uid == (node.bundle / "venv").stat().st_uid
 
 
 def test_a_second_run_fetches_nothing(node: Node) -> None:

@@ -19,11 +19,17 @@ from mrjob_pybundle.nodes.carried import Carried
 from mrjob_pybundle.sandbox.machines.needs import may_mount
 
 from .conftest import Machine, sha256, wait_for_line
-from .test_bootstrap import REMEDY, archive
+from .test_bootstrap import REMEDY, TRAMPOLINE, archive
 
 #: What a task runs on: says as whom it was called.
 PYTHON = archive({"py/bin/python3.13": "the interpreter", "py/lib/big": "x" * 300_000})
-VENV = archive({"venv/bin/python": '#!/bin/sh\necho "$VIRTUAL_ENV: $*"\n', "venv/lib/y": "yes"})
+VENV = archive(
+    {
+        "venv/bin/python": '#!/bin/sh\necho "$VIRTUAL_ENV: $*"\n',
+        "venv/bin/script": f"{TRAMPOLINE}print(__doc__)\n",
+        "venv/lib/y": "yes",
+    }
+)
 
 #: Whoever runs the tests is root on the machine: its namespace may be one of users, too.
 ROOT = 0
@@ -124,6 +130,19 @@ def test_commands_and_setup_have_the_environment(node: Node) -> None:
     done = node.run(f"{paths.venv_exec} sh -c {shlex.quote(show)} && sh -euc '. {paths.activate}; {show}'")
     assert done.returncode == 0, done.stderr
     assert set(done.stdout.splitlines()) == {f"/mnt/tmp/pybundle-{ROOT}/{node.id}/venv"}
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_the_environment_knows_where_it_is(node: Node, fits: bool) -> None:
+    """Also in a task's own directory, the name of which is too long for the first line of a script."""
+    long = "/mnt/" + "/".join(f"application_{number:013}_0001" for number in range(4))
+    first = "true" if fits else f"mkdir -p {long} && cp -P {node.task()}/* {long}; {NOWHERE}"
+    root = f"/mnt/tmp/pybundle-{ROOT}/{node.id}" if fits else f"{long}/pybundle-{ROOT}/{node.id}"
+    done = node.run(f"{node.jobrunner} script.py a && cat {root}/venv/pyvenv.cfg", None if fits else long, first)
+    assert done.stdout.splitlines()[1:] == [f"home = {root}/py/bin"], done.stderr
+    begins = f"#!{root}/venv/bin/python\n" if fits else TRAMPOLINE
+    script = node.machine.directory / root.lstrip("/") / "venv" / "bin" / "script"
+    assert script.read_text() == f"{begins}print(__doc__)\n"
 
 
 @pytest.mark.parametrize("home", [None, "/home/", "/proc"])
@@ -291,7 +310,7 @@ def test_bundles_and_files_that_age(node: Node) -> None:
     node.assert_ran(node.run(f"{node.jobrunner} script.py a"))
     assert other.exists()
     files = [path for path in (node.shelf("/mnt/tmp") / node.id).rglob("*") if path.is_file()]
-    assert len(files) == 5
+    assert len(files) == 7
     assert all(path.stat().st_mode & stat.S_ISVTX for path in files)
 
 
