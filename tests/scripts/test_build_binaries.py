@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import tarfile
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from tests.compiled import CPYTHON as VERSION
 from tests.compiled import compiled_python
 from tests.unpacking import unpack
 
-from .conftest import Machine, Store, make_machine, make_store, sha256, wait_for_line
+from .conftest import REPOSITORY, Machine, Store, make_machine, make_store, sha256, wait_for_line
 
 pytestmark = pytest.mark.whole
 MACHINE = os.uname().machine
@@ -139,17 +140,24 @@ class Builder:
     store: Store
     machine: Machine
 
-    def given(self, build_id: str, venv_build: str | None = None, files: Mapping[str, str] | None = None) -> Given:
+    @property
+    def environment(self) -> dict[str, str]:
+        """Without this machine's own settings of pip."""
+        return {name: value for name, value in self.store.environment.items() if not name.startswith("PIP_")}
+
+    def given(
+        self, build_id: str, venv_build: str | None = None, files: Mapping[str, str | bytes] | None = None
+    ) -> Given:
         """What a submitter packs, and the key that it has; each *build_id*'s is a key of its own."""
         directory = self.machine.directory / "submitters" / build_id
         directory.mkdir(parents=True, exist_ok=True)
         script = directory / "venv-build.sh"
         if venv_build is not None:
             script.write_text(venv_build)
-        for name, text in (files or {}).items():
+        for name, content in (files or {}).items():
             path = directory / "files" / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
         build_files = tuple((directory / "files").iterdir()) if files else ()
         inputs = read_inputs(find_source(VERSION, None, None), script if venv_build is not None else None, build_files)
         venv_inputs = {**inputs.spec(PYTHON).inputs(), "recipe": build_id}
@@ -197,13 +205,13 @@ class Builder:
         build_id: str,
         values: Mapping[str, Value],
         venv_build: str | None = None,
-        files: Mapping[str, str] | None = None,
+        files: Mapping[str, str | bytes] | None = None,
         given: Given | None = None,
     ) -> Outcome:
         """Run a build of *venv_build* and *files*, or of what is *given*."""
         given = given or self.given(build_id, venv_build, files)
         # A build needs no package index, unless its venv-build.sh does.
-        environment = {**self.store.environment, "PIP_NO_INDEX": "1"}
+        environment = {**self.environment, "PIP_NO_INDEX": "1"}
         done = self.machine.run(self.prepare(build_id, given, values), environment)
         return Outcome(self.store, self.machine, build_id, given.key, done.returncode)
 
@@ -251,11 +259,15 @@ def bundle(built: Outcome, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle, unpacked where it was not built, while the place where it was is gone."""
     root = tmp_path_factory.mktemp("node") / "a b"
     root.mkdir()
-    for kind, key in (("python", PYTHON.key), ("venv", built.key)):
-        with tarfile.open(fileobj=io.BytesIO(built.archive(kind, key))) as tar:
-            unpack(tar, root)
+    unpack_bundle(built, root)
     assert list((built.machine.mnt / "pybundle-build").iterdir()) == []
     return root
+
+
+def unpack_bundle(outcome: Outcome, root: Path) -> None:
+    for kind, key in (("python", PYTHON.key), ("venv", outcome.key)):
+        with tarfile.open(fileobj=io.BytesIO(outcome.archive(kind, key))) as tar:
+            unpack(tar, root)
 
 
 def python(bundle: Path, program: str) -> str:
@@ -387,6 +399,121 @@ for top in (sys.base_prefix, sys.prefix):
 print(missing)
 """
     assert python(bundle, program) == "[]\n"
+
+
+#: An environment like any other, on a machine whose C library is too old for the newest wheel. At last, pip goes.
+ORDINARY = """\
+set -eu
+site=$(python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
+echo 'def manylinux_compatible(major, minor, arch): return (major, minor) <= (2, 26)' >"$site/_manylinux.py"
+pip install picky
+rm "$site/_manylinux.py"
+python -m venv --without-pip other
+other/bin/python -c 'import json, sys; assert sys.prefix.endswith("/other")'
+say
+pip uninstall -q -y pip
+"""
+
+SAYS = '''\
+#!python
+# -*- coding: latin-1 -*-
+"""Its own."""
+from __future__ import annotations
+import sys
+print("\xe9", __doc__, *sys.argv[1:])
+'''
+
+
+def wheel(version: str, tag: str) -> bytes:
+    """Of a package with a module and a script."""
+    info = f"picky-{version}.dist-info"
+    members = {
+        "picky.py": f"VERSION = '{version}'\n".encode(),
+        f"picky-{version}.data/scripts/say": SAYS.encode("latin-1"),
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: picky\nVersion: {version}\n".encode(),
+        f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: {tag}\n".encode(),
+        f"{info}/RECORD": b"",
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name, content in members.items():
+            member = zipfile.ZipInfo(name)
+            member.external_attr = 0o100755 << 16
+            file.writestr(member, content)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def ordinary(builder: Builder, cached_python: dict[str, Value]) -> Outcome:
+    """A build that knows of its packages by a pip.conf alone."""
+    platforms = {"1.0": f"cp313-cp313-manylinux_2_17_{MACHINE}", "2.0": f"cp313-cp313-manylinux_2_28_{MACHINE}"}
+    metadata = b"Metadata-Version: 2.1\nName: picky\nVersion: 2.0\n"
+    files: dict[str, str | bytes] = {
+        "pip.conf": "[global]\nfind-links = index\n",
+        **{f"index/picky-{version}-{tag}.whl": wheel(version, tag) for version, tag in platforms.items()},
+        # Here, there is nothing to make a package from it with; on Amazon Linux 2, no compiler that is new enough.
+        "index/picky-2.0.tar.gz": tar_gz({"picky-2.0/PKG-INFO": metadata, "picky-2.0/setup.py": b""}),
+    }
+    outcome = builder.run("ordinary", cached_python, ORDINARY, files)
+    assert outcome.exit_status == 0, outcome.log[-5000:]
+    return outcome
+
+
+@pytest.fixture(scope="session")
+def settled(ordinary: Outcome, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its bundle on a node, which has told it where it is."""
+    root = tmp_path_factory.mktemp("settled")
+    unpack_bundle(ordinary, root)
+    subprocess.run(["sh", REPOSITORY / "mrjob_pybundle" / "nodes" / "settle.sh", root, root], check=True)
+    return root
+
+
+def test_a_wheel_is_taken_rather_than_a_newer_source(ordinary: Outcome) -> None:
+    assert "picky==1.0" in ordinary.manifest("venv", ordinary.key)["contents"]["freeze"]
+
+
+def test_what_was_installed_is_known_where_pip_is_gone(ordinary: Outcome, settled: Path) -> None:
+    freeze = ordinary.manifest("venv", ordinary.key)["contents"]["freeze"]
+    assert {requirement.split("==")[0] for requirement in freeze} == {"mrjob", "picky"}
+    assert python(settled, "import mrjob, picky; print(picky.VERSION)") == "1.0\n"
+    assert not (settled / "venv" / "bin" / "pip").exists()
+
+
+def test_a_script_is_as_pip_wrote_it(ordinary: Outcome, settled: Path) -> None:
+    """In the build, and on a node: its encoding, its docstring, its future."""
+    assert "é Its own.\n" in ordinary.log
+    script = settled / "venv" / "bin" / "say"
+    as_written = SAYS.replace("#!python", f"#!{settled}/venv/bin/python")
+    assert script.read_bytes().decode("latin-1") in (as_written, as_written.replace("/python\n", "/python3\n", 1))
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONIOENCODING": "utf-8"}
+    assert subprocess.check_output([script, "a b"], env=environment, encoding="utf-8") == "é Its own. a b\n"
+
+
+def test_a_node_is_no_worse_than_the_build(settled: Path, tmp_path: Path) -> None:
+    """What other programs, and Python itself, want to know of an environment."""
+    program = """
+import os, sys, sysconfig
+print(sys.prefix, sys.base_prefix, sys._base_executable)
+missing = [path for path in sysconfig.get_paths().values() if not os.path.isdir(path)]
+print([path for path in missing if not path.startswith(sys.prefix)], os.path.exists(sysconfig.get_config_h_filename()))
+"""
+    py, venv = settled / "py", settled / "venv"
+    assert python(settled, program).splitlines() == [f"{venv} {py} {py}/bin/python3.13", "[] True"]
+
+    other = tmp_path / "other"
+    subprocess.run([venv / "bin" / "python", "-m", "venv", other], check=True)
+    show = "import pip, ssl, sys; print(sys.prefix, sys.base_prefix, pip.__file__.startswith(sys.prefix))"
+    assert subprocess.check_output([other / "bin" / "python", "-c", show], text=True) == f"{other} {py} True\n"
+
+    spawning = tmp_path / "spawning.py"
+    spawning.write_text(
+        "import multiprocessing, picky, sys\n"
+        "def where(_): return sys.prefix, picky.VERSION\n"
+        "if __name__ == '__main__':\n"
+        "    with multiprocessing.get_context('spawn').Pool(1) as pool: print(*pool.map(where, [0])[0])\n"
+    )
+    command = ["env", "-i", str(venv / "bin" / "python"), str(spawning)]
+    assert subprocess.check_output(command, text=True) == f"{venv} 1.0\n"
 
 
 @pytest.fixture(scope="session")
@@ -565,11 +692,10 @@ def test_a_machine_without_room(builder: Builder) -> None:
 
 @pytest.mark.parametrize(("script", "noted"), [("pip install six\n", True), ("echo\n", False)])
 def test_a_package_index_that_cannot_be_reached(builder: Builder, script: str, noted: bool) -> None:
-    """A note, and not the end: what needs one may get along."""
+    """A note, and not the end: what needs one may get along. Which index is asked, the build's pip.conf says."""
     build_id = f"no-index-{noted}"
-    given = builder.given(build_id, script)
-    environment = {**builder.store.environment, "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_FIND_LINKS": ""}
-    builder.machine.run(builder.prepare(build_id, given, {}), environment)
+    given = builder.given(build_id, script, {"pip.conf": "[global]\nindex-url = http://127.0.0.1:9/simple\n"})
+    builder.machine.run(builder.prepare(build_id, given, {}), builder.environment)
     outcome = Outcome(builder.store, builder.machine, build_id, given.key, 1)
     notes = ["pip reaches no package index from here: what it is to install from one cannot be installed"]
     assert outcome.status["notes"] == (notes if noted else [])

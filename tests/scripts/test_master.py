@@ -224,6 +224,19 @@ def test_a_package_that_is_elsewhere_is_refused(python: str, directory: str, ref
 
 
 @every_python
+def test_an_environment_inside_is_refused(python: str, tmp_path: Path) -> None:
+    """It has the build's place in it, which no node has."""
+    root = tmp_path / "root"
+    (root / "venv" / "bin").mkdir(parents=True)
+    (root / "venv" / "inner").mkdir()
+    for directory in ("venv", "venv/inner"):
+        (root / directory / "pyvenv.cfg").write_text(f"home = {root}/py/bin\n")
+    done = run(python, "relocate.py", "--root", root)
+    assert done.returncode == 1
+    assert done.stderr == "venv/inner/pyvenv.cfg is of an environment whose Python no node has: make none inside\n"
+
+
+@every_python
 def test_libraries_are_copied_with_what_they_need(python: str, tmp_path: Path) -> None:
     if shutil.which("gcc") is None:
         pytest.skip("no C compiler here")
