@@ -273,7 +273,41 @@ def test_mrjobs_options_still_work(line: Line, tmp_path: Path) -> None:
     assert sum(key.startswith("output/part-") for key in line.objects()) == 3
 
 
+@pytest.mark.whole
+def test_a_build_runs_bootstrap_actions_of_its_own(line: Line, tmp_path: Path) -> None:
+    """Before venv-build.sh. The job's cluster does not run them."""
+    action, said = tmp_path / "action.sh", "/tmp/of-the-build"
+    action.write_text(f'#!/bin/sh\necho "$1" >> {said}\n')
+    script = tmp_path / "venv-build.sh"
+    script.write_text(f"set -eu\ngrep -x 'an argument' {said}\n")
+    switches = ("--pybundle-venv-build", script, "--pybundle-build-bootstrap-action", f"{action} 'an argument'")
+    line.new_clusters()
+    run = line.job(JOBS / "mr_line_lengths.py", *switches, stdin="abc\n")
+    assert (run.returncode, run.stdout) == (0, "3\t1\n"), run.stderr[-3000:]
+    emr = line.client("emr")
+    arguments: dict[str, list[list[str]]] = {}
+    for cluster in line.new_clusters():
+        actions = emr.list_bootstrap_actions(ClusterId=cluster["Id"])["BootstrapActions"]
+        arguments[re.split(r"[. ]", cluster["Name"])[0]] = [action["Args"] for action in actions]
+    assert arguments["mrjob-pybundle"] == [["an argument"]]
+    assert len(arguments["mr_line_lengths"]) == 1, "the bundle's"
+    assert ["an argument"] not in arguments["mr_line_lengths"]
+
+
 # what goes wrong, and what a person then reads
+
+
+@pytest.mark.whole
+def test_a_bootstrap_action_of_a_build_that_fails(line: Line, tmp_path: Path) -> None:
+    (tmp_path / "action.sh").write_text("#!/bin/sh\nexit 3\n")
+    (tmp_path / "venv-build.sh").write_text("echo this is never run\n")
+    switches = ("--pybundle-venv-build", tmp_path / "venv-build.sh")
+    action = ("--pybundle-build-bootstrap-action", tmp_path / "action.sh")
+    run = line.job(JOBS / "mr_line_lengths.py", *switches, *action, stdin="x\n")
+    assert run.returncode == 1
+    assert "Traceback" not in run.stderr
+    assert re.search(r"failed in stage start of the cluster: its cluster j-\w+ ended: .*bootstrap action 1", run.stderr)
+    assert line.claims() == []
 
 
 @pytest.mark.whole
