@@ -27,6 +27,7 @@ runners:
     pybundle_optimize: false
     pybundle_cache_uri: s3://the-team/it's a cache/$(id)/é
     pybundle_venv_build: {HERE}/venv-build.sh
+    pybundle_build_files: [{HERE}/packages/*]
 """
 
 

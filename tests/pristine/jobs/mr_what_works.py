@@ -7,6 +7,7 @@ from __future__ import print_function
 
 import glob
 import os
+import subprocess
 import sys
 import sysconfig
 import threading
@@ -176,6 +177,48 @@ def check_package_with_a_system_library():
     raise AssertionError("there is a database in a directory that does not exist")
 
 
+def output_of(*command):
+    return subprocess.check_output(command, stderr=subprocess.STDOUT).decode("utf-8")
+
+
+def check_script():
+    """Its own docstring says how it is used."""
+    return output_of("greet", "world")
+
+
+def check_setuptools():
+    import made_by_setuptools
+
+    return made_by_setuptools.MAKER
+
+
+def check_flit():
+    import made_by_flit
+
+    return made_by_flit.MAKER
+
+
+def check_hatchling():
+    import made_by_hatchling
+
+    return made_by_hatchling.MAKER
+
+
+def check_pip():
+    return output_of("pip", "--version")
+
+
+def check_uv():
+    return output_of("uv", "--version")
+
+
+def check_venv():
+    """Another environment, which has a pip of its own, from this one."""
+    output_of(sys.executable, "-m", "venv", "--clear", "other")
+    show = "import pip, sys; print(pip.__version__, sys.base_prefix, pip.__file__.startswith(sys.prefix))"
+    return output_of("other/bin/python", "-c", show)
+
+
 def check_libraries():
     """Which ones are loaded by all of the above and by every module in C, and lie outside of the bundle."""
     for name in sorted(set(CHECKS) - NOT_HERE - {"libraries"}):
@@ -190,7 +233,7 @@ def check_libraries():
 
 
 CHECKS = {name[len("check_") :]: value for name, value in list(globals().items()) if name.startswith("check_")}
-NOT_HERE = {"lzma"} if sys.version_info < (3,) else set()
+NOT_HERE = {"lzma", "flit", "hatchling", "uv", "venv"} if sys.version_info < (3,) else set()
 
 
 class MRWhatWorks(MRJob):
