@@ -2,12 +2,14 @@
 
 The ``.pth`` file beside it runs whenever Python starts: it imports this module as soon as, and only if, somebody
 imports mrjob. This module stands alone (only the standard library, no other file of the project): a bundle's virtual
-environment gets a copy of it, and there it only makes mrjob importable.
+environment gets a copy of it.
 
 mrjob takes ``quote`` from ``pipes`` and two names from ``distutils``, which Python 3.13 and 3.12 removed
 (PEP 594, PEP 632). The modules that do so are run with an ``__import__`` of their own that hands them
 equivalents. Nothing is put into ``sys.modules``, so no other library meets a ``distutils`` or ``pipes``
 that isn't real, and no setuptools is imported to pose as ``distutils``.
+
+In a bundle, ``mrjob_pybundle_tasks`` lies beside it, and is told of mrjob.job.
 
 ``MRJOB_PYBUNDLE_HOOK=off`` in the environment turns it off.
 """
@@ -24,13 +26,16 @@ if TYPE_CHECKING:
     from types import CodeType, ModuleType
     from typing import Any
 
-#: Goes into the key of every virtual environment: raise it when a change alters what tasks do.
-HOOK_VERSION = 2
+#: Goes into the key of every virtual environment: raise it when a change, here or in ``mrjob_pybundle_tasks``, alters
+#: what tasks do.
+HOOK_VERSION = 3
 
 _MISSING_NAMES_IN = {"mrjob.util", "mrjob.compat", "mrjob.bin", "mrjob.cloud", "mrjob.emr"}
 #: A module of mrjob's that is also run as a program.
 _PROGRAM = "mrjob.tools.spark_submit"
 _EXTENDED = {"mrjob.options", "mrjob.runner", _PROGRAM}
+#: Has the loops that tasks spend their time in.
+_TASKS = "mrjob.job"
 
 
 class _MRJobFinder:
@@ -40,7 +45,7 @@ class _MRJobFinder:
     def find_spec(
         cls, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if name not in _MISSING_NAMES_IN and name not in _EXTENDED:
+        if name not in _MISSING_NAMES_IN and name not in _EXTENDED and name != _TASKS:
             return None
         for finder in sys.meta_path:
             if finder is cls or not hasattr(finder, "find_spec"):
@@ -79,6 +84,8 @@ class _MRJobLoader:
         self._loader.exec_module(module)
         if module.__name__ in _EXTENDED:
             _extend(module)
+        elif module.__name__ == _TASKS:
+            _speed_up(module)
 
 
 def _import(
@@ -155,6 +162,16 @@ def _extend(module: ModuleType) -> None:
             raise
         return  # inside a bundle: there is no runner to tell mrjob of
     mrjob_plugin.extend(module)
+
+
+def _speed_up(module: ModuleType) -> None:
+    try:
+        import mrjob_pybundle_tasks  # type: ignore[import-not-found]
+    except ModuleNotFoundError as error:
+        if error.name != "mrjob_pybundle_tasks":
+            raise
+        return  # this is no bundle
+    mrjob_pybundle_tasks.speed_up(module)
 
 
 sys.meta_path[:] = [finder for finder in sys.meta_path if getattr(finder, "__name__", "") != "MRJobPyBundleTrigger"]

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[3]
 MASTER = ROOT / "mrjob_pybundle" / "master"
 
 RECIPES = {"PYTHON_RECIPE": 1, "VENV_RECIPE": 3}
-HOOK_VERSION = 2
+HOOK_VERSION = 3
 
 PARTS = {
     "PYTHON_RECIPE": {
@@ -43,7 +43,8 @@ PARTS = {
         "programs/relocate.py": "1582f6833f3825d44d8441eadd6e00793cb7326933fce301d5cd4ec5384aa589",
     },
     "HOOK_VERSION": {
-        "mrjob_pybundle_hook.py": "17297af1a38a53a85c75611842035283a578f2d73c46d729fcbdc9468f2a0747",
+        "mrjob_pybundle_hook.py": "edea9e31213600fb0d907617dbbf12b27d5336e8ea667d6a26d7dd7a1a1e4bc1",
+        "mrjob_pybundle/nodes/mrjob_pybundle_tasks.py": "78ca7843451b5d45f1fb60e6bc57e4083dc5a368a4c4f9d8054e3ed351dff8a2",  # noqa: E501
         "mrjob_pybundle_hook.pth": "736f3197982e6d83314b180b6825182d4a90ec4fd8a892024096064e99158645",
     },
 }
