@@ -160,10 +160,10 @@ RUNNER_OPTS: dict[str, dict[str, Any]] = {
         "switches": [
             _switch(
                 "--pybundle-fast-tasks",
-                "Tasks read and write faster than mrjob's own, with the same bytes (the default)",
+                "Tasks start and work faster than mrjob's own, with the same bytes (the default)",
                 action="store_true",
             ),
-            _switch("--no-pybundle-fast-tasks", "Tasks read and write as mrjob's own do", action="store_false"),
+            _switch("--no-pybundle-fast-tasks", "Tasks start, read and write as mrjob's own do", action="store_false"),
         ],
     },
     "pybundle_bucket_owner": {

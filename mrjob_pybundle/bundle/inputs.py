@@ -32,7 +32,9 @@ _LEFT_BY_BUILDS = frozenset({"build", ".eggs"})
 
 _HOOK = "mrjob_pybundle_hook"
 #: What lies beside the hook in a bundle, and nowhere else.
-_TASKS = Path(__file__).parents[1] / "nodes" / "mrjob_pybundle_tasks.py"
+_BESIDE_THE_HOOK = tuple(
+    Path(__file__).parents[1] / "nodes" / f"mrjob_pybundle_{name}.py" for name in ("imports", "tasks")
+)
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def _read_hook() -> Hook:
     assert spec is not None, "the hook is installed with this package"
     assert spec.origin is not None
     module = Path(spec.origin)
-    files = _look_at({path.name: path for path in (module, module.with_suffix(".pth"), _TASKS)})
+    files = _look_at({path.name: path for path in (module, module.with_suffix(".pth"), *_BESIDE_THE_HOOK)})
     version = re.search(rb"^HOOK_VERSION = (\d+)$", files[module.name].read(), re.MULTILINE)
     assert version is not None
     return Hook(int(version[1]), files)

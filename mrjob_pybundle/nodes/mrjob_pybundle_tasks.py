@@ -11,13 +11,12 @@ a job or its children write themselves stays where it was, and what fails fails 
 What a job has replaced (a protocol or a part of one, a method of MRJob's, json itself) is called as ever. An mrjob that
 is not, byte for byte, the one that this was made for is left alone.
 
-``MRJOB_PYBUNDLE_FAST_TASKS=off`` in the environment turns it off.
+The hook does not load this where ``MRJOB_PYBUNDLE_FAST_TASKS`` is ``off``: see ``mrjob_pybundle_imports``.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import zlib
 from json import decoder, encoder
@@ -38,7 +37,7 @@ _KNOWN = {"mrjob.job": 0xAF3D8F27, "mrjob.protocol": 0x335CD324}
 def speed_up(job_module: ModuleType) -> None:
     """Have jobs of the class MRJob of *job_module*, mrjob.job, read and write as this module does."""
     protocols = sys.modules["mrjob.protocol"]
-    if os.environ.get("MRJOB_PYBUNDLE_FAST_TASKS") != "off" and _is_known(job_module) and _is_known(protocols):
+    if _is_known(job_module) and _is_known(protocols):
         _install(job_module, protocols)
 
 

@@ -43,8 +43,9 @@ PARTS = {
         "programs/relocate.py": "1582f6833f3825d44d8441eadd6e00793cb7326933fce301d5cd4ec5384aa589",
     },
     "HOOK_VERSION": {
-        "mrjob_pybundle_hook.py": "edea9e31213600fb0d907617dbbf12b27d5336e8ea667d6a26d7dd7a1a1e4bc1",
-        "mrjob_pybundle/nodes/mrjob_pybundle_tasks.py": "78ca7843451b5d45f1fb60e6bc57e4083dc5a368a4c4f9d8054e3ed351dff8a2",  # noqa: E501
+        "mrjob_pybundle_hook.py": "30228e1de7761b1e607a27ac2ace79dfe3b212fc0865d6fff3ec4afdca4d4318",
+        "mrjob_pybundle/nodes/mrjob_pybundle_imports.py": "e851ba4825eefefeb507450595c586c8c87be7f739c37fca1d4eca3f4f994638",  # noqa: E501
+        "mrjob_pybundle/nodes/mrjob_pybundle_tasks.py": "d7a90861bb2187eb7474ff5e2fa4bfa3b334c838a42df7b1d2e4c3da0485428a",  # noqa: E501
         "mrjob_pybundle_hook.pth": "736f3197982e6d83314b180b6825182d4a90ec4fd8a892024096064e99158645",
     },
 }

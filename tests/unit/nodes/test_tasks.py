@@ -447,15 +447,6 @@ def test_json_that_somebody_has_replaced(how: str, when: str, monkeypatch: pytes
     assert found == ran(Job([]), "run_mapper", lines)
 
 
-# when it is off
-
-
-def test_it_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MRJOB_PYBUNDLE_FAST_TASKS", "off")
-    tasks.speed_up(mrjob.job)
-    assert MRJob._wrap_protocols is ITS_OWN
-
-
 @pytest.mark.parametrize("name", ["job", "protocol"])
 def test_an_mrjob_that_is_another_is_left_alone(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     module = sys.modules[f"mrjob.{name}"]
