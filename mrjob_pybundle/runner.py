@@ -122,6 +122,8 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
         label = opts["release_label"] or ""
         if label.startswith("emr-spark-"):
             emr_releases.release(label)  # mrjob cannot even read its version
+        if opts["pybundle_fast_tasks"] is False:
+            opts["cmdenv"] = {options.FAST_TASKS_VARIABLE: "off", **opts["cmdenv"]}
         return opts
 
     def _check_options(self) -> None:

@@ -31,6 +31,10 @@ _PROJECT_FILES = frozenset({"pyproject.toml", "setup.py"})
 _LEFT_BY_BUILDS = frozenset({"build", ".eggs"})
 
 _HOOK = "mrjob_pybundle_hook"
+#: What lies beside the hook in a bundle, and nowhere else.
+_BESIDE_THE_HOOK = tuple(
+    Path(__file__).parents[1] / "nodes" / f"mrjob_pybundle_{name}.py" for name in ("imports", "tasks")
+)
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,11 @@ class BuildFiles:
 
 @dataclass(frozen=True)
 class Hook:
-    """Our import hook."""
+    """Our import hook, and what it brings into tasks."""
 
-    #: what it does in tasks: its own HOOK_VERSION
+    #: what they do in tasks: the hook's own HOOK_VERSION
     version: int
-    #: name → file, of its two files
+    #: name → file, of all of its files
     files: Mapping[str, InputFile]
 
 
@@ -114,12 +118,12 @@ def _look_at(paths: Mapping[str, Path]) -> Mapping[str, InputFile]:
 
 
 def _read_hook() -> Hook:
-    """The module, and the ``.pth`` beside it; found without importing it, which only the start of a Python does."""
+    """All of its files; found without importing it, which only the start of a Python does."""
     spec = importlib.util.find_spec(_HOOK)
     assert spec is not None, "the hook is installed with this package"
     assert spec.origin is not None
     module = Path(spec.origin)
-    files = _look_at({path.name: path for path in (module, module.with_suffix(".pth"))})
+    files = _look_at({path.name: path for path in (module, module.with_suffix(".pth"), *_BESIDE_THE_HOOK)})
     version = re.search(rb"^HOOK_VERSION = (\d+)$", files[module.name].read(), re.MULTILINE)
     assert version is not None
     return Hook(int(version[1]), files)

@@ -242,6 +242,18 @@ def test_a_job_that_passes_its_runner_through(line: Line, tmp_path: Path) -> Non
 
 
 @pytest.mark.whole
+@pytest.mark.parametrize(
+    ("switches", "whose"),
+    [([], "mrjob_pybundle_tasks"), (["--no-pybundle-fast-tasks"], "mrjob.job")],
+    ids=["on", "off"],
+)
+def test_whose_functions_tasks_write_with(line: Line, tmp_path: Path, switches: list[str], whose: str) -> None:
+    (tmp_path / "in.txt").write_text("one line\n")
+    run = _succeeded(line.job(JOBS / "mr_whose_writing.py", tmp_path / "in.txt", "--cmdenv", "MINE=here", *switches))
+    assert run.stdout == f'["{whose}", "{whose}"]\t["here"]\n'
+
+
+@pytest.mark.whole
 def test_mrjobs_options_still_work(line: Line, tmp_path: Path) -> None:
     """Files, archives, directories, Python files, jobconf, tags, bootstrap commands and actions, output dir."""
     (tmp_path / "in.txt").write_text("one\n")

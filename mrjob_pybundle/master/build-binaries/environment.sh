@@ -48,7 +48,7 @@ stage_finish_venv() {
         pip_of_python install -q --no-deps --no-index --find-links "$INPUTS" "mrjob==${version%%-*}"
     fi
     if [[ $PYTHON_VERSION != 2.* && -e $INPUTS/mrjob_pybundle_hook.pth ]]; then
-        cp "$INPUTS"/mrjob_pybundle_hook.{py,pth} "$site_packages/"
+        cp "$INPUTS"/mrjob_pybundle_{hook.py,hook.pth,imports.py,tasks.py} "$site_packages/"
     fi
     pip_of_python list --format=freeze >"$WORK/freeze.txt"
     cat "$WORK/freeze.txt"

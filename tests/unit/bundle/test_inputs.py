@@ -28,7 +28,8 @@ def test_golden_digest_of_the_mrjob_that_goes_inside() -> None:
 
 
 def test_the_hook_is_found_without_importing_it() -> None:
-    assert list(inputs_of(None).hook.files) == ["mrjob_pybundle_hook.py", "mrjob_pybundle_hook.pth"]
+    names = ("hook.py", "hook.pth", "imports.py", "tasks.py")
+    assert list(inputs_of(None).hook.files) == [f"mrjob_pybundle_{name}" for name in names]
 
 
 def test_build_files(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[3]
 MASTER = ROOT / "mrjob_pybundle" / "master"
 
 RECIPES = {"PYTHON_RECIPE": 1, "VENV_RECIPE": 3}
-HOOK_VERSION = 2
+HOOK_VERSION = 3
 
 PARTS = {
     "PYTHON_RECIPE": {
@@ -43,7 +43,9 @@ PARTS = {
         "programs/relocate.py": "1582f6833f3825d44d8441eadd6e00793cb7326933fce301d5cd4ec5384aa589",
     },
     "HOOK_VERSION": {
-        "mrjob_pybundle_hook.py": "17297af1a38a53a85c75611842035283a578f2d73c46d729fcbdc9468f2a0747",
+        "mrjob_pybundle_hook.py": "30228e1de7761b1e607a27ac2ace79dfe3b212fc0865d6fff3ec4afdca4d4318",
+        "mrjob_pybundle/nodes/mrjob_pybundle_imports.py": "e851ba4825eefefeb507450595c586c8c87be7f739c37fca1d4eca3f4f994638",  # noqa: E501
+        "mrjob_pybundle/nodes/mrjob_pybundle_tasks.py": "d7a90861bb2187eb7474ff5e2fa4bfa3b334c838a42df7b1d2e4c3da0485428a",  # noqa: E501
         "mrjob_pybundle_hook.pth": "736f3197982e6d83314b180b6825182d4a90ec4fd8a892024096064e99158645",
     },
 }

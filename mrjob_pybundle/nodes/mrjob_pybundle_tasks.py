@@ -1,0 +1,254 @@
+"""Reading and writing of mrjob's tasks: the same bytes, several times as fast.
+
+A bundle's environment has a copy of this file beside the hook, which calls :func:`speed_up` as soon as mrjob.job has
+been loaded. It stands alone: it imports the standard library, and nothing of the project.
+
+For each pair, mrjob looks up properties, calls several functions, and goes through json's general doors. What is here
+does the same with local names and json's C functions. Nothing else changes: lines are read one by one from the same
+object; a pair is encoded before the job's generator goes on, and written at once, to the same buffered object. So what
+a job or its children write themselves stays where it was, and what fails fails with the same exception.
+
+What a job has replaced (a protocol or a part of one, a method of MRJob's, json itself) is called as ever. An mrjob that
+is not, byte for byte, the one that this was made for is left alone.
+
+The hook does not load this where ``MRJOB_PYBUNDLE_FAST_TASKS`` is ``off``: see ``mrjob_pybundle_imports``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import zlib
+from json import decoder, encoder
+
+TYPE_CHECKING = False  # typing's constant costs the import of typing, in every task
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from types import ModuleType
+    from typing import Any
+
+    Read = Callable[[bytes], tuple[Any, Any]]
+    Write = Callable[[Any, Any], bytes]
+
+#: CRC-32 of mrjob 0.7.4's modules that we do as they do.
+_KNOWN = {"mrjob.job": 0xAF3D8F27, "mrjob.protocol": 0x335CD324}
+
+
+def speed_up(job_module: ModuleType) -> None:
+    """Have jobs of the class MRJob of *job_module*, mrjob.job, read and write as this module does."""
+    protocols = sys.modules["mrjob.protocol"]
+    if _is_known(job_module) and _is_known(protocols):
+        _install(job_module, protocols)
+
+
+def _is_known(module: Any) -> bool:
+    try:
+        source = module.__spec__.loader.get_data(module.__file__)
+    except (AttributeError, OSError):
+        return False
+    return zlib.crc32(source) == _KNOWN[module.__name__]
+
+
+def _install(job_module: Any, protocols: Any) -> None:
+    job_class, its_own_read_input = job_module.MRJob, job_module.MRJob._read_input
+
+    def _wrap_protocols(
+        self: Any, step_num: int, step_type: str
+    ) -> tuple[Callable[[], Iterator[tuple[Any, Any]]], Callable[[Any, Any], None]]:
+        read, write = self.pick_protocols(step_num, step_type)
+        return lambda: _pairs(self, its_own_read_input, read, protocols), _writer(self, write, protocols)
+
+    job_class._wrap_protocols = _wrap_protocols
+
+
+def _is_its_own(thing: Any, name: str, its_own: Any) -> bool:
+    """Whether *thing*'s method of that *name* is still *its_own*, as its class had it."""
+    return getattr(type(thing), name, None) is its_own and name not in getattr(thing, "__dict__", {})
+
+
+# in
+
+
+def _pairs(job: Any, its_own_read_input: Any, read: Read, protocols: Any) -> Iterator[tuple[Any, Any]]:
+    """What *job* reads. Nothing runs here before the first pair is wanted: by then, mapper_init and its like have."""
+    lines: Iterable[bytes]
+    if not job.options.args and _is_its_own(job, "_read_input", its_own_read_input):
+        lines = job.stdin
+    else:
+        lines = job._read_input()
+    method = getattr(read, "__func__", None)
+    protocol: Any = getattr(read, "__self__", None)
+    if method is protocols.TextValueProtocol.read:
+        for line in lines:
+            line = line.rstrip(b"\r\n")
+            try:
+                text = line.decode()
+            except UnicodeDecodeError:
+                text = line.decode("latin_1")
+            yield None, text
+    elif method is protocols.StandardJSONValueProtocol.read and _json_reads_as_ever(protocols):
+        scan, loads = json._default_decoder.scan_once, json.loads  # type: ignore[attr-defined]
+        for line in lines:
+            text = line.rstrip(b"\r\n").decode()
+            try:
+                value, end = scan(text, 0)
+            except StopIteration:
+                end = None
+            yield None, value if end == len(text) else loads(text)
+    elif (
+        method is protocols._KeyCachingProtocol.read
+        and _is_its_own(protocol, "_loads", protocols.StandardJSONProtocol._loads)
+        and _json_reads_as_ever(protocols)
+    ):
+        scan, loads = json._default_decoder.scan_once, json.loads  # type: ignore[attr-defined]
+        last, key = protocol._last_key_encoded, protocol._last_key_decoded
+        for line in lines:
+            raw_key, raw_value = line.rstrip(b"\r\n").split(b"\t", 1)
+            if raw_key != last:
+                last = protocol._last_key_encoded = raw_key
+                key = protocol._last_key_decoded = loads(raw_key.decode())
+            text = raw_value.decode()
+            try:
+                value, end = scan(text, 0)
+            except StopIteration:
+                end = None
+            # What is no value from its first character to its last is json's own to read, or to refuse.
+            yield key, value if end == len(text) else loads(text)
+    else:
+        for line in lines:
+            key, value = read(line.rstrip(b"\r\n"))
+            yield key, value
+
+
+def _json_reads_as_ever(protocols: Any) -> bool:
+    stock: Any = json._default_decoder  # type: ignore[attr-defined]
+    scan = stock.scan_once
+    return (
+        protocols.json is json
+        and _is_function_of(json, "loads")
+        and type(stock) is decoder.JSONDecoder
+        and all(_is_function_of(decoder, f"JSONDecoder.{name}") for name in ("decode", "raw_decode"))
+        and _is_of_c(type(scan))
+        and (scan.strict, scan.object_hook, scan.object_pairs_hook) == (True, None, None)
+        and (scan.parse_float, scan.parse_int) == (float, int)
+        and scan.parse_constant == decoder._CONSTANTS.__getitem__  # type: ignore[attr-defined]
+    )
+
+
+# out
+
+
+def _writer(job: Any, write: Write, protocols: Any) -> Callable[[Any, Any], None]:
+    """A function that writes a pair to *job*'s stdout, as the protocol's method *write* encodes it."""
+    method, protocol = getattr(write, "__func__", None), getattr(write, "__self__", None)
+    # Not before the first pair: see _pairs.
+    put: Callable[[bytes], object] | None = None
+    texts: Mapping[type, Callable[[Any], str]] = {}
+
+    def write_line(key: Any, value: Any) -> None:
+        line = write(key, value)
+        if type(line) is bytes:
+            job.stdout.write(line + b"\n")
+        else:
+            job.stdout.write(line)
+            job.stdout.write(b"\n")
+
+    def write_json(key: Any, value: Any) -> None:
+        nonlocal put, texts
+        if put is None:
+            if not _json_writes_as_ever(protocols):
+                write_line(key, value)
+                return
+            put, texts = job.stdout.write, _Texts()
+        put(f"{texts[type(key)](key)}\t{texts[type(value)](value)}\n".encode())
+
+    def write_json_value(key: Any, value: Any) -> None:
+        nonlocal put, texts
+        if put is None:
+            if not _json_writes_as_ever(protocols):
+                write_line(key, value)
+                return
+            put, texts = job.stdout.write, _Texts()
+        put(f"{texts[type(value)](value)}\n".encode())
+
+    if method is protocols.StandardJSONValueProtocol.write:
+        return write_json_value
+    if method is protocols._KeyCachingProtocol.write and _is_its_own(
+        protocol, "_dumps", protocols.StandardJSONProtocol._dumps
+    ):
+        return write_json
+    return write_line
+
+
+class _Texts(dict):  # type: ignore[type-arg]
+    """Type → a function that gives the JSON text of whatever is of exactly that type, as ``json.dumps`` does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self[str] = encoder.encode_basestring_ascii
+        self[int] = int.__repr__
+        self[bool] = {True: "true", False: "false"}.__getitem__
+        self[type(None)] = {None: "null"}.__getitem__
+        self[float] = self._text_of_float
+        self._encode = self._new_encoder()
+
+    def __missing__(self, kind: type) -> Callable[[Any], str]:
+        return self._text
+
+    def _text(self, value: Any) -> str:
+        try:
+            return "".join(self._encode(value, 0))
+        except BaseException:
+            self._encode = self._new_encoder()  # this one takes what it has begun for a part of itself
+            raise
+
+    def _text_of_float(self, value: float) -> str:
+        return float.__repr__(value) if value - value == 0 else self._text(value)
+
+    @staticmethod
+    def _new_encoder() -> Callable[[Any, int], Iterable[str]]:
+        """What ``json.dumps`` makes for each call."""
+        stock: Any = json._default_encoder  # type: ignore[attr-defined]
+        make: Any = encoder.c_make_encoder  # type: ignore[attr-defined]
+        text = encoder.encode_basestring_ascii
+        return make({}, stock.default, text, None, ": ", ", ", False, False, True)  # type: ignore[no-any-return]
+
+
+def _json_writes_as_ever(protocols: Any) -> bool:
+    stock: Any = json._default_encoder  # type: ignore[attr-defined]
+    return (
+        protocols.json is json
+        and _is_function_of(json, "dumps")
+        and type(stock) is encoder.JSONEncoder
+        and all(_is_function_of(encoder, f"JSONEncoder.{name}") for name in ("default", "encode", "iterencode"))
+        and vars(stock) == _AS_EVER
+        and (stock.key_separator, stock.item_separator) == (": ", ", ")
+        and _is_of_c(encoder.encode_basestring_ascii)
+        and _is_of_c(encoder.c_make_encoder)  # type: ignore[attr-defined]
+    )
+
+
+# json
+
+
+#: The state of json's own encoder.
+_AS_EVER = {
+    "skipkeys": False,
+    "ensure_ascii": True,
+    "check_circular": True,
+    "allow_nan": True,
+    "sort_keys": False,
+    "indent": None,
+}
+
+
+def _is_function_of(module: Any, path: str) -> bool:
+    """Whether what is at *path* in *module* was written there, and not put there by somebody else."""
+    thing = module
+    for name in path.split("."):
+        thing = vars(thing).get(name)
+    return type(thing) is type(_is_function_of) and thing.__globals__ is vars(module)
+
+
+def _is_of_c(thing: Any) -> bool:
+    return type(thing) in (type, type(len)) and thing.__module__ == "_json"
