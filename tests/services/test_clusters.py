@@ -190,6 +190,40 @@ def test_job_history_is_json(team: PlainTeam, cluster_id: str, said: str | None)
     assert f"mapreduce.jobhistory.jhist.format={said or 'json'}" in step["Config"]["Args"]
 
 
+LONG = "x" * 10_300
+
+
+@pytest.mark.parametrize(
+    ("job", "switches", "belong_to"),
+    [
+        ("mr_line_lengths.MRLineLengths", [f"-D=a={LONG}"], "-D"),
+        ("mr_line_lengths.MRLineLengths", ["s3://{bucket}/" + LONG[:900]] * 11, "-input"),
+        ("mr_spark.MRSpark", [f"--cmdenv=A={LONG}"], "--conf"),
+        ("mr_one_jar.MROneJar", [f"--jar-arg={LONG}"], "the first ones"),
+    ],
+    ids=["streaming, a setting", "streaming, inputs", "Spark", "a jar"],
+)
+def test_a_step_that_is_too_long_for_emr(
+    team: PlainTeam, cluster_id: str, job: str, switches: list[str], belong_to: str
+) -> None:
+    """Told before a cluster is launched, which would run nothing; and what makes it long."""
+    team.publish(team.spec("--cluster-id", cluster_id), "build-1")
+    for key in ("input", LONG[:900]):
+        team.s3.put_object(Bucket=team.bucket, Key=key, Body=b"x\n")
+    module, _, name = job.partition(".")
+    args = [switch.format(bucket=team.bucket) for switch in switches]
+    runner = getattr(importlib.import_module(f"tests.jobs.{module}"), name)(
+        ["-r", "pybundle-emr", *team.switches, "--cluster-id", cluster_id, *args, f"s3://{team.bucket}/input"]
+    ).make_runner()
+    with pytest.raises(
+        OptionError, match=r"Step 1 of 1 has arguments of \d\d,\d{3} characters .* takes 10,240"
+    ) as raised:
+        runner._launch()
+    assert f" belong to {belong_to}" in str(raised.value)
+    assert ("are the bundle's, which the job need not bring" in str(raised.value)) == ("jar" not in job)
+    assert team.emr.list_steps(ClusterId=cluster_id)["Steps"] == []
+
+
 @pytest.mark.parametrize("switch", ["--deploy-mode client", "--deploy-mode=client"])
 def test_spark_drivers_on_the_master_are_refused(team: PlainTeam, cluster_id: str, switch: str) -> None:
     runner = _spark_job(team, cluster_id, f"--spark-args={switch}")
