@@ -161,7 +161,11 @@ shut_down_if_stuck() {
     done
     if grep -qi amazon /sys/devices/virtual/dmi/id/{sys_vendor,bios_version} 2>/dev/null \
         && [[ $(as_root readlink /proc/1/ns/mnt) == "$(readlink /proc/self/ns/mnt)" ]]; then
-        as_root shutdown -h now
+        # Machines have been met on which it did nothing for hours.
+        while true; do
+            as_root shutdown -h now || true
+            sleep 60
+        done
     fi
 }
 
