@@ -97,9 +97,10 @@ have_it_done() {
 # Before the last report, after which others may claim anew: whoever claimed this build may be gone by now.
 release_claim() {
     # Another author's by now, if this build was given up for dead.
-    timeout 120 aws s3 cp --only-show-errors "$CLAIM_URI" "$STATE/claim.json" 2>/dev/null || return 0
+    timeout 120 aws s3 cp --only-show-errors ${CACHE_REGION:+--region "$CACHE_REGION"} "$CLAIM_URI" "$STATE/claim.json" \
+        2>/dev/null || return 0
     grep -qF "\"$BUILD_ID\"" "$STATE/claim.json" || return 0
-    timeout 120 aws s3 rm --only-show-errors "$CLAIM_URI" \
+    timeout 120 aws s3 rm --only-show-errors ${CACHE_REGION:+--region "$CACHE_REGION"} "$CLAIM_URI" \
         || echo 'the claim on this bundle is left to whoever finds it: it names a build that has ended'
 }
 
