@@ -79,7 +79,7 @@ setup(
         "mrjob_pybundle": ["*.tmpl", "py.typed"],
         "mrjob_pybundle.command": ["started_by_run/*.py"],
         "mrjob_pybundle.master": ["*.tmpl", "*.sh", "build-binaries/*.sh", "programs/*.py", "publishing/*.txt"],
-        "mrjob_pybundle.nodes": ["*.tmpl"],
+        "mrjob_pybundle.nodes": ["*.tmpl", "*.sh"],
         "mrjob_pybundle.sandbox.machines": ["*.sh", "bin/*"],
         "mrjob_pybundle.sandbox.hadoop": ["*.tmpl"],
     },

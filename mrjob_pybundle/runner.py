@@ -275,8 +275,9 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
     def _provide(self, bundle: Bundle) -> Programs:
         script, cluster = bootstrap_script(bundle), self._existing_cluster
         if cluster is None:
+            region = self.context.region_of(self.cache.root.bucket)
             uri = upload_script("bootstrap", script, self._tmp_dir, self.context.s3)
-            self._bootstrap_action = {"path": str(uri), "args": bootstrap_arguments(bundle, self.cache)}
+            self._bootstrap_action = {"path": str(uri), "args": bootstrap_arguments(bundle, self.cache, region)}
         elif bootstrap_script_name(script) not in cluster.script_names:
             return self._bring_along(bundle, cluster)
         return NodePaths(bundle.id)

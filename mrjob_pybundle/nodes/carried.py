@@ -90,6 +90,7 @@ class Carried:
                     "VENV_SHA256": bundle.venv.sha256,
                     "VENV_SIZE": str(bundle.venv.size),
                     "UNPACKED_SIZE": str(bundle.python.unpacked_size + bundle.venv.unpacked_size),
+                    "NEEDS": bundle.needs,
                     "ACTIVATE": render("nodes/activate.sh.tmpl", {"ROOT": "BUNDLE_ROOT"}),
                 },
             ),
