@@ -20,7 +20,7 @@ __all__ = ["builder", "cached_python"]
 
 #: In a partition of its own, to which no request finds that is signed for another.
 GOVERNMENT = "us-gov-west-1"
-#: To be opted in to: the AWS CLI of EMR's older releases finds there when it reads, and not when it writes.
+#: To be opted in to: older versions of the AWS CLI do not follow S3 there.
 BAHRAIN = "me-south-1"
 
 
