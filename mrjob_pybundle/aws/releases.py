@@ -44,7 +44,7 @@ AMAZON_LINUX_2 = OsFamily(
     "yum",
     # Plain OpenSSL is 1.0.2; CPython 3.10+ needs 1.1.1 (PEP 644).
     openssl_devel="openssl11-devel",
-    # CPython 3.13's sqlite3 needs SQLite 3.15.2 ("What's New In Python 3.13"); there it is 3.7.17 (told by other projects).
+    # CPython 3.13's sqlite3 needs SQLite 3.15.2 ("What's New In Python 3.13"); there it is 3.7.17 (say other projects).
     newest_python=(3, 12),
 )
 AMAZON_LINUX_2023 = OsFamily("amzn2023", "Amazon Linux 2023", "dnf", "openssl-devel", newest_python=None)
