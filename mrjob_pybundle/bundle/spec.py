@@ -99,7 +99,7 @@ class Archive:
     #: bytes, packed and unpacked
     size: int
     unpacked_size: int
-    #: version names that its files need of libraries outside of the bundle: ``libc.so.6:GLIBC_2.34``
+    #: what its files need of a node's own libraries, sorted: ``libc.so.6:GLIBC_2.34``. Unknown of older archives: none.
     needs: tuple[str, ...] = ()
 
     @property

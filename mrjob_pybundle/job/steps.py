@@ -27,6 +27,9 @@ log = logging.getLogger("mrjob.pybundle")
 _MAX_ACTIVE_STEPS = 256
 
 
+#: Of all EMR releases that we take; in steps, mrjob makes no difference between that and newer ones.
+_OLDEST_HADOOP = "2.8"
+
 #: So long (seconds) a job that has a cluster waits for AWS to answer: as long as mrjob does while AWS throttles.
 _A_DAY = 24 * 3600.0
 
@@ -83,6 +86,15 @@ class EMRStepsRunner(EMRJobRunner):
     def _steps_to_submit(self) -> list[dict[str, Any]]:
         """Like mrjob's, which makes them, and warns of what is in them, each time."""
         return self._steps_for_emr
+
+    def get_image_version(self) -> Any:
+        """Like mrjob's, which knows none before there is a cluster: steps are to be made by then."""
+        if self._cluster_id:
+            return super().get_image_version()
+        return self._opts["release_label"].removeprefix("emr-")
+
+    def get_hadoop_version(self) -> Any:
+        return super().get_hadoop_version() if self._cluster_id else _OLDEST_HADOOP
 
     def _add_job_files_for_upload(self) -> None:
         """Like mrjob's, after which it is known what each step is to be, and nothing is launched yet."""

@@ -303,9 +303,38 @@ activate = 1
 """
 
 
+#: A provider besides the default one, and a directive of some other version.
+ODD_OPENSSL_CNF = """\
+openssl_conf = init
+[init]
+providers = providers
+ssl_conf = ssl
+[providers]
+default = on
+legacy = on
+[on]
+activate = 1
+[ssl]
+system_default = policy
+[policy]
+MinProtocol = TLSv1.2
+FromTheFuture = yes
+"""
+
+
+def _bootstrap_with_openssl_cnf(node: Node, text: str) -> subprocess.CompletedProcess[str]:
+    edit = f"cat >{OPENSSL_CNF_PATH} <<<{shlex.quote(text)}"
+    return node.machine.run(["bash", "-c", f'{edit}; exec "$@"', "-", *node.words], node.store.environment)
+
+
+def test_a_configuration_of_openssl_that_is_odd(node: Node) -> None:
+    done = _bootstrap_with_openssl_cnf(node, ODD_OPENSSL_CNF)
+    assert (done.returncode, done.stderr) == (0, "")
+    node.assert_ready()
+
+
 def test_a_configuration_of_openssl_that_the_bundle_cannot_follow(node: Node) -> None:
-    edit = f"cat >{OPENSSL_CNF_PATH} <<<{shlex.quote(OPENSSL_CNF)}"
-    done = node.machine.run(["bash", "-c", f'{edit}; exec "$@"', "-", *node.words], node.store.environment)
+    done = _bootstrap_with_openssl_cnf(node, OPENSSL_CNF)
     assert re.fullmatch(
         rf"the bundle's OpenSSL cannot work as this node's openssl\.cnf wants it to: ssl\.SSLError: .*\. {REMEDY}",
         reason(done),
