@@ -42,11 +42,11 @@ check_python() {
     ((status != 0)) || return 0
     # Of a traceback, the last line says it all.
     said=${said##*$'\n'}
-    [[ $(cat /proc/sys/crypto/fips_enabled 2>/dev/null) != 1 ]] || mode=' (which is in FIPS mode)'
+    [[ $(cat /proc/sys/crypto/fips_enabled 2>/dev/null) != 1 ]] || mode=' (the node is in FIPS mode)'
     if OPENSSL_CONF=/dev/null try_python "$1" >/dev/null 2>&1; then
-        die "the bundle's OpenSSL cannot work as this node's openssl.cnf$mode wants it to: $said. $REMEDY"
+        die "the bundle's OpenSSL cannot work as this node's openssl.cnf wants it to: $said$mode. $REMEDY"
     fi
-    die "the bundle's Python does not work on this node$mode: ${said:-exit status $status}"
+    die "the bundle's Python does not work on this node: ${said:-exit status $status}$mode"
 }
 
 try_python() {
