@@ -253,6 +253,7 @@ def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
         inputs_sha256 = pack(order.inputs, inputs)
         inputs.seek(0)
         cache.builds.put(build_id, layout.INPUTS, inputs)
+    region = context.region_of(cache.root.bucket)
     script = render(
         "master/build-binaries.sh.tmpl",
         {
@@ -261,6 +262,7 @@ def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
             "OWNER": order.owner,
             "PYBUNDLE_VERSION": mrjob_pybundle.__version__,
             "BUILD_URI": str(cache.builds.uri(build_id)),
+            "CACHE_REGION": region,
             "PYTHON_DIRECTORY": str(cache.bundles.directory(layout.PYTHON, order.spec.python.key)),
             "VENV_DIRECTORY": str(cache.bundles.directory(layout.VENV, order.spec.key)),
             "CLAIM_URI": str(cache.claims.uri(order.spec.key)),
@@ -288,7 +290,7 @@ def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
     request = cluster_request(
         order.cluster(),
         build_id,
-        [str(script_uri), hashlib.sha256(content).hexdigest()],
+        [str(script_uri), hashlib.sha256(content).hexdigest(), *([region] if region else [])],
         instance_type=order.instance_type,
         owner=order.owner,
         tags=order.tags,

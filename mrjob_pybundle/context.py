@@ -19,6 +19,9 @@ from mrjob_pybundle.cache.cache import Cache
 #: How often a build's status is read, at most (seconds).
 _S3_POLL_SECONDS = 3.0
 
+#: What botocore signs for, and asks S3 as a whole, where nobody has named a region.
+_NO_REGION = "aws-global"
+
 _CREDENTIALS = ("region", "aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 _ENDPOINTS = ("s3_endpoint", "emr_endpoint")
 
@@ -82,6 +85,14 @@ class Context:
             except ClientError as error:
                 if http_status(error) >= 500:
                     raise
+
+    def region_of(self, bucket: str) -> str:
+        """The region of a bucket that S3 has answered about; ``""`` if that does not tell.
+
+        Whoever asks in another region is told where it is, so who was told nothing has asked in the right one.
+        """
+        asked_in = str(self.s3.meta.region_name)
+        return self.bucket_regions.get(bucket) or ("" if asked_in == _NO_REGION else asked_in)
 
     @cached_property
     def _s3_and_regions(self) -> tuple[Any, Mapping[str, str]]:

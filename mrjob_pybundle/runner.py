@@ -13,7 +13,7 @@ import shlex
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -85,6 +85,7 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
         self._programs: Programs | None = None
         self._hit: Hit | None = None
         self._told: set[str] = set()
+        self._brought: list[str] = []
         #: of the job's cluster, which EMR tells with its answers
         self._place: Place | None = None
         with _explained("preparing the job"):
@@ -273,8 +274,9 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
     def _provide(self, bundle: Bundle) -> Programs:
         script, cluster = bootstrap_script(bundle), self._existing_cluster
         if cluster is None:
+            region = self.context.region_of(self.cache.root.bucket)
             uri = upload_script("bootstrap", script, self._tmp_dir, self.context.s3)
-            self._bootstrap_action = {"path": str(uri), "args": bootstrap_arguments(bundle, self.cache)}
+            self._bootstrap_action = {"path": str(uri), "args": bootstrap_arguments(bundle, self.cache, region)}
         elif bootstrap_script_name(script) not in cluster.script_names:
             return self._bring_along(bundle, cluster)
         return NodePaths(bundle.id)
@@ -283,9 +285,14 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
         self._check_can_bring_along(cluster)
         log.info("Cluster %s was not created with this bundle: the job brings it along", cluster.id)
         carried = Carried(bundle, self.cache)
-        for name, uri in carried.upload(self._tmp_dir, self.context.s3).items():
-            self._working_dir_mgr.add("file", str(uri), name)
+        files = {name: str(uri) for name, uri in carried.upload(self._tmp_dir, self.context.s3).items()}
+        for name, uri in files.items():
+            self._working_dir_mgr.add("file", uri, name)
+        self._brought = [f"{uri}#{name}" for name, uri in files.items()]
         return carried.paths
+
+    def _brought_along(self) -> Collection[str]:
+        return self._brought
 
     def _check_can_bring_along(self, cluster: ExistingCluster) -> None:
         check_can_be_carried(cluster.id, self.cache, self._tmp_dir)

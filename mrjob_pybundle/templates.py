@@ -18,6 +18,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from pathlib import PurePosixPath
 
 _PLACEHOLDER = re.compile(r"@([A-Z][A-Z0-9_]*)@")
 _PART = re.compile(r"^source (\S+)\n", re.MULTILINE)
@@ -36,8 +37,8 @@ def render(template_name: str, values: Mapping[str, Value]) -> str:
 def read_template(name: str) -> str:
     """The text of one of the package's shell files, with its parts in their places."""
     text = resources.files("mrjob_pybundle").joinpath(name).read_text(encoding="utf-8")
-    directory = name.rpartition("/")[0]
-    return _PART.sub(lambda match: read_template(f"{directory}/{match[1]}"), text)
+    directory = PurePosixPath(name).parent
+    return _PART.sub(lambda match: read_template(str(directory / match[1])), text)
 
 
 def render_text(text: str, values: Mapping[str, Value]) -> str:

@@ -2,7 +2,9 @@
 
 Who asks is told by the access key id: each has an account. A signature names the region that is asked. EMR answers for
 that account and region alone. S3's buckets lie in a region: elsewhere they are looked for in vain, and S3 says where
-("Bucket region" and "Request redirection" in the Amazon S3 User Guide and API Reference).
+("Bucket region" and "Request redirection" in the Amazon S3 User Guide and API Reference). It does not call it a
+redirect where one of the two is a region that an account has to opt in to, and says nothing at all in another
+partition, which knows neither the bucket nor who asks.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from mrjob_pybundle.sandbox.api.requests import Request, describe
 
 _SCOPE = re.compile(r"Credential=[^/,\s]+/\d+/([^/]+)/")
 _TELLING = ("HeadBucket", "ListObjectsV2")
+_TO_OPT_IN_TO = ("af-south-1", "ap-east-1", "eu-south-1", "me-south-1")
+_PARTITIONS = {"cn": "aws-cn", "us-gov": "aws-us-gov"}
 
 
 def regions_and_accounts(
@@ -38,7 +42,7 @@ def regions_and_accounts(
                 environ["HTTP_HOST"] = f"{region}.elasticmapreduce.amazonaws.com"
             lies_in = _region_of(request.bucket) if request.service == "s3" and request.bucket else ""
             if lies_in and region and lies_in != region and request.operation != "GetBucketLocation":
-                return _redirected(environ, start_response, lies_in)
+                return _refused(environ, start_response, region, lies_in)
             if not lies_in or request.operation not in _TELLING:
                 passed: Iterable[bytes] = application(environ, start_response)
                 return passed
@@ -63,16 +67,24 @@ def _region_of(bucket: str) -> str:
     return str(found.region_name) if found else ""
 
 
-def _redirected(environ: dict[str, Any], start_response: Any, region: str) -> list[bytes]:
+def _refused(environ: dict[str, Any], start_response: Any, asked: str, region: str) -> list[bytes]:
     environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    text = "The bucket you are attempting to access must be addressed using the specified endpoint."
-    body = f"<Error><Code>PermanentRedirect</Code><Message>{text}</Message></Error>".encode()
+    told = [("x-amz-bucket-region", region)]
+    if _partition(asked) != _partition(region):
+        status, code, told = "403 Forbidden", "InvalidAccessKeyId", []
+        text = "The AWS Access Key Id you provided does not exist in our records."
+    elif asked in _TO_OPT_IN_TO or region in _TO_OPT_IN_TO:
+        status, code = "400 Bad Request", "IllegalLocationConstraintException"
+        text = f"The {region} location constraint is incompatible for the region specific endpoint this was sent to."
+    else:
+        status, code = "301 Moved Permanently", "PermanentRedirect"
+        text = "The bucket you are attempting to access must be addressed using the specified endpoint."
+    body = f"<Error><Code>{code}</Code><Message>{text}</Message></Error>".encode()
     if environ["REQUEST_METHOD"] == "HEAD":
         body = b""
-    headers = [
-        ("Content-Type", "application/xml"),
-        ("Content-Length", str(len(body))),
-        ("x-amz-bucket-region", region),
-    ]
-    start_response("301 Moved Permanently", headers)
+    start_response(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body))), *told])
     return [body]
+
+
+def _partition(region: str) -> str:
+    return next((name for prefix, name in _PARTITIONS.items() if region.startswith(f"{prefix}-")), "aws")

@@ -119,7 +119,7 @@ class Team:
             "directory": str(self.cache.bundles.directory(kind, key)),
             "python-directory": str(self.cache.bundles.directory("python", spec.python.key)),
             **{"build-id": build_id, "owner": owner, "cluster-id": "j-1", "os": "Amazon Linux 2023", "arch": "x86_64"},
-            **{"pybundle-version": mrjob_pybundle.__version__, "rebuild": "no", "bucket-owner": ""},
+            **{"pybundle-version": mrjob_pybundle.__version__, "rebuild": "no", "bucket-owner": "", "region": ""},
         }
         arguments = [word for name, value in values.items() for word in (f"--{name}", value)]
         subprocess.run([sys.executable, PUBLISH, *arguments], check=True, stdout=subprocess.PIPE)

@@ -4,8 +4,8 @@ This is the one place for it. build-binaries.sh, which looks at the machine that
 tests hold the two together, and ``docs/emr.md`` too.
 
 Sources: the Amazon EMR Release Guide ("Application versions in Amazon EMR 6.x releases", "Spark release history"), the
-EMR Serverless User Guide (Spark of 6.8 to 7.8), EC2's naming of instance types, Spark's documentation and issues. Where
-a comment says "believed", we have read no document.
+EMR Serverless User Guide (Spark of 6.8 to 7.8), the release notes of 7.14.0 and emr-spark-8.0.0, EC2's naming of
+instance types, Spark's documentation and issues. Where a comment says "believed", we have read no document.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ AMAZON_LINUX_2 = OsFamily(
     "yum",
     # Plain OpenSSL is 1.0.2; CPython 3.10+ needs 1.1.1 (PEP 644).
     openssl_devel="openssl11-devel",
-    # CPython 3.13's sqlite3 needs SQLite 3.15.2 ("What's New In Python 3.13"); there it is 3.7.17 (believed).
+    # CPython 3.13's sqlite3 needs SQLite 3.15.2 ("What's New In Python 3.13"); there it is 3.7.17 (say other projects).
     newest_python=(3, 12),
 )
 AMAZON_LINUX_2023 = OsFamily("amzn2023", "Amazon Linux 2023", "dnf", "openssl-devel", newest_python=None)

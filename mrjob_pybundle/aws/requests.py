@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,38 @@ def _text(parameters: Mapping[str, Any], name: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise OptionError(f"extra_cluster_params: {name} is {value!r}, and no text")
     return value or None
+
+
+#: All strings of a step together (AddJobFlowSteps in the Amazon EMR API Reference).
+_MAX_CHARACTERS_OF_STEP = 10_240
+
+
+def check_step_fits(step: Mapping[str, Any], brought: Collection[str] = ()) -> None:
+    """Check that EMR takes *step*, one of AddJobFlowSteps' parameters. *brought* are URIs of the bundle's files in it.
+
+    :raises OptionError: its strings are too long; the message names what most of them belong to.
+    """
+    jar_step = step["HadoopJarStep"]
+    args = [str(arg) for arg in jar_step["Args"]]
+    characters = sum(map(len, (jar_step["Jar"], jar_step.get("MainClass") or "", *args)))
+    if characters <= _MAX_CHARACTERS_OF_STEP:
+        return
+    switch, of_switches = "", Counter[str]()
+    for arg in args:
+        # What a job's own script is passed has switches, too, and long ones are its values.
+        switch = arg.partition("=")[0] if arg.startswith("-") else switch
+        of_switches[switch] += len(arg)
+    (longest, share), *_ = of_switches.most_common(1)
+    carried = sum(len(uri) for arg in args for uri in brought if uri in arg)
+    bundles = (
+        f"; {carried:,} are the bundle's, which the job need not bring along to a cluster that mrjob-pybundle"
+        " create-cluster has made"
+    )
+    raise OptionError(
+        f"{step['Name']} has arguments of {characters:,} characters in all, and EMR takes {_MAX_CHARACTERS_OF_STEP:,}"
+        f" ({share:,} belong to {longest or 'the first ones'}{bundles if carried else ''}). Shorten them: a directory"
+        " or a glob in the place of many inputs, an archive in that of many files, a file in that of a long argument."
+    )
 
 
 def check_asks_for(request: Mapping[str, Any], wanted: Wanted, whose: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cached_property, partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from mrjob.emr import EMRJobRunner
 from mrjob_pybundle.aws.emr import was_refused
 from mrjob_pybundle.aws.errors import explain
 from mrjob_pybundle.aws.patience import Patience
+from mrjob_pybundle.aws.requests import check_step_fits
 from mrjob_pybundle.context import Context
 from mrjob_pybundle.job.step_logs import StepLog, damaged_logs_told, wait_for_log
 
@@ -25,6 +26,9 @@ log = logging.getLogger("mrjob.pybundle")
 #: So many steps of a cluster may be pending or running (EMR Management Guide, "Submit work to a cluster").
 _MAX_ACTIVE_STEPS = 256
 
+
+#: Of all EMR releases that we take; in steps, mrjob makes no difference between that and newer ones.
+_OLDEST_HADOOP = "2.8"
 
 #: So long (seconds) a job that has a cluster waits for AWS to answer: as long as mrjob does while AWS throttles.
 _A_DAY = 24 * 3600.0
@@ -73,6 +77,34 @@ class EMRStepsRunner(EMRJobRunner):
         self._patience_with_emr.ask(partial(super()._add_tags, tags, cluster_id))
 
     # sending
+
+    @cached_property
+    def _steps_for_emr(self) -> list[dict[str, Any]]:
+        steps: list[dict[str, Any]] = super()._steps_to_submit()
+        return steps
+
+    def _steps_to_submit(self) -> list[dict[str, Any]]:
+        """Like mrjob's, which makes them, and warns of what is in them, each time."""
+        return self._steps_for_emr
+
+    def get_image_version(self) -> Any:
+        """Like mrjob's, which knows none before there is a cluster: steps are to be made by then."""
+        if self._cluster_id:
+            return super().get_image_version()
+        return self._opts["release_label"].removeprefix("emr-")
+
+    def get_hadoop_version(self) -> Any:
+        return super().get_hadoop_version() if self._cluster_id else _OLDEST_HADOOP
+
+    def _add_job_files_for_upload(self) -> None:
+        """Like mrjob's, after which it is known what each step is to be, and nothing is launched yet."""
+        super()._add_job_files_for_upload()
+        for step in self._steps_to_submit():
+            check_step_fits(step, self._brought_along())
+
+    def _brought_along(self) -> Collection[str]:
+        """URIs in all steps that are not of the job's own files."""
+        return ()
 
     def _add_steps_in_batch(self) -> bool:
         """All at once where mrjob would add them one by one to a cluster that ends when it has none left.

@@ -56,14 +56,15 @@ class NodePaths:
         return f"{self.root}/activate"
 
 
-def bootstrap_arguments(bundle: Bundle, cache: Cache) -> list[str]:
-    """The bootstrap action's arguments: where both archives are.
+def bootstrap_arguments(bundle: Bundle, cache: Cache, region: str) -> list[str]:
+    """The bootstrap action's arguments: where both archives are, and the *region* of the cache, ``""`` if unknown.
 
     They stand here, and not in the script, so that EMR can be asked which archives a living cluster still needs.
     """
     return [
         str(cache.bundles.archive_uri(layout.PYTHON, bundle.python)),
         str(cache.bundles.archive_uri(layout.VENV, bundle.venv)),
+        *([region] if region else []),
     ]
 
 
@@ -80,6 +81,7 @@ def bootstrap_script(bundle: Bundle) -> str:
             "VENV_SIZE": str(bundle.venv.size),
             "UNPACKED_SIZE": str(bundle.python.unpacked_size + bundle.venv.unpacked_size),
             "SETTLE": read_template("nodes/settle.sh"),
+            "NEEDS": bundle.needs,
             "ACTIVATE": render("nodes/activate.sh.tmpl", {"ROOT": paths.root}),
             "JOBRUNNER": render("nodes/jobrunner.sh.tmpl", {"ACTIVATE": paths.activate}),
             "VENV_EXEC": render("nodes/venv-exec.sh.tmpl", {"ACTIVATE": paths.activate}),

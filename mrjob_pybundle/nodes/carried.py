@@ -91,6 +91,7 @@ class Carried:
                     "VENV_SIZE": str(bundle.venv.size),
                     "UNPACKED_SIZE": str(bundle.python.unpacked_size + bundle.venv.unpacked_size),
                     "SETTLE": read_template("nodes/settle.sh"),
+                    "NEEDS": bundle.needs,
                     "ACTIVATE": render("nodes/activate.sh.tmpl", {"ROOT": "BUNDLE_ROOT"}),
                 },
             ),

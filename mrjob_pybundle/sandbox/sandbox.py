@@ -37,6 +37,7 @@ ENGINES = ("builtin", "hadoop")
 _ACCOUNT = "123456789012"
 _AWS_ITSELF = "sandbox"
 _REGION = "us-east-1"
+_IN_REGION = {"AWS_DEFAULT_REGION": _REGION, "AWS_REGION": _REGION}
 _SERVICE_ROLE = "EMR_DefaultRole"
 _INSTANCE_PROFILE = "EMR_EC2_DefaultRole"
 
@@ -89,15 +90,13 @@ class Sandbox:
             "MRJOB_CONF": str(self._directory / "mrjob.conf"),
             "PATH": os.pathsep.join([str(self._directory / "command-bin"), os.environ.get("PATH", os.defpath)]),
         }
-        return {**kept, **self._aws_environment(SUBMITTER), **own}
+        return {**kept, **self._aws_environment(SUBMITTER), **_IN_REGION, **own}
 
     def _aws_environment(self, key_id: str) -> dict[str, str]:
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": key_id,
             "AWS_SECRET_ACCESS_KEY": "sandbox",
-            "AWS_DEFAULT_REGION": _REGION,
-            "AWS_REGION": _REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
             # The user's own profile may name another endpoint or role.
             "AWS_CONFIG_FILE": os.devnull,
@@ -180,6 +179,7 @@ class Sandbox:
         self.endpoint = self._server.endpoint
 
         def make_node(directory: Path, key_id: str, image_id: str) -> nodes.Node:
+            # EMR is not known to set a region on nodes: what needs one has to be told.
             environment = {**self._aws_environment(key_id), **engine.node_environment}
             if image_id in self._images:
                 return images.ImageNode(directory, tools, environment, self._images[image_id], image_tools)
@@ -197,7 +197,7 @@ class Sandbox:
         if BUCKET not in self._s3.buckets:
             self._client("s3", _AWS_ITSELF).create_bucket(Bucket=BUCKET)
         self._create_roles()
-        engine.prepare(self._client("s3", _AWS_ITSELF), self._aws_environment(_AWS_ITSELF))
+        engine.prepare(self._client("s3", _AWS_ITSELF), {**self._aws_environment(_AWS_ITSELF), **_IN_REGION})
         (self._directory / "mrjob.conf").write_text(_mrjob_conf(self._nodes), encoding="utf-8")
         self._aws = resident_aws.ResidentAws(tools)
         self._aws.start()

@@ -100,7 +100,9 @@ def test_the_next_run_builds_nothing(line: Line, texts: list[Path]) -> None:
     assert "Using bundle" in run.stderr
     assert len(_builds(line)) == 1
     (action,) = line.client("emr").list_bootstrap_actions(ClusterId=cluster["Id"])["BootstrapActions"]
-    assert {uri.removeprefix("s3://the-team/") for uri in action["Args"]} == {
+    *uris, region = action["Args"]
+    assert region == "us-east-1"
+    assert {uri.removeprefix("s3://the-team/") for uri in uris} == {
         key for key in line.objects() if key.endswith(".tar.gz") and "/builds/" not in key
     }
     assert sum(key.endswith("/used") for key in line.objects()) == 1

@@ -14,6 +14,10 @@ from typing import Any
 
 import pytest
 
+from mrjob_pybundle.aws.s3 import S3Uri
+from mrjob_pybundle.bundle.spec import Archive, Bundle
+from mrjob_pybundle.cache.cache import Cache
+from mrjob_pybundle.nodes.carried import Carried
 from tests.line.conftest import ROOT, Line
 from tests.pristine.conftest import IMAGES, Pristine
 
@@ -109,6 +113,18 @@ def test_what_a_node_installs_stays_its_own(trees: dict[str, Path], suite: str, 
     ]
     assert left == []
     assert "hadoop:" not in (tree / "etc/passwd").read_text()
+
+
+def test_a_node_that_is_older_than_what_a_bundle_was_built_on(node: Any, suite: str) -> None:
+    """GLIBC_2.34 came with Debian 12. (Of what the script asks for next, nothing is there.)"""
+    python = Archive("aa" * 32, "aa" * 32, 1, 1, ("libc.so.6:GLIBC_2.17", "libc.so.6:GLIBC_2.34"))
+    bundle = Bundle(python, Archive("bb" * 32, "bb" * 32, 1, 1))
+    unpack = Carried(bundle, Cache(S3Uri("the-team", "cache"), None)).scripts["unpack"]
+    process = node.popen(["bash", "-c", unpack], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    said = process.communicate()[1].decode()
+    assert process.returncode == 1
+    lacks = re.findall(r"built on a newer system than this node's, which lacks (\S+) in \S+/libc\.so\.6\.", said)
+    assert lacks == (["GLIBC_2.34"] if suite == "bullseye" else []), said
 
 
 # Bundles

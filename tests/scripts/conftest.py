@@ -19,8 +19,10 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from mrjob_pybundle.sandbox.api.server import Server
 from mrjob_pybundle.sandbox.machines.needs import may_mount
 from mrjob_pybundle.sandbox.machines.resident_aws import ResidentAws
+from tests.elsewhere import regions_and_accounts
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
@@ -31,6 +33,8 @@ class Store:
     """A bucket of its own in a real S3 server, and the environment in which `aws` and boto3 find it."""
 
     bucket: str
+    #: which nothing in the environment names, as on a node
+    region: str
     endpoint: str
     environment: dict[str, str]
     client: Any = field(repr=False)
@@ -71,26 +75,35 @@ def s3_server() -> Iterator[str]:
     server.stop()
 
 
-def make_store(endpoint: str, aws: Path) -> Store:
+@pytest.fixture(scope="session")
+def s3_of_regions() -> Iterator[str]:
+    """The endpoint of an S3 that insists on the region of a bucket: see tests/elsewhere.py."""
+    server = Server(lambda: None, lambda _: None, [regions_and_accounts({})])
+    server.start()
+    yield server.endpoint
+    server.stop()
+
+
+def make_store(endpoint: str, aws: Path, region: str = "us-east-1") -> Store:
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
         "PATH": f"{aws}:{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
     client = boto3.client(
         "s3",
         endpoint_url=endpoint,
-        region_name="us-east-1",
+        region_name=region,
         aws_access_key_id="test",
         aws_secret_access_key="test",
     )
     bucket = f"bucket-{uuid.uuid4().hex[:12]}"
-    client.create_bucket(Bucket=bucket)
-    return Store(bucket, endpoint, environment, client)
+    where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    client.create_bucket(Bucket=bucket, **where)
+    return Store(bucket, region, endpoint, environment, client)
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
+import ssl
 import subprocess
 import sys
 import tarfile
@@ -15,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from mrjob_pybundle.templates import read_template, render
+from mrjob_pybundle.templates import Value, read_template, render
 
 from .conftest import Machine, Store, sha256, tool, wait_for_line
 
@@ -62,7 +64,7 @@ class Node:
 
     machine: Machine
     store: Store
-    values: dict[str, str]
+    values: dict[str, Value]
     #: where the two archives are
     python_uri: str
     venv_uri: str
@@ -74,7 +76,7 @@ class Node:
 
     @property
     def words(self) -> list[str]:
-        return ["bash", str(self.script()), self.python_uri, self.venv_uri]
+        return ["bash", str(self.script()), self.python_uri, self.venv_uri, self.store.region]
 
     def command(self) -> list[str]:
         return self.machine.command(*self.words)
@@ -82,7 +84,7 @@ class Node:
     def bootstrap(self) -> subprocess.CompletedProcess[str]:
         return self.machine.run(self.words, self.store.environment)
 
-    def with_values(self, **values: str) -> Node:
+    def with_values(self, **values: Value) -> Node:
         return replace(self, values={**self.values, **values})
 
     def with_program(self, name: str, shim: str) -> Node:
@@ -146,6 +148,7 @@ def make_node(machine: Machine, store: Store, prefix: str = "cache") -> Node:
             "VENV_SIZE": str(len(VENV)),
             "UNPACKED_SIZE": str(UNPACKED),
             "SETTLE": read_template("nodes/settle.sh"),
+            "NEEDS": (),
             "ACTIVATE": render("nodes/activate.sh.tmpl", {"ROOT": root}),
             "JOBRUNNER": render("nodes/jobrunner.sh.tmpl", activate),
             "VENV_EXEC": render("nodes/venv-exec.sh.tmpl", activate),
@@ -292,7 +295,7 @@ def test_a_python_that_does_not_start_is_not_installed(node: Node) -> None:
     broken = archive({"venv/bin/python": "#!/bin/sh\necho 'no glibc' >&2\nexit 1\n"})
     uri = node.store.put("cache/broken.tar.gz", broken)
     node = replace(node.with_values(VENV_SHA256=sha256(broken), VENV_SIZE=str(len(broken))), venv_uri=uri)
-    assert reason(node.bootstrap()) == "the bundle's Python does not start on this node: no glibc"
+    assert reason(node.bootstrap()) == "the bundle's Python does not work on this node: no glibc"
     node.assert_nothing_installed()
 
 
@@ -305,9 +308,76 @@ def test_a_python_for_another_architecture_is_not_installed(node: Node) -> None:
     uri = node.store.put("cache/strange.tar.gz", strange)
     node = replace(node.with_values(VENV_SHA256=sha256(strange), VENV_SIZE=str(len(strange))), venv_uri=uri)
     why = reason(node.bootstrap())
-    assert why.startswith("the bundle's Python does not start on this node: ")
+    assert why.startswith("the bundle's Python does not work on this node: ")
     assert why.endswith("cannot execute binary file: Exec format error")
     node.assert_nothing_installed()
+
+
+#: Of the OpenSSL of the Python that stands in for a bundle's.
+OPENSSL_CNF_PATH = Path(ssl.get_default_verify_paths().openssl_cafile).with_name("openssl.cnf")
+#: Has OpenSSL load a provider that is nowhere, as the FIPS mode of a machine may: no cipher is left then.
+OPENSSL_CNF = """\
+openssl_conf = init
+[init]
+providers = providers
+[providers]
+elsewhere = elsewhere
+[elsewhere]
+activate = 1
+"""
+
+
+#: A provider besides the default one, and a directive of some other version.
+ODD_OPENSSL_CNF = """\
+openssl_conf = init
+[init]
+providers = providers
+ssl_conf = ssl
+[providers]
+default = on
+legacy = on
+[on]
+activate = 1
+[ssl]
+system_default = policy
+[policy]
+MinProtocol = TLSv1.2
+FromTheFuture = yes
+"""
+
+
+def _bootstrap_with_openssl_cnf(node: Node, text: str) -> subprocess.CompletedProcess[str]:
+    edit = f"cat >{OPENSSL_CNF_PATH} <<<{shlex.quote(text)}"
+    return node.machine.run(["bash", "-c", f'{edit}; exec "$@"', "-", *node.words], node.store.environment)
+
+
+def test_a_configuration_of_openssl_that_is_odd(node: Node) -> None:
+    done = _bootstrap_with_openssl_cnf(node, ODD_OPENSSL_CNF)
+    assert (done.returncode, done.stderr) == (0, "")
+    node.assert_ready()
+
+
+def test_a_configuration_of_openssl_that_the_bundle_cannot_follow(node: Node) -> None:
+    done = _bootstrap_with_openssl_cnf(node, OPENSSL_CNF)
+    assert re.fullmatch(
+        rf"the bundle's OpenSSL cannot work as this node's openssl\.cnf wants it to: ssl\.SSLError: .*\. {REMEDY}",
+        reason(done),
+    )
+    node.assert_nothing_installed()
+
+
+def test_names_of_versions_that_a_node_lacks(node: Node) -> None:
+    """Names and no numbers: GLIBC_2 is the beginning of some, and is not among them."""
+    has = ["libc.so.6:GLIBC_2.17", "libc.so.6:GLIBC_2.4", "libno-such-library.so.1:ITS_9.9"]
+    lacks = ["libc.so.6:GLIBC_2", "libc.so.6:GLIBC_9.99", "libgcc_s.so.1:GCC_99"]
+    message = reason(node.with_values(NEEDS=sorted([*has, *lacks])).bootstrap())
+    assert re.fullmatch(
+        r"the bundle was built on a newer system than this node's, which lacks GLIBC_2 in \S+/libc.so.6,"
+        rf" GLIBC_9\.99 in \S+/libc.so.6, GCC_99 in \S+/libgcc_s.so.1\. {REMEDY}",
+        message,
+    )
+    assert not node.bundle.exists()
+    assert node.with_values(NEEDS=has).bootstrap().returncode == 0
 
 
 def test_a_run_that_was_killed_is_made_up_for(node: Node) -> None:

@@ -31,6 +31,7 @@ from tests.unpacking import unpack
 from .conftest import REPOSITORY, Machine, Store, make_machine, make_store, sha256, wait_for_line
 
 pytestmark = pytest.mark.whole
+MASTER = REPOSITORY / "mrjob_pybundle" / "master" / "programs"
 MACHINE = os.uname().machine
 PYTHON = PythonSpec(VERSION, None, ("é",), False, MACHINE, "ami-0123")
 STAGES = [
@@ -175,6 +176,7 @@ class Builder:
             "OWNER": 'O\'Hara "Scarlett" $(id)\\',
             "PYBUNDLE_VERSION": "0.1.0",
             "BUILD_URI": self.store.uri(base),
+            "CACHE_REGION": self.store.region,
             "INPUTS_SHA256": sha256(given.packed),
             "PYTHON_DIRECTORY": self.store.uri(f"team/v1/python/{keys['PYTHON_KEY']}"),
             "VENV_DIRECTORY": self.store.uri(f"team/v1/venv/{keys['VENV_KEY']}"),
@@ -667,6 +669,16 @@ def test_what_may_not_be_written_is_told_at_once(builder: Builder, directory: st
     )
     assert "NoSuchBucket" in status["message"]
     assert outcome.stages() == ["prepare"]
+
+
+def test_a_provider_that_openssl_is_configured_to_load(builder: Builder, bundle: Path, tmp_path: Path) -> None:
+    """It is in no bundle, and no reason to refuse a Python."""
+    providers = "[providers]\ndefault = on\nlegacy = on\n[on]\nactivate = 1\n"
+    (tmp_path / "openssl.cnf").write_text(f"openssl_conf = init\n[init]\nproviders = providers\n{providers}")
+    environment = {"OPENSSL_CONF": str(tmp_path / "openssl.cnf")}
+    command: list[str | Path] = [bundle / "py" / "bin" / "python3.13", "-B", MASTER / "check_modules.py", bundle / "py"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_only_what_is_to_be_published_is_tried(builder: Builder) -> None:

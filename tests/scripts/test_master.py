@@ -361,6 +361,7 @@ class PublishCommand:
             "seconds": str(self.directory / "seconds"),
             "rebuild": "no",
             "bucket-owner": "",
+            "region": self.store.region,
             **{name.replace("_", "-"): value for name, value in values.items()},
         }
         words = [word for name, value in arguments.items() for word in (f"--{name}", value)]
@@ -505,6 +506,29 @@ def test_libraries_outside_the_bundle_are_known_by_their_soname(
     program = "import sys; from check_modules import may_be_the_machines; print(may_be_the_machines(sys.argv[1]))"
     said = subprocess.run(
         [python, "-B", "-c", program, tmp_path / "other-name.so"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(MASTER)},
+    )
+    assert said.stdout.strip() == str(may_be), said.stderr
+
+
+@every_python
+@pytest.mark.parametrize(
+    ("directory", "may_be"),
+    [("ossl-modules", True), ("engines-1.1", True), ("engines", True), ("engines-of-ours/x", False), ("lib", False)],
+)
+def test_what_openssl_is_configured_to_load_is_the_machines(
+    python: str, tmp_path: Path, directory: str, may_be: bool
+) -> None:
+    """A provider, or an engine. On nodes, their own configuration decides."""
+    listing = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=True).stdout
+    path = next(line.split()[-1] for line in listing.splitlines() if line.split()[:1] == ["libz.so.1"])
+    (tmp_path / directory).mkdir(parents=True)
+    shutil.copyfile(path, tmp_path / directory / "legacy.so")
+    program = "import sys; from check_modules import may_be_the_machines; print(may_be_the_machines(sys.argv[1]))"
+    said = subprocess.run(
+        [python, "-B", "-c", program, tmp_path / directory / "legacy.so"],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(MASTER)},

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import stat
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from mrjob_pybundle.nodes.carried import Carried
 from mrjob_pybundle.sandbox.machines.needs import may_mount
 
 from .conftest import Machine, sha256, wait_for_line
-from .test_bootstrap import REMEDY, TRAMPOLINE, archive
+from .test_bootstrap import OPENSSL_CNF, OPENSSL_CNF_PATH, REMEDY, TRAMPOLINE, archive
 
 #: What a task runs on: says as whom it was called.
 PYTHON = archive({"py/bin/python3.13": "the interpreter", "py/lib/big": "x" * 300_000})
@@ -87,9 +89,10 @@ def node(machine: Machine) -> Node:
     return make_node(machine, VENV)
 
 
-def make_node(machine: Machine, venv: bytes) -> Node:
+def make_node(machine: Machine, venv: bytes, needs: tuple[str, ...] = ()) -> Node:
     bundle = Bundle(
-        Archive("aa" * 32, sha256(PYTHON), len(PYTHON), 1 << 19), Archive("bb" * 32, sha256(venv), len(venv), 1 << 19)
+        Archive("aa" * 32, sha256(PYTHON), len(PYTHON), 1 << 19, needs),
+        Archive("bb" * 32, sha256(venv), len(venv), 1 << 19),
     )
     carried = Carried(bundle, Cache(S3Uri("the-team", "cache"), None))
     machine.directory.chmod(0o755)
@@ -314,10 +317,33 @@ def test_bundles_and_files_that_age(node: Node) -> None:
     assert all(path.stat().st_mode & stat.S_ISVTX for path in files)
 
 
+def test_what_a_node_has_against_the_bundle(machine: Machine) -> None:
+    """Told as the bootstrap action tells it."""
+    real = archive({"venv/bin/python": f'#!/bin/sh\nexec "{sys.executable}" "$@"\n'})
+    needs = ("libc.so.6:GLIBC_2.17",)
+    node = make_node(machine, real, needs)
+    edit = f"cat >{OPENSSL_CNF_PATH} <<<{shlex.quote(OPENSSL_CNF)}"
+    done = node.run(f"{node.jobrunner} -V", first=f"cp {OPENSSL_CNF_PATH} /mnt/kept; {edit}")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "the bundle's OpenSSL cannot work as this node's openssl.cnf wants it to: ssl.SSLError: " in done.stderr
+    assert node.run(f"{node.jobrunner} -V", node.task(1), first=f"cat /mnt/kept >{OPENSSL_CNF_PATH}").returncode == 0
+
+
+def test_names_of_versions_that_a_node_lacks(machine: Machine) -> None:
+    node = make_node(machine, VENV, ("libc.so.6:GLIBC_9.99",))
+    done = node.run(f"{node.jobrunner} script.py a")
+    assert done.returncode == 1
+    assert re.fullmatch(
+        r"mrjob-pybundle: the bundle was built on a newer system than this node's, which lacks GLIBC_9\.99 in"
+        rf" \S+/libc.so.6\. {REMEDY}\n",
+        done.stderr,
+    )
+
+
 def test_a_python_that_does_not_start_is_not_installed(machine: Machine) -> None:
     node = make_node(machine, archive({"venv/bin/python": "#!/bin/sh\necho 'no glibc' >&2\nexit 1\n"}))
     done = node.run(f"{node.jobrunner} script.py a")
     assert done.returncode == 1
-    assert done.stderr == "mrjob-pybundle: the bundle's Python does not start on this node: no glibc\n"
+    assert done.stderr == "mrjob-pybundle: the bundle's Python does not work on this node: no glibc\n"
     assert not (node.shelf("/mnt/tmp") / node.id).exists()
     assert node.leftovers() == set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,55 @@ def test_job_history_is_json(team: PlainTeam, cluster_id: str, said: str | None)
     job_class(["-r", "pybundle-emr", *args]).make_runner()._launch()
     (step,) = team.emr.list_steps(ClusterId=cluster_id)["Steps"]
     assert f"mapreduce.jobhistory.jhist.format={said or 'json'}" in step["Config"]["Args"]
+
+
+LONG = "x" * 10_300
+
+
+@pytest.mark.parametrize(
+    ("job", "switches", "belong_to"),
+    [
+        ("mr_line_lengths.MRLineLengths", [f"-D=a={LONG}"], "-D"),
+        ("mr_line_lengths.MRLineLengths", ["s3://{bucket}/" + LONG[:900]] * 11, "-input"),
+        ("mr_spark.MRSpark", [f"--cmdenv=A={LONG}"], "--conf"),
+        ("mr_one_jar.MROneJar", [f"--jar-arg={LONG}"], "the first ones"),
+    ],
+    ids=["streaming, a setting", "streaming, inputs", "Spark", "a jar"],
+)
+def test_a_step_that_is_too_long_for_emr(
+    team: PlainTeam, cluster_id: str, job: str, switches: list[str], belong_to: str
+) -> None:
+    """Told is what makes it long."""
+    team.publish(team.spec("--cluster-id", cluster_id), "build-1")
+    for key in ("input", LONG[:900]):
+        team.s3.put_object(Bucket=team.bucket, Key=key, Body=b"x\n")
+    module, _, name = job.partition(".")
+    args = [switch.format(bucket=team.bucket) for switch in switches]
+    runner = getattr(importlib.import_module(f"tests.jobs.{module}"), name)(
+        ["-r", "pybundle-emr", *team.switches, "--cluster-id", cluster_id, *args, f"s3://{team.bucket}/input"]
+    ).make_runner()
+    with pytest.raises(
+        OptionError, match=r"Step 1 of 1 has arguments of \d\d,\d{3} characters .* takes 10,240"
+    ) as raised:
+        runner._launch()
+    assert f" belong to {belong_to}" in str(raised.value)
+    assert ("are the bundle's, which the job need not bring" in str(raised.value)) == ("jar" not in job)
+    assert team.emr.list_steps(ClusterId=cluster_id)["Steps"] == []
+
+
+@pytest.mark.parametrize(("length", "launched"), [(9_000, 1), (11_000, 0)])
+def test_no_cluster_is_launched_for_a_step_that_is_too_long(team: PlainTeam, length: int, launched: int) -> None:
+    """It would run nothing. Which steps mrjob makes, it asks the cluster; but there is none yet."""
+    team.publish(team.spec(), "build-1")
+    team.s3.put_object(Bucket=team.bucket, Key="input", Body=b"x\n")
+    job_class = importlib.import_module("tests.jobs.mr_line_lengths").MRLineLengths
+    args = ["-r", "pybundle-emr", *team.switches, f"-D=a={'x' * length}", f"s3://{team.bucket}/input"]
+    before = {cluster["Id"] for cluster in team.emr.list_clusters()["Clusters"]}
+    told = pytest.raises(OptionError, match="and EMR takes 10,240")
+    with nullcontext() if launched else told:
+        job_class(args).make_runner()._launch()
+    after = {cluster["Id"] for cluster in team.emr.list_clusters()["Clusters"]}
+    assert len(after - before) == launched
 
 
 @pytest.mark.parametrize("switch", ["--deploy-mode client", "--deploy-mode=client"])

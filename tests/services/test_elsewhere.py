@@ -16,6 +16,7 @@ import pytest
 
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.cache.claims import Claim
+from mrjob_pybundle.cache.layout import SCRIPT
 from mrjob_pybundle.sandbox.api.requests import Request
 from mrjob_pybundle.sandbox.api.server import Server
 from tests.elsewhere import regions_and_accounts
@@ -290,6 +291,28 @@ def test_buckets_elsewhere(team: Team, people: list[Somebody], requests: Request
     assert "HeadBucket" not in ours[: ours.index("PutObject")], "mrjob's own come later"
     _, said = ada.run("create-cluster")
     assert "the cluster is in" not in said
+
+
+@pytest.mark.whole
+def test_nodes_and_masters_are_told_where_the_cache_is(team: Team, people: list[Somebody]) -> None:
+    """Wherever the author and the cluster are; authors of one region and another share pooled clusters."""
+    ada, colleague, *_ = people
+    building = colleague.command("build")
+    build_id = _reads(building, r"Build (\S+): launched cluster j-")[1]
+    assert f"readonly CACHE_REGION={NEAR}\n".encode() in (team.cache.store.read(f"builds/{build_id}/{SCRIPT}") or b"")
+    (cluster,) = colleague.emr.list_clusters()["Clusters"]
+    (step,) = colleague.emr.list_steps(ClusterId=cluster["Id"])["Steps"]
+    assert step["Config"]["Args"][-1] == NEAR
+    says(team, build_id, "FAILED", message="boom")
+    building.communicate()
+    team.publish(team.spec("--pybundle-python-source", str(team.directory / "Python-3.13.5.tar.xz")), BUILD)
+    actions = []
+    for somebody in (ada, colleague):
+        _, said = somebody.run("create-cluster")
+        asked = somebody.emr.list_bootstrap_actions(ClusterId=said.splitlines()[0])["BootstrapActions"]
+        actions.append((asked[0]["ScriptPath"], asked[0]["Args"]))
+    assert actions[0] == actions[1]
+    assert actions[0][1][2:] == [NEAR]
 
 
 def test_doctor_tells_of_buckets_elsewhere(team: Team, people: list[Somebody]) -> None:

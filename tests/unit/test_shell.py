@@ -18,8 +18,10 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "mrjob_pybundle"
 TEMPLATES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("**/*.sh.tmpl"))
 PARTS = sorted(PACKAGE.glob("master/build-binaries/*.sh"))
-SCRIPTS = sorted([*(ROOT / "scripts").glob("*.sh"), *(ROOT / "tests").glob("**/*.sh"), *PARTS])
-LISTS = {"CONFIGURE_ARGS", "ACCELERATORS"}
+SCRIPTS = sorted(
+    [*(ROOT / "scripts").glob("*.sh"), *(ROOT / "tests").glob("**/*.sh"), *PARTS, PACKAGE / "nodes" / "check-node.sh"]
+)
+LISTS = {"CONFIGURE_ARGS", "NEEDS", "ACCELERATORS"}
 NASTY = 'it\'s "a" $(touch /tmp/oops) `id` \\ $HOME ;&|<>*?[]{}~#!\n\ttwo é 漢 -n '
 
 # Everything that a file name, an option or an environment variable can hold.

@@ -90,8 +90,9 @@ check_that_it_may_write() {
     [[ -n $PYTHON_ARCHIVE_URI ]] || probes+=("$PYTHON_DIRECTORY/probe")
     printf '%s\n' "$BUILD_ID" >"$WORK/probe"
     for uri in "${probes[@]}"; do
-        timeout 120 aws s3 cp --only-show-errors "$WORK/probe" "$uri" || die "cannot write $uri, and so could publish nothing:" \
-            "$(tail -n 1 "$LOG"). docs/security.md lists what the build master's role must be allowed."
+        timeout 120 aws s3 cp --only-show-errors ${CACHE_REGION:+--region "$CACHE_REGION"} "$WORK/probe" "$uri" \
+            || die "cannot write $uri, and so could publish nothing: $(tail -n 1 "$LOG")." \
+                "docs/security.md lists what the build master's role must be allowed."
     done
 }
 
@@ -132,7 +133,8 @@ stage_fetch_python() {
 # fetch_verified URI FILE SHA256 SIZE: digest and size "" where none is known.
 fetch_verified() {
     local uri=$1 file=$2 sha256=$3 size=$4 found
-    aws s3 cp --only-show-errors "$uri" "$file" || die "cannot fetch $uri: $(tail -n 1 "$LOG")"
+    aws s3 cp --only-show-errors ${CACHE_REGION:+--region "$CACHE_REGION"} "$uri" "$file" \
+        || die "cannot fetch $uri: $(tail -n 1 "$LOG")"
     found=$(stat -c %s "$file")
     [[ -z $size || $found == "$size" ]] || die "$uri is damaged: wanted $size bytes, found $found"
     found=$(sha256sum <"$file")

@@ -17,7 +17,8 @@ publish() {
         --source-name "${SOURCE_URI##*/}" --source-sha256 "$SOURCE_SHA256" --python-version "$PYTHON_VERSION" \
         --build-id "$BUILD_ID" --owner "$OWNER" --cluster-id "$(cluster_id)" --os "$(os_release PRETTY_NAME)" \
         --arch "$ARCH" --pybundle-version "$PYBUNDLE_VERSION" --seconds "$STATE/stages" --rebuild "$REBUILD" \
-        --bucket-owner "$BUCKET_OWNER" || die "could not publish the $kind archive: $(tail -n 1 "$LOG")"
+        --bucket-owner "$BUCKET_OWNER" --region "$CACHE_REGION" \
+        || die "could not publish the $kind archive: $(tail -n 1 "$LOG")"
 }
 
 # What publish.py runs with, apart from everything that goes into an archive: the submitter's own, which came along, or

@@ -44,8 +44,12 @@ upload_report() {
     local snapshot=$STATE/log.snapshot status=$STATE/status.json
     cp "$LOG" "$snapshot"
     status_json "$1" "$(stat -c %s "$snapshot")" >"$status"
-    timeout 120 aws s3 cp --only-show-errors --content-type 'text/plain; charset=utf-8' "$snapshot" "$BUILD_URI/log.txt" \
-        && timeout 120 aws s3 cp --only-show-errors --content-type application/json "$status" "$BUILD_URI/status.json"
+    upload_as 'text/plain; charset=utf-8' "$snapshot" "$BUILD_URI/log.txt" \
+        && upload_as application/json "$status" "$BUILD_URI/status.json"
+}
+
+upload_as() {
+    timeout 120 aws s3 cp --only-show-errors ${CACHE_REGION:+--region "$CACHE_REGION"} --content-type "$1" "$2" "$3"
 }
 
 # status_json STATE LOG_SIZE

@@ -97,9 +97,10 @@ have_it_done() {
 # Before the last report, after which others may claim anew: whoever claimed this build may be gone by now.
 release_claim() {
     # Another author's by now, if this build was given up for dead.
-    timeout 120 aws s3 cp --only-show-errors "$CLAIM_URI" "$STATE/claim.json" 2>/dev/null || return 0
+    timeout 120 aws s3 cp --only-show-errors ${CACHE_REGION:+--region "$CACHE_REGION"} "$CLAIM_URI" "$STATE/claim.json" \
+        2>/dev/null || return 0
     grep -qF "\"$BUILD_ID\"" "$STATE/claim.json" || return 0
-    timeout 120 aws s3 rm --only-show-errors "$CLAIM_URI" \
+    timeout 120 aws s3 rm --only-show-errors ${CACHE_REGION:+--region "$CACHE_REGION"} "$CLAIM_URI" \
         || echo 'the claim on this bundle is left to whoever finds it: it names a build that has ended'
 }
 
@@ -161,7 +162,11 @@ shut_down_if_stuck() {
     done
     if grep -qi amazon /sys/devices/virtual/dmi/id/{sys_vendor,bios_version} 2>/dev/null \
         && [[ $(as_root readlink /proc/1/ns/mnt) == "$(readlink /proc/self/ns/mnt)" ]]; then
-        as_root shutdown -h now
+        # Machines have been met on which it did nothing for hours.
+        while true; do
+            as_root shutdown -h now || true
+            sleep 60
+        done
     fi
 }
 

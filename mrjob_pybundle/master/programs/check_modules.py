@@ -8,12 +8,16 @@ The last line of stderr names what is missing.
 from __future__ import print_function
 
 import os
+import re
 import sys
 
 from elf import Elf
 from shared_libraries import is_allowed
 
 MODULES = ["ssl", "hashlib", "sqlite3", "zlib", "bz2", "ctypes", "readline", "uuid", "curses"]
+
+# Where OpenSSL's providers and engines lie: its own openssl.cnf, or FIPS mode, has a machine load some of them.
+OPENSSL_MODULES = re.compile(r"(ossl-modules|engines(-[^/]+)?)$")
 
 
 def main():
@@ -59,6 +63,9 @@ def may_be_the_machines(path):
     name = Elf(path).soname or os.path.basename(path)
     if sys.version_info < (3,) and name == "libuuid.so.1":
         # Python 2.7's uuid.py looks for it by itself, and does without it where a node has none.
+        return True
+    if OPENSSL_MODULES.search(os.path.dirname(path)):
+        # What a node loads is up to its own configuration, which the bundle's OpenSSL heeds there, too.
         return True
     # The C library loads these itself, and only its own.
     return is_allowed(name) or name.startswith("libnss_")

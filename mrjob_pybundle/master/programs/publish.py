@@ -54,6 +54,7 @@ OPTIONS = [
     "seconds",
     "rebuild",
     "bucket-owner",
+    "region",
 ]
 
 
@@ -66,7 +67,7 @@ def main():
         speak_unicode()
     options = parse_arguments()
     try:
-        cache = Cache(options.directory, options.bucket_owner)
+        cache = Cache(options.directory, options.bucket_owner, options.region)
         archive = read_json(options.description)
         publish(cache, options, archive)
     except RefusedError as error:
@@ -178,11 +179,10 @@ def read_seconds(path):
 class Cache(object):
     """The bucket of an S3 URI, and what publishing does in it."""
 
-    def __init__(self, uri, bucket_owner):
+    def __init__(self, uri, bucket_owner, region):
         self.bucket = S3_URI.match(uri).group(1)
         self.owner = {"ExpectedBucketOwner": bucket_owner} if bucket_owner else {}
-        region = bucket_region(self.bucket)
-        self.client = make_client(region)
+        self.client = make_client(region or bucket_region(self.bucket))
         self.if_none_match = False
         for operation in ("PutObject", "CompleteMultipartUpload"):
             self.client.meta.events.register("before-sign.s3." + operation, self._add_condition)
@@ -257,7 +257,10 @@ def make_client(region):
 
 
 def bucket_region(bucket):
-    """The region to sign for: S3 names it in every answer about a bucket, a refusal included."""
+    """The region to sign for: S3 names it in every answer about a bucket, a refusal included.
+
+    Not so where the bucket is in another partition (GovCloud, China): S3 of this one knows neither it nor who asks.
+    """
     try:
         response = make_client(os.environ.get("AWS_REGION") or "us-east-1").head_bucket(Bucket=bucket)
     except botocore.exceptions.ClientError as error:

@@ -1,0 +1,98 @@
+"""Masters and nodes on which nothing names a region, as on EMR's: scripts name the bucket's themselves."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mrjob_pybundle.templates import Value, read_template
+
+from .conftest import Machine, Store, make_store, sha256
+from .test_bootstrap import make_node, reason
+from .test_build_binaries import Builder, builder, cached_python
+from .test_master import PublishCommand
+
+__all__ = ["builder", "cached_python"]
+
+#: In a partition of its own, to which no request finds that is signed for another.
+GOVERNMENT = "us-gov-west-1"
+#: To be opted in to: older versions of the AWS CLI do not follow S3 there.
+BAHRAIN = "me-south-1"
+
+
+@pytest.fixture
+def store(s3_of_regions: str, aws: Path) -> Store:
+    return make_store(s3_of_regions, aws, GOVERNMENT)
+
+
+@pytest.fixture(scope="session")
+def old_aws(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with an ``aws`` of before it followed S3 to all regions."""
+    directory = tmp_path_factory.mktemp("old-aws")
+    subprocess.run([sys.executable, "-m", "venv", directory], check=True)
+    pip: list[str | Path] = [directory / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    subprocess.run([*pip, "awscli==1.32.0"], check=True)
+    (directory / "only").mkdir()
+    (directory / "only" / "aws").symlink_to(directory / "bin" / "aws")
+    return directory / "only"
+
+
+def test_a_node_fetches(machine: Machine, store: Store) -> None:
+    node = make_node(machine, store)
+    assert "(403)" in reason(machine.run(node.words[:-1], store.environment)), "S3 does not insist"
+    done = node.bootstrap()
+    assert (done.returncode, done.stderr) == (0, "")
+    node.assert_ready()
+
+
+def test_a_master_gets_its_script(machine: Machine, store: Store) -> None:
+    script = b"echo the script\n"
+    words = [store.put("build.sh", script), sha256(script), store.region]
+    done = machine.run(["bash", "-c", read_template("master/fetch-and-run.sh"), "build", *words], store.environment)
+    assert (done.returncode, done.stdout) == (0, "the script\n"), done.stderr
+
+
+def test_a_master_publishes(store: Store, tmp_path: Path) -> None:
+    publish = PublishCommand(store, tmp_path)
+    assert publish("b-1", region="").returncode == 1, "S3 does not insist"
+    done = publish("b-1")
+    assert done.returncode == 0, done.stderr
+    assert store.get(publish.archive_key) == publish.content
+
+
+@pytest.mark.whole
+def test_a_master_fetches_reports_and_releases(machine: Machine, store: Store) -> None:
+    far = Builder(store, machine)
+    given = far.given("far")
+    store.put(f"team/v1/claims/{given.key}.json", b'{"build_id": "far"}')
+    outcome = far.run("far", {"PYTHON_ARCHIVE_URI": store.uri("no-such.tar.gz")}, given=given)
+    assert outcome.stages() == ["prepare", "packages", "fetch-python"]
+    assert (outcome.status["state"], "(404)" in outcome.status["message"]) == ("FAILED", True)
+    assert store.keys("team/v1/claims/") == []
+
+
+@pytest.mark.whole
+def test_an_old_aws_has_a_bundle_built(
+    s3_of_regions: str, old_aws: Path, aws: Path, machine: Machine, builder: Builder, cached_python: dict[str, Value]
+) -> None:
+    store = make_store(s3_of_regions, old_aws, BAHRAIN)
+    python = builder.store.get(str(cached_python["PYTHON_ARCHIVE_URI"]).partition(f"{builder.store.bucket}/")[2])
+    values = {**cached_python, "PYTHON_ARCHIVE_URI": store.put("python.tar.gz", python)}
+    outcome = replace(builder, store=store, machine=machine).run("old", values)
+    assert outcome.exit_status == 0, outcome.log[-5000:]
+    assert store.get(f"team/v1/venv/{outcome.key}/probe") == b"old\n"
+    assert outcome.manifest("venv", outcome.key)["build"]["id"] == "old"
+
+
+@pytest.mark.whole
+def test_an_old_aws_finds_no_region_by_itself(s3_of_regions: str, old_aws: Path, tmp_path: Path) -> None:
+    """Or else the test above tests nothing."""
+    store = make_store(s3_of_regions, old_aws, BAHRAIN)
+    (tmp_path / "x").touch()
+    copy: list[str | Path] = ["aws", "s3", "cp", tmp_path / "x", store.uri("x")]
+    done = subprocess.run(copy, env=store.environment, capture_output=True, text=True)
+    assert "IllegalLocationConstraintException" in done.stderr
