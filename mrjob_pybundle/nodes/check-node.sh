@@ -49,6 +49,8 @@ check_python() {
     die "the bundle's Python does not work on this node: ${said:-exit status $status}$mode"
 }
 
-try_python() {
-    env -u PYTHONHOME -u PYTHONPATH "$1" -c 'import ctypes, sqlite3, ssl; ssl.create_default_context()'
-}
+# Python 2.7 takes an empty PYTHONHOME for one.
+try_python() (
+    unset PYTHONHOME PYTHONPATH
+    "$1" -c 'import ctypes, sqlite3, ssl; ssl.create_default_context()'
+)
