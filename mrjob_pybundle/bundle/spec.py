@@ -99,6 +99,8 @@ class Archive:
     #: bytes, packed and unpacked
     size: int
     unpacked_size: int
+    #: what its files need of a node's own libraries, sorted: ``libc.so.6:GLIBC_2.34``. Unknown of older archives: none.
+    needs: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

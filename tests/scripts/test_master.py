@@ -77,7 +77,8 @@ def test_an_archive_is_plain(python: str, tree: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     description = json.loads(archive.with_suffix(".json").read_text())
     content = archive.read_bytes()
-    assert description == {"sha256": sha256(content), "size": len(content), "unpacked_size": 10 * 4096 - 4096}
+    sizes = {"size": len(content), "unpacked_size": 10 * 4096 - 4096}
+    assert description == {"sha256": sha256(content), **sizes, "needs": []}
     with tarfile.open(archive) as tar:
         members = {member.name: (member.mode, member.size, member.linkname) for member in tar}
     assert members == {
@@ -183,17 +184,55 @@ def test_a_package_that_is_elsewhere_is_refused(python: str, directory: str, ref
     assert ("direct_url.json says that its package is elsewhere: install without --editable" in done.stderr) == refused
 
 
-@every_python
-def test_libraries_are_copied_with_what_they_need(python: str, tmp_path: Path) -> None:
+def link(target: Path, code: str, *arguments: str | Path) -> None:
+    """Make a shared library of C code."""
     if shutil.which("gcc") is None:
         pytest.skip("no C compiler here")
+    command = ["gcc", "-shared", "-fPIC", "-x", "c", "-", "-x", "none", "-o", target, *arguments]
+    subprocess.run(command, input=code, text=True, check=True)
+
+
+@every_python
+def test_an_archive_says_which_versions_it_needs(python: str, tree: Path, tmp_path: Path) -> None:
+    """Of what nodes have by themselves. What this machine hasn't either is for other machines, and only said."""
+    newer = tmp_path / "libstdc++.so.6"
+    (tmp_path / "versions").write_text("GLIBCXX_9.9 { global: newest; };\n")
+    link(
+        *(newer, "int newest(void) { return 9; }", "-Wl,-soname,libstdc++.so.6"),
+        f"-Wl,--version-script,{tmp_path}/versions",
+    )
+    link(tree / "lib" / "new.so", "int newest(void); int f(void) { return newest(); }", newer)
+    link(tree / "lib" / "old.so", "#include <stdlib.h>\nvoid f(void) { abort(); }")
+    (tree / "lib" / "broken.so").write_bytes((tree / "lib" / "old.so").read_bytes()[:200])
+
+    def needs() -> tuple[str, list[str], list[str]]:
+        archive, described = tmp_path / "a.tar.gz", tmp_path / "described.json"
+        done = pack(python, tree, archive)
+        assert done.returncode == 0, done.stderr
+        run(python, "archive.py", "--describe", archive, "--description", described)
+        return (
+            done.stdout,
+            json.loads(archive.with_suffix(".json").read_text())["needs"],
+            json.loads(described.read_text())["needs"],
+        )
+
+    base = subprocess.check_output(["readelf", "-V", tree / "lib" / "old.so"], text=True)
+    assert "GLIBC_2.2.5" in base or os.uname().machine != "x86_64"
+    glibc = sorted({f"libc.so.6:{word}" for word in base.split() if word.startswith("GLIBC_")})
+    said, packed, described = needs()
+    assert "venv/lib/new.so needs GLIBCXX_9.9 of libstdc++.so.6, which this machine does not have\n" in said
+    assert (packed, described) == (glibc, [*glibc, "libstdc++.so.6:GLIBCXX_9.9"])
+    shutil.copy(newer, tree / "lib")
+    said, packed, described = needs()
+    assert (packed, described) == (glibc, glibc)
+    assert "GLIBCXX_9.9" not in said
+
+
+@every_python
+def test_libraries_are_copied_with_what_they_need(python: str, tmp_path: Path) -> None:
     system, tree, into = tmp_path / "system", tmp_path / "tree", tmp_path / "tree" / "lib"
     for directory in (system, into):
         directory.mkdir(parents=True)
-
-    def link(target: Path, code: str, *arguments: str | Path) -> None:
-        command = ["gcc", "-shared", "-fPIC", "-x", "c", "-", "-x", "none", "-o", target, *arguments]
-        subprocess.run(command, input=code, text=True, check=True)
 
     link(system / "libdeep.so.1", "int deep(void) { return 6; }", "-Wl,-soname,libdeep.so.1")
     link(

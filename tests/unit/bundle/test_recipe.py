@@ -52,7 +52,7 @@ PARTS = {
 IN_NO_RECIPE = {
     *("build-binaries.sh.tmpl", "fetch-and-run.sh"),
     *(f"build-binaries/{part}.sh" for part in ("prepare", "publish", "report", "supervise")),
-    *(f"programs/{program}.py" for program in ("check_inputs", "check_modules", "publish")),
+    *(f"programs/{program}.py" for program in ("check_inputs", "check_modules", "needs", "publish")),
 }
 
 
