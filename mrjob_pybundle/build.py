@@ -25,6 +25,7 @@ import mrjob_pybundle
 from mrjob_pybundle.aws.emr import Cluster, Launched, LaunchUnclearError, Life
 from mrjob_pybundle.aws.emr_log import read_emr_log
 from mrjob_pybundle.aws.patience import Patience
+from mrjob_pybundle.aws.releases import FAMILIES
 from mrjob_pybundle.aws.requests import Wanted, check_asks_for
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.inputs import Inputs
@@ -246,6 +247,7 @@ def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
     """
     cache = context.cache
     python = None if order.rebuild else cache.bundles.find_python(order.spec.python)
+    family = FAMILIES.get(order.spec.python.os_family)
     source_uri, source_sha256 = ("", "") if python else cache.sources.stage(order.inputs.source, context.s3)
     with tempfile.TemporaryFile() as inputs:
         inputs_sha256 = pack(order.inputs, inputs)
@@ -270,6 +272,7 @@ def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
             "CONFIGURE_ARGS": order.spec.python.configure_args,
             "OPTIMIZE": "yes" if order.spec.python.optimize else "no",
             "OS_FAMILY": order.spec.python.os_family,
+            "OLDEST_GLIBC": family.oldest_glibc if family else "",
             "ARCH": order.spec.python.arch,
             "PYTHON_ARCHIVE_URI": str(cache.bundles.archive_uri(layout.PYTHON, python)) if python else "",
             "PYTHON_ARCHIVE_SHA256": python.sha256 if python else "",
