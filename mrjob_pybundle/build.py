@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import tempfile
 import threading
 import time
@@ -168,9 +169,9 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
             f" ({error}). Run the job again in a few minutes: it joins that build if it runs by then, and starts one"
             " if not."
         ) from error
-    except CacheError:
+    except CacheError as error:
         _give_back(claim, key, context)
-        raise
+        raise type(error)(_advised(str(error))) from error
     log.info("Build %s: launched cluster %s (one %s)", claim.build_id, cluster.id, order.instance_type)
     noted = _with_cluster(confirmed, cluster)
     with _goes_on_without_us(noted):
@@ -488,9 +489,16 @@ def _patience(service: str, context: Context, longest: float, tell: Callable[[st
     return Patience(service, longest, context.s3_poll_seconds, tell or partial(log.info, "%s"))
 
 
+def _advised(reason: str) -> str:
+    """*reason*, EMR's, with what to do where it is about the build's machine: its zone, or the quota, has none."""
+    if re.search(r"instance types?\b|vcpus?\b", reason, re.IGNORECASE) is None:
+        return reason
+    return f"{reason.rstrip('.')}. pybundle_build_instance_type names another type of the build's machine."
+
+
 def _gone(last: Status | None, cluster: Cluster) -> Status:
     """The status of a build whose cluster has ended without a word of success or failure."""
-    message = f"its cluster {cluster.id} ended: {cluster.reason or 'EMR gives no reason'}"
+    message = f"its cluster {cluster.id} ended: {_advised(cluster.reason or 'EMR gives no reason')}"
     if cluster.life is Life.UNKNOWN:
         its_cluster = f"its cluster {cluster.id}".rstrip()
         message = f"nothing was heard of {its_cluster} for too long, and {cluster.reason}"

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import tarfile
@@ -373,7 +374,7 @@ def test_publishes_archive_and_manifest(publish: PublishCommand) -> None:
     assert publish.store.get(publish.archive_key) == publish.content
     manifest = publish.manifest()
     assert manifest["inputs"] == {"é": 1}
-    assert manifest["contents"] == {"freeze": ["mrjob==0.7.4"]}
+    assert manifest["contents"] == {"freeze": ["mrjob==0.7.4"], "openssl": ssl.OPENSSL_VERSION}
 
 
 @pytest.mark.whole

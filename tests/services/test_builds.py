@@ -114,6 +114,22 @@ def test_a_build_of_which_nobody_has_heard_for_long_is_taken_over(team: Team, au
     assert claims(team) == []
 
 
+def test_an_instance_type_that_a_zone_does_not_have(team: Team, author: Any) -> None:
+    """EMR says so when it has begun; which option that is about, it does not know."""
+    from moto.backends import get_backend
+
+    building = author()
+    cluster_id = building.reads(r"launched cluster (j-\w+)")[1]
+    cluster: Any = get_backend("emr")["123456789012"]["us-east-1"].clusters[cluster_id]
+    cluster.last_state_change_reason = (
+        "The requested instance type c5.4xlarge is not supported in the requested availability zone."
+    )
+    cluster.state = "TERMINATED_WITH_ERRORS"
+    said = building.ends()
+    assert f"its cluster {cluster_id} ended: The requested instance type c5.4xlarge is not supported" in said
+    assert "zone. pybundle_build_instance_type names another type of the build's machine" in said
+
+
 def test_a_rebuild_waits_for_an_ordinary_build_and_then_builds(team: Team, author: Any) -> None:
     """What that one found may be older than what is wanted."""
     ordinary = author()
