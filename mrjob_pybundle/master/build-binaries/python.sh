@@ -97,29 +97,31 @@ stage_source() {
     version=$(sed -n 's/^#define[[:space:]]*PY_VERSION[[:space:]]*"\(.*\)".*/\1/p' "$SOURCE/Include/patchlevel.h")
     [[ ${version%+} == "$PYTHON_VERSION" ]] \
         || die "$SOURCE_URI is the source of CPython ${version:-(unknown)}, but the bundle is to have $PYTHON_VERSION"
-    if [[ $PYTHON_VERSION == 2.* ]]; then
+    if ! python_is_at_least 3 10; then
         allow_openssl_3
     fi
 }
 
-# Python 2.7 is older than OpenSSL 3, and lacks two things to work with it; what they change counts only there.
+# What is older than OpenSSL 3 does not know it. What these edits change counts only there.
 allow_openssl_3() {
     if [[ $PYTHON_INPUTS != *'"source_sha256":null'* ]]; then
         echo "not a release's own tarball: its source stays as it is, and whether it knows OpenSSL 3 is its author's business"
         return
     fi
-    # It looks for the version in a header that has had an expression there since 3.0, finds no number, and takes 0.
-    edit_line setup.py '        openssl_ver = 0' '        openssl_ver = 0x30000000'
-    # A server that closes a connection without a word was no error before 3.0. Later releases of Python do the same.
+    if [[ $PYTHON_VERSION == 2.* ]]; then
+        # It looks for the version in a header that has had an expression there since 3.0, finds no number, and takes 0.
+        edit_line setup.py '        openssl_ver = 0' '        openssl_ver = 0x30000000' \
+            || die "setup.py of $SOURCE_URI has not the line that is to be changed for OpenSSL 3: it is not that of CPython $PYTHON_VERSION"
+    fi
+    # A server that closes a connection without a word was no error before 3.0. Python 3.10 and newer ask for the same.
     edit_line Modules/_ssl.c '    options = SSL_OP_ALL & ~SSL_OP_DONT_INSERT_EMPTY_FRAGMENTS;' \
-        '&\n#ifdef SSL_OP_IGNORE_UNEXPECTED_EOF\n    options |= SSL_OP_IGNORE_UNEXPECTED_EOF;\n#endif'
+        '&\n#ifdef SSL_OP_IGNORE_UNEXPECTED_EOF\n    options |= SSL_OP_IGNORE_UNEXPECTED_EOF;\n#endif' \
+        || echo 'Modules/_ssl.c stays as it is: with OpenSSL 3, a server that closes without a word is an error'
 }
 
-# edit_line FILE LINE REPLACEMENT: in the sources, as sed's s has it. There must be that one line.
+# edit_line FILE LINE REPLACEMENT: in the sources, by sed's s. There must be one such line.
 edit_line() {
-    [[ $(grep -cxF -e "$2" "$SOURCE/$1") == 1 ]] \
-        || die "$1 of $SOURCE_URI has not the line that is to be changed for OpenSSL 3: it is not that of CPython $PYTHON_VERSION"
-    sed -i "s/^$2\$/$3/" "$SOURCE/$1"
+    [[ $(grep -cxF -e "$2" "$SOURCE/$1") == 1 ]] && sed -i "s/^$2\$/$3/" "$SOURCE/$1"
 }
 
 stage_configure() {
