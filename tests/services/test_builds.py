@@ -114,6 +114,12 @@ def test_a_build_of_which_nobody_has_heard_for_long_is_taken_over(team: Team, au
     assert claims(team) == []
 
 
+def test_a_master_is_told_which_glibc_the_oldest_nodes_have(team: Team, author: Any) -> None:
+    build_id = author().reads(r"Build (\S+): launched cluster j-")[1]
+    script = team.cache.store.read(f"builds/{build_id}/build-binaries.sh") or b""
+    assert b"\nreadonly OLDEST_GLIBC=2.34\n" in script
+
+
 def test_an_instance_type_that_a_zone_does_not_have(team: Team, author: Any) -> None:
     """EMR says so when it has begun; which option that is about, it does not know."""
     from moto.backends import get_backend
