@@ -49,6 +49,8 @@ site=$(python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
 cp -r package/shout "$site/"
 suffix=$(python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
 test -d "$TMPDIR" && test "${TMPDIR%/*/tmp}" = /mnt/pybundle-build
+# What asks instance metadata for credentials while this compiles may have to wait for an answer.
+test "$AWS_METADATA_SERVICE_TIMEOUT" -gt 1 && test "$AWS_METADATA_SERVICE_NUM_ATTEMPTS" -gt 1
 # A library that no node has, though wheels may expect it of all (PEP 600), and a module that looks for it only where it
 # was when it was built.
 # Python.h is found without a word of where it is.

@@ -111,7 +111,11 @@ class Elf(object):
                     _, vna_flags, _, vna_name, vna_next = self._at(file, inner, "IHHII")
                     if not vna_flags & VER_FLG_WEAK:
                         versions.add(self._string(file, strings + vna_name))
+                    if not vna_next:
+                        break
                     inner += vna_next
+                if not vn_next:
+                    break
                 place += vn_next
         if DT_VERDEF in values:
             place = self._offset(values[DT_VERDEF], loaded)
@@ -119,6 +123,8 @@ class Elf(object):
                 _, _, _, _, _, vd_aux, vd_next = self._at(file, place, "HHHHIII")
                 (vda_name,) = self._at(file, place + vd_aux, "I")
                 self.defined_versions.add(self._string(file, strings + vda_name))
+                if not vd_next:
+                    break
                 place += vd_next
 
     def _offset(self, address, loaded):
