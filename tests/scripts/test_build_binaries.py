@@ -69,7 +69,7 @@ chmod +x "$VIRTUAL_ENV/bin/shout"
 BUILD_FILES = {
     "data/it's.txt": "a build file\n",
     "package/shout/__init__.py": "def shout(text):\n    return text.upper()\n",
-    "answer.c": "int answer(void) { return 42; }\n",
+    "answer.c": 'int atoi(const char *); int answer(void) { return atoi("42"); }\n',
     "answermodule.c": """
 #include <Python.h>
 int answer(void);
