@@ -19,6 +19,8 @@ from mrjob_pybundle.build import follow
 from mrjob_pybundle.cache.claims import Claim
 from mrjob_pybundle.context import Context
 from mrjob_pybundle.errors import TransientError
+from mrjob_pybundle.sandbox.api.faults import Faults, Refuse, Rule
+from mrjob_pybundle.sandbox.api.server import Server
 from tests.plug import Plug
 from tests.team import Team
 
@@ -134,6 +136,22 @@ def test_an_instance_type_that_a_zone_does_not_have(team: Team, author: Any) -> 
     said = building.ends()
     assert f"its cluster {cluster_id} ended: The requested instance type c5.4xlarge is not supported" in said
     assert "zone. pybundle_build_instance_type names another type of the build's machine" in said
+
+
+def test_an_instance_type_that_a_region_does_not_have(team: Team, author: Any) -> None:
+    """That EMR says at once."""
+    faults = Faults()
+    server = Server(lambda: None, lambda action: None, [faults])
+    server.start()
+    refusal = Refuse(400, "ValidationException", "Instance type 'c5.4xlarge' is not supported.")
+    try:
+        with faults.injected(Rule("RunJobFlow", refusal)):
+            said = author(AWS_ENDPOINT_URL=server.endpoint).ends()
+    finally:
+        server.stop()
+    assert "Instance type 'c5.4xlarge' is not supported" in said
+    assert said.endswith("pybundle_build_instance_type names another type of the build's machine.\n")
+    assert claims(team) == []
 
 
 def test_a_rebuild_waits_for_an_ordinary_build_and_then_builds(team: Team, author: Any) -> None:
