@@ -342,13 +342,13 @@ def test_another_python_27_than_the_one_to_be_changed(amazon_linux_2: AmazonLinu
 
 
 @pytest.mark.whole
-def test_ones_own_python_27_stays_as_it_is(amazon_linux_2: AmazonLinux) -> None:
-    """Its author may have done the same."""
+def test_ones_own_python_27_may_know_openssl_3_already(amazon_linux_2: AmazonLinux) -> None:
+    """What does not have to be changed stays as its author has it."""
     source = {"configure": SHOW_SOURCE, "setup.py": "openssl_ver = ask()\n"}
     amazon_linux_2.install(*PACKAGES, "openssl-devel")
     outcome = amazon_linux_2.build("own", source, own_source=True, PYTHON_VERSION="2.7.18")
     assert outcome.status["stage"] == "configure"
-    assert "openssl_ver = ask()\n" + PYTHON_27["Modules/_ssl.c"] in outcome.log
+    assert "openssl_ver = ask()\n" + CHANGED["Modules/_ssl.c"] in outcome.log
 
 
 # A Makefile that says what it was given, and fails with a profile whose counts are not atomic, or earlier.

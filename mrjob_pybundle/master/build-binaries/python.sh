@@ -102,24 +102,22 @@ stage_source() {
     fi
 }
 
-# What is older than OpenSSL 3 does not know it. What these edits change counts only there.
+# What is older than OpenSSL 3 does not know it. What these edits change counts only there. A tarball of somebody's own may
+# have been changed for it already: then a line is not there.
 allow_openssl_3() {
-    if [[ $PYTHON_INPUTS != *'"source_sha256":null'* ]]; then
-        echo "not a release's own tarball: its source stays as it is, and whether it knows OpenSSL 3 is its author's business"
-        return
-    fi
     if [[ $PYTHON_VERSION == 2.* ]]; then
         # It looks for the version in a header that has had an expression there since 3.0, finds no number, and takes 0.
         edit_line setup.py '        openssl_ver = 0' '        openssl_ver = 0x30000000' \
+            || [[ $PYTHON_INPUTS != *'"source_sha256":null'* ]] \
             || die "setup.py of $SOURCE_URI has not the line that is to be changed for OpenSSL 3: it is not that of CPython $PYTHON_VERSION"
     fi
     # A server that closes a connection without a word was no error before 3.0. Python 3.10 and newer ask for the same.
     edit_line Modules/_ssl.c '    options = SSL_OP_ALL & ~SSL_OP_DONT_INSERT_EMPTY_FRAGMENTS;' \
         '&\n#ifdef SSL_OP_IGNORE_UNEXPECTED_EOF\n    options |= SSL_OP_IGNORE_UNEXPECTED_EOF;\n#endif' \
-        || echo 'Modules/_ssl.c stays as it is: with OpenSSL 3, a server that closes without a word is an error'
+        || echo 'Modules/_ssl.c stays as it is'
 }
 
-# edit_line FILE LINE REPLACEMENT: in the sources, by sed's s. There must be one such line.
+# edit_line FILE LINE REPLACEMENT: in the sources, by sed's s. Fails if there is not one such line.
 edit_line() {
     [[ $(grep -cxF -e "$2" "$SOURCE/$1") == 1 ]] && sed -i "s/^$2\$/$3/" "$SOURCE/$1"
 }
