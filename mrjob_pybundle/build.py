@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import tempfile
 import threading
 import time
@@ -25,6 +26,7 @@ import mrjob_pybundle
 from mrjob_pybundle.aws.emr import Cluster, Launched, LaunchUnclearError, Life
 from mrjob_pybundle.aws.emr_log import read_emr_log
 from mrjob_pybundle.aws.patience import Patience
+from mrjob_pybundle.aws.releases import FAMILIES
 from mrjob_pybundle.aws.requests import Wanted, check_asks_for
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.inputs import Inputs
@@ -169,9 +171,9 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
             f" ({error}). Run the job again in a few minutes: it joins that build if it runs by then, and starts one"
             " if not."
         ) from error
-    except CacheError:
+    except CacheError as error:
         _give_back(claim, key, context)
-        raise
+        raise type(error)(_advised(str(error))) from error
     log.info("Build %s: launched cluster %s (one %s)", claim.build_id, cluster.id, order.instance_type)
     noted = _with_cluster(confirmed, cluster)
     with _goes_on_without_us(noted):
@@ -248,6 +250,7 @@ def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
     """
     cache = context.cache
     python = None if order.rebuild else cache.bundles.find_python(order.spec.python)
+    family = FAMILIES.get(order.spec.python.os_family)
     source_uri, source_sha256 = ("", "") if python else cache.sources.stage(order.inputs.source, context.s3)
     with tempfile.TemporaryFile() as inputs:
         inputs_sha256 = pack(order.inputs, inputs)
@@ -274,6 +277,7 @@ def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
             "CONFIGURE_ARGS": order.spec.python.configure_args,
             "OPTIMIZE": "yes" if order.spec.python.optimize else "no",
             "OS_FAMILY": order.spec.python.os_family,
+            "OLDEST_GLIBC": family.oldest_glibc if family else "",
             "ARCH": order.spec.python.arch,
             "PYTHON_ARCHIVE_URI": str(cache.bundles.archive_uri(layout.PYTHON, python)) if python else "",
             "PYTHON_ARCHIVE_SHA256": python.sha256 if python else "",
@@ -504,9 +508,16 @@ def _patience(service: str, context: Context, longest: float, tell: Callable[[st
     return Patience(service, longest, context.s3_poll_seconds, tell or partial(log.info, "%s"))
 
 
+def _advised(reason: str) -> str:
+    """*reason*, EMR's, with what to do where it is about the build's machine: its zone, or the quota, has none."""
+    if re.search(r"instance types?\b|vcpus?\b", reason, re.IGNORECASE) is None:
+        return reason
+    return f"{reason.rstrip('.')}. pybundle_build_instance_type names another type of the build's machine."
+
+
 def _gone(last: Status | None, cluster: Cluster) -> Status:
     """The status of a build whose cluster has ended without a word of success or failure."""
-    message = f"its cluster {cluster.id} ended: {cluster.reason or 'EMR gives no reason'}"
+    message = f"its cluster {cluster.id} ended: {_advised(cluster.reason or 'EMR gives no reason')}"
     if cluster.life is Life.UNKNOWN:
         its_cluster = f"its cluster {cluster.id}".rstrip()
         message = f"nothing was heard of {its_cluster} for too long, and {cluster.reason}"

@@ -57,11 +57,15 @@ know() {
             name=Python-3.11.2.tgz suite=bookworm
             sha256=2411c74bda5bbcfcddaf4531f66d1adc73f247f529aee981b029513aefdbf849
             ;;
+        3.9.2)
+            name=Python-3.9.2.tar.xz suite=bullseye
+            sha256=3c2034c54f811448f516668dce09d24008a0716c3a794dd8639b5388cbde247d
+            ;;
         2.7.18)
             name=Python-2.7.18.tgz suite=bullseye
             sha256=da3080e3b488f648a3d7a4560ddee895284c3380b11d6de75edb986526b9a814
             ;;
-        *) die "don't know the digest of CPython $1's tarball: known are 3.13.5, 3.11.2 and 2.7.18" ;;
+        *) die "don't know the digest of CPython $1's tarball: known are 3.13.5, 3.11.2, 3.9.2 and 2.7.18" ;;
     esac
 }
 

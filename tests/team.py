@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import calendar
-import hashlib
 import io
 import json
 import subprocess
@@ -13,6 +12,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +104,8 @@ class Team:
         inputs = spec.python.inputs() if kind == "python" else spec.inputs()
         files = {
             "archive": content,
-            "description": json.dumps(_description(content)).encode(),
-            "python-description": json.dumps(_description(python)).encode(),
+            "description": json.dumps(_description(content, "2.9" if kind == "python" else "2.34")).encode(),
+            "python-description": json.dumps(_description(python, "2.9")).encode(),
             "inputs": json.dumps(inputs).encode(),
             "freeze": b"mrjob==0.7.4\nregex==2024.11.6\n",
             "seconds": b"compile 125\nvenv 7\n",
@@ -163,5 +163,6 @@ def _archive(text: str) -> bytes:
     return bytes(content)
 
 
-def _description(content: bytes) -> dict[str, Any]:
-    return {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "unpacked_size": 10240}
+def _description(content: bytes, glibc: str) -> dict[str, Any]:
+    needs = [f"libc.so.6:GLIBC_{glibc}"]
+    return {"sha256": sha256(content).hexdigest(), "size": len(content), "unpacked_size": 10240, "needs": needs}

@@ -36,6 +36,8 @@ class OsFamily:
     openssl_devel: str
     #: The newest Python that can be compiled there, if there is a limit.
     newest_python: MinorVersion | None
+    #: The release of glibc that its first release came with. Later ones may have symbols of newer ones.
+    oldest_glibc: str
 
 
 AMAZON_LINUX_2 = OsFamily(
@@ -46,8 +48,11 @@ AMAZON_LINUX_2 = OsFamily(
     openssl_devel="openssl11-devel",
     # CPython 3.13's sqlite3 needs SQLite 3.15.2 ("What's New In Python 3.13"); there it is 3.7.17 (say other projects).
     newest_python=(3, 12),
+    oldest_glibc="2.26",
 )
-AMAZON_LINUX_2023 = OsFamily("amzn2023", "Amazon Linux 2023", "dnf", "openssl-devel", newest_python=None)
+AMAZON_LINUX_2023 = OsFamily(
+    "amzn2023", "Amazon Linux 2023", "dnf", "openssl-devel", newest_python=None, oldest_glibc="2.34"
+)
 
 FAMILIES = {family.name: family for family in (AMAZON_LINUX_2, AMAZON_LINUX_2023)}
 

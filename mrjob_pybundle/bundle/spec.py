@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 #: Stand for what build-binaries.sh does. ``tests/unit/bundle/test_recipe.py`` says when to raise them.
-PYTHON_RECIPE = 1
-VENV_RECIPE = 3
+PYTHON_RECIPE = 2
+VENV_RECIPE = 4
 
 
 @dataclass(frozen=True)

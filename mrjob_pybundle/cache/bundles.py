@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ from mrjob_pybundle.bundle.spec import Archive, Bundle, BundleSpec, PythonSpec
 from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.store import Store, StoredObject, json_object
 from mrjob_pybundle.errors import CacheError
+
+#: name of a library, name of a version in it
+_NEED = re.compile(r"[^\s:/]+:[^\s:/]+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -98,12 +102,15 @@ def _archive(manifest: dict[str, Any], section: str, key: str, uri: S3Uri) -> Ar
     try:
         described = manifest[section]
         found_key = manifest["key"] if section == "archive" else described["key"]
-        archive = Archive(found_key, described["sha256"], described["size"], described["unpacked_size"])
+        needs = tuple(described.get("needs", ()))
+        archive = Archive(found_key, described["sha256"], described["size"], described["unpacked_size"], needs)
         if archive.key != key or len(bytes.fromhex(archive.sha256)) != 32:
             raise ValueError(f"key {archive.key}, sha256 {archive.sha256}")
         if not all(isinstance(size, int) and size > 0 for size in (archive.size, archive.unpacked_size)):
             raise ValueError(f"sizes {archive.size} and {archive.unpacked_size}")
-    except (KeyError, TypeError, ValueError) as error:
+        if not all(isinstance(need, str) and _NEED.fullmatch(need) for need in needs):
+            raise ValueError(f"needs {needs}")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CacheError(
             f"{uri} does not describe what it should ({error!r}); delete it, and it will be built again"
         ) from error

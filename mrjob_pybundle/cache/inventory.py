@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any
 
+from mrjob_pybundle.bundle.libraries import OpenSsl
 from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.cache.claims import Claim
@@ -47,6 +48,10 @@ class Manifest:
     #: of CPython's source tarball, in a python archive's manifest
     source_sha256: str | None
     text: Mapping[str, Any] = field(repr=False)
+    #: what is inside; older manifests of bundles don't say
+    openssl: OpenSsl | None = None
+    #: of nodes, by both archives of a bundle: see :attr:`mrjob_pybundle.bundle.spec.Archive.needs`
+    needs: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, kind: str, content: bytes) -> Manifest:
@@ -57,7 +62,7 @@ class Manifest:
         try:
             text = json.loads(content)
             archive, build = text["archive"], text["build"]
-            python = text["python"] if kind == layout.VENV else {"key": None, "sha256": None}
+            python: Mapping[str, Any] = text["python"] if kind == layout.VENV else {"key": None, "sha256": None}
             built_at = datetime.strptime(build["built_at"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
             return cls(
                 sha256=str(archive["sha256"]),
@@ -72,6 +77,8 @@ class Manifest:
                 seconds=float(sum(build["seconds"].values())),
                 source_sha256=text.get("source", {}).get("sha256"),
                 text=text,
+                openssl=OpenSsl.parse(str(text.get("contents", {}).get("openssl"))),
+                needs=frozenset(map(str, (*archive.get("needs", ()), *python.get("needs", ())))),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"not a manifest: {error!r}") from error
@@ -167,6 +174,17 @@ class Inventory:
     def bundles_on(self, python_key: str) -> list[Shelf]:
         """The bundles that were built on a python key."""
         return [shelf for shelf in self.bundles if shelf.manifest and shelf.manifest.python_key == python_key]
+
+    def python_of(self, manifest: Manifest) -> Manifest | None:
+        """The manifest of the very Python that a bundle was built on, unless another one has its place by now."""
+        shelf = self.pythons.get(str(manifest.python_key))
+        found = shelf.manifest if shelf else None
+        return found if found and found.sha256 == manifest.python_sha256 else None
+
+    def openssl_of(self, manifest: Manifest) -> OpenSsl | None:
+        """The OpenSSL inside of a bundle or a Python, if that is known."""
+        python = self.python_of(manifest)
+        return manifest.openssl or (python.openssl if python else None)
 
 
 def take_inventory(cache: Cache, *, everything: bool = False) -> Inventory:

@@ -23,11 +23,15 @@ from mrjob_pybundle.bundle.files import InputFile
 from mrjob_pybundle.bundle.inputs import find_build_files
 from mrjob_pybundle.bundle.venv_build import examine as examine_venv_build
 from mrjob_pybundle.cache import layout
+from mrjob_pybundle.cache.housekeeping import DAY
+from mrjob_pybundle.cache.inventory import take_inventory
 from mrjob_pybundle.errors import PyBundleError
 from mrjob_pybundle.job.buckets import cache_elsewhere, tmp_dir_elsewhere
 from mrjob_pybundle.runner import PyBundleEMRJobRunner
 
 _NETWORK_TIMEOUT_SECONDS = 20
+#: From then on, the doctor takes note of the age of a bundle's OpenSSL.
+_OLD_DAYS = 90
 
 
 class Verdict(enum.Enum):
@@ -85,6 +89,8 @@ _NEEDS = {
     "instance profile": ("credentials",),
     "build's profile": ("credentials",),
     "bundle": ("bucket", "EMR release", "architecture"),
+    "build's machine": ("credentials", "architecture"),
+    "OpenSSL": ("bundle",),
     "Python's source": ("bundle",),
 }
 
@@ -117,7 +123,9 @@ class Patient(PyBundleEMRJobRunner):
             "EMR release": self._check_release,
             "architecture": self._check_architecture,
             "venv-build.sh": self._check_venv_build,
+            "build's machine": self._check_build_machine,
             "bundle": self._check_bundle,
+            "OpenSSL": self._check_openssl,
             "Python's source": self._check_source,
         }
 
@@ -309,6 +317,21 @@ class Patient(PyBundleEMRJobRunner):
             return Verdict.NOTE, f"{run_by}. Whether the build's machine has that is seen there, before it compiles"
         return Verdict.OK, run_by
 
+    def _check_build_machine(self) -> _Answer:
+        arch = emr_releases.common_architecture(list(self._machines.instance_types))
+        wanted = self._pybundle.build_instance_type or emr_releases.build_instance_type(arch)
+        action, region = "ec2:DescribeInstanceTypeOfferings", self._opts["region"]
+        filters = [{"Name": "instance-type", "Values": [wanted]}]
+        with _not_denied(action) as denied, explained(f"asking for {wanted} (DescribeInstanceTypeOfferings)"):
+            client = self.context.credentials.client("ec2")
+            if not client.describe_instance_type_offerings(Filters=filters)["InstanceTypeOfferings"]:
+                return (
+                    Verdict.FAILED,
+                    f"{region} has no {wanted}. Set pybundle_build_instance_type to one that it has.",
+                )
+            return Verdict.OK, f"{wanted}, which {region} has; whether your quota has room for it is not known"
+        return denied.answer
+
     def _check_bundle(self) -> _Answer:
         spec = self.bundle_spec
         if self.cache.bundles.find(spec) is not None:
@@ -316,6 +339,21 @@ class Patient(PyBundleEMRJobRunner):
         if self.cache.bundles.find_python(spec.python) is not None:
             return Verdict.NOTE, f"not cached (key {spec.key[:12]}), but its Python is. See mrjob-pybundle why"
         return Verdict.NOTE, f"not cached (key {spec.key[:12]}). See mrjob-pybundle why"
+
+    def _check_openssl(self) -> _Answer:
+        if self.cache.bundles.find(self.bundle_spec) is None:
+            return Verdict.OK, "that of the build's machine, when the bundle is built"
+        inventory = take_inventory(self.cache)
+        bundle = next((shelf.manifest for shelf in inventory.bundles if shelf.key == self.bundle_spec.key), None)
+        openssl = inventory.openssl_of(bundle) if bundle else None
+        if bundle is None or openssl is None:
+            return Verdict.NOTE, "which one the bundle has is not known. --pybundle-rebuild brings the newest"
+        python = inventory.python_of(bundle) or bundle
+        days = int((self.cache.store.clock() - python.built_at) / DAY)
+        built = f"{openssl} ({openssl.day}), compiled {days} {'day' if days == 1 else 'days'} ago"
+        if days < _OLD_DAYS:
+            return Verdict.OK, built
+        return Verdict.NOTE, f"{built}. --pybundle-rebuild brings the one that the operating system has by now"
 
     def _check_source(self) -> _Answer:
         source = self._source

@@ -5,19 +5,31 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+from collections.abc import Iterable, Iterator
 
+from mrjob_pybundle.bundle.libraries import OpenSsl
 from mrjob_pybundle.cache.housekeeping import DAY, Wish, collect, make_plan, retire_key
-from mrjob_pybundle.cache.inventory import find_shelf, take_inventory
+from mrjob_pybundle.cache.inventory import Inventory, Shelf, find_shelf, take_inventory
 from mrjob_pybundle.command import tables
 from mrjob_pybundle.command.switches import Commands, context_of
+from mrjob_pybundle.errors import OptionError
 
 
 def add(commands: Commands) -> None:
     """Add the commands."""
     remove = commands.about_cache(
-        "rm", _rm, "KEY…", "remove bundles or Pythons: no new job finds them; running clusters keep what they need"
+        "rm",
+        _rm,
+        "{KEY… | --older-openssl RELEASE}",
+        "remove bundles or Pythons: no new job finds them; running clusters keep what they need",
     )
-    remove.add_argument("keys", metavar="KEY", nargs="+", help="the key, or as much of it as is unique")
+    remove.add_argument("keys", metavar="KEY", nargs="*", help="the key, or as much of it as is unique")
+    remove.add_argument(
+        "--older-openssl",
+        type=_openssl,
+        metavar="RELEASE",
+        help="all bundles and Pythons with an OpenSSL that is older than this",
+    )
     gc = commands.about_cache(
         "gc",
         _gc,
@@ -37,15 +49,42 @@ def _days(text: str) -> float:
     raise argparse.ArgumentTypeError(f"not a number of days: {text}")
 
 
+def _openssl(text: str) -> OpenSsl:
+    release = OpenSsl.parse(text)
+    if release is None:
+        raise argparse.ArgumentTypeError(f"not a release of OpenSSL, such as 3.2.2: {text}")
+    return release
+
+
 def _rm(args: argparse.Namespace) -> int:
+    if bool(args.keys) == (args.older_openssl is not None):
+        raise OptionError("rm takes keys, or --older-openssl and no keys.")
     context = context_of(args)
     cache = context.cache
-    for key in args.keys:
-        shelf = find_shelf(cache, key)
+    shelves: Iterable[Shelf]
+    if args.older_openssl:
+        shelves = _with_older_openssl(take_inventory(cache), args.older_openssl)
+    else:
+        shelves = (find_shelf(cache, key) for key in args.keys)
+    for shelf in shelves:
         retire_key(cache, shelf, take_inventory(cache), context.owner, cache.store.clock())
         what = "bundle" if shelf.kind == "venv" else "Python"
         print(f"removed {what} {shelf.key[:12]}: no new job uses it. gc deletes its archive in a day at the earliest.")
     return 0
+
+
+def _with_older_openssl(inventory: Inventory, release: OpenSsl) -> Iterator[Shelf]:
+    """Bundles, then Pythons that have none any more: what is left would be built on again."""
+    kept: set[str | None] = set()
+    for shelf in (*inventory.bundles, *inventory.pythons.values()):
+        assert shelf.manifest is not None
+        openssl = inventory.openssl_of(shelf.manifest)
+        if openssl is None:
+            print(f"kept {shelf.kind} {shelf.key[:12]}: which OpenSSL it has is not known")
+        if openssl is not None and openssl < release and shelf.key not in kept:
+            yield shelf
+        else:
+            kept.add(shelf.manifest.python_key)
 
 
 def _gc(args: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
+from mrjob_pybundle.bundle.libraries import newest_glibc
 from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.housekeeping import Plan
 from mrjob_pybundle.cache.inventory import Inventory, Manifest, Shelf
@@ -24,11 +25,11 @@ def inventory_text(inventory: Inventory, root: str) -> str:
     parts = [f"{root}: {_counted(inventory)}"]
     bundles = [_bundle_row(shelf, inventory) for shelf in inventory.bundles]
     if bundles:
-        columns = ("BUNDLE", "PYTHON", "FOR", ">SIZE", "BUILT", "BY", ">TOOK", "LAST USED")
+        columns = ("BUNDLE", "PYTHON", "FOR", "OPENSSL", ">SIZE", "BUILT", "BY", ">TOOK", "LAST USED")
         parts.append(_table(columns, bundles))
     pythons = [_python_row(shelf, inventory) for shelf in inventory.pythons.values()]
     if pythons:
-        columns = ("PYTHON KEY", "PYTHON", "FOR", ">SIZE", "BUILT", "BY", ">TOOK", ">BUNDLES")
+        columns = ("PYTHON KEY", "PYTHON", "FOR", "OPENSSL", ">SIZE", "BUILT", "BY", ">TOOK", ">BUNDLES")
         parts.append(_table(columns, pythons))
     claims = [
         (found.claim.build_id, found.claim.owner, found.claim.cluster_id or "none yet", found.key[:_KEY_DIGITS])
@@ -95,7 +96,8 @@ def _bundle_row(shelf: Shelf, inventory: Inventory) -> tuple[str, ...]:
     version, made_for = _python_of(python.manifest if python else None)
     used = day(shelf.used) if shelf.used else "not noted"
     built = (day(manifest.built_at), manifest.owner, clock(manifest.seconds))
-    return shelf.key[:_KEY_DIGITS], version, made_for, megabytes(manifest.size), *built, used
+    openssl = str(inventory.openssl_of(manifest) or "?")
+    return shelf.key[:_KEY_DIGITS], version, made_for, openssl, megabytes(manifest.size), *built, used
 
 
 def _python_row(shelf: Shelf, inventory: Inventory) -> tuple[str, ...]:
@@ -103,7 +105,8 @@ def _python_row(shelf: Shelf, inventory: Inventory) -> tuple[str, ...]:
     manifest = shelf.manifest
     built = (day(manifest.built_at), manifest.owner, clock(manifest.seconds))
     bundles = str(len(inventory.bundles_on(shelf.key)))
-    return shelf.key[:_KEY_DIGITS], *_python_of(manifest), megabytes(manifest.size), *built, bundles
+    openssl = str(manifest.openssl or "?")
+    return shelf.key[:_KEY_DIGITS], *_python_of(manifest), openssl, megabytes(manifest.size), *built, bundles
 
 
 def _python_of(manifest: Manifest | None) -> tuple[str, str]:
@@ -141,6 +144,7 @@ def shelf_text(shelf: Shelf, inventory: Inventory, root: str) -> str:
             (("inputs" if number == 0 else ""), f"{name}: {_value(value)}")
             for number, (name, value) in enumerate(sorted(manifest.inputs.items()))
         ]
+        lines += _libraries(manifest, inventory)
         contents = text.get("contents", {})
         inside = contents.get("freeze") or [f"{name}: {value}" for name, value in sorted(contents.items())]
         lines += [("inside" if number == 0 else "", str(line)) for number, line in enumerate(inside)]
@@ -151,6 +155,12 @@ def shelf_text(shelf: Shelf, inventory: Inventory, root: str) -> str:
     else:
         lines.append(("bundles", " ".join(b.key[:_KEY_DIGITS] for b in inventory.bundles_on(shelf.key)) or "none"))
     return "\n".join(f"{name:<10}{value}" for name, value in lines)
+
+
+def _libraries(manifest: Manifest, inventory: Inventory) -> list[tuple[str, str]]:
+    openssl, glibc = inventory.openssl_of(manifest), newest_glibc(manifest.needs)
+    lines = [("OpenSSL", f"{openssl}, of {openssl.day}" if openssl.day else str(openssl))] if openssl else []
+    return [*lines, ("needs", f"glibc {glibc} or newer")] if glibc else lines
 
 
 def _stages(build: Mapping[str, Any]) -> list[tuple[str, float]]:

@@ -193,6 +193,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 #: what jobs/mr_what_works.py has checks of → what comes out, or a pattern that matches it
 EXPECTED: dict[str, Any] = {
     "ssl": ["TLSv1.3"],
+    "a_server_that_leaves_without_a_word": "^all there is$",
     "a_stranger_is_not_trusted": "(?i)certificate.verify.failed",
     "hashlib": "^[0-9a-f]{64}$",
     "sqlite3": [45, 10],

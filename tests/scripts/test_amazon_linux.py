@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from mrjob_pybundle.aws.releases import FAMILIES
+from mrjob_pybundle.bundle.spec import canonical_json
 from mrjob_pybundle.templates import Value
 
 from .conftest import make_machine, make_store, sha256
-from .test_build_binaries import MACHINE, Builder, Outcome, tar_gz
+from .test_build_binaries import MACHINE, PYTHON, Builder, Given, Outcome, tar_gz
 
 #: /etc/os-release, cut to what anybody looks at
 OS_RELEASE = {
@@ -40,6 +41,11 @@ OPENSSL = {family.name: family.openssl_devel for family in FAMILIES.values()}
 PROGRAMS = {
     "rpm": """
         case "$*" in
+            "-e --nodeps "*)
+                [[ $# == 3 ]] && printf '%s\\n' "rpm $*" >>"$COMMANDS"
+                grep -vxF -e "$3" "$INSTALLED" >"$INSTALLED.new"
+                exec mv "$INSTALLED.new" "$INSTALLED"
+                ;;
             "-q --quiet --whatprovides "*) [[ $# == 4 ]] && exec grep -qxF -e "$4" "$INSTALLED" ;;
             "-q --quiet "*) [[ $# == 3 ]] && exec grep -qxF -e "$3" "$INSTALLED" ;;
         esac
@@ -59,7 +65,6 @@ PACKAGE_MANAGER = """
     [[ $1 == -q && $2 == -y ]] || exit 64
     case $3 in
         install) printf '%s\\n' "${@:4}" >>"$INSTALLED" ;;
-        remove) grep -vxF -e "$4" "$INSTALLED" >"$INSTALLED.new"; mv "$INSTALLED.new" "$INSTALLED" ;;
         *) exit 64 ;;
     esac
 """
@@ -74,6 +79,12 @@ for link in ../openssl/*; do
 done
 exit 99
 """
+
+# Of CPython 2.7.18, the lines that the build changes; its tests on real nodes have the rest.
+PYTHON_27 = {
+    "setup.py": "        openssl_ver = 0\n",
+    "Modules/_ssl.c": "    options = SSL_OP_ALL & ~SSL_OP_DONT_INSERT_EMPTY_FRAGMENTS;\n",
+}
 
 
 @dataclass(frozen=True)
@@ -92,28 +103,35 @@ class AmazonLinux:
         self._file("installed").write_text("".join(f"{package}\n" for package in packages))
 
     def commands(self) -> list[str]:
-        """How the package managers were called, one a line."""
+        """What was called to change the machine's packages, one command a line."""
         return self._file("commands").read_text().splitlines()
 
     def with_program(self, name: str, text: str) -> AmazonLinux:
-        """*name* is *text*, a shell script that finds the machine's packages in ``$INSTALLED``."""
-        lines = ["#!/bin/bash", f"INSTALLED={shlex.quote(str(self._file('installed')))}"]
+        """*name* is *text*, a shell script. It finds the machine's packages in ``$INSTALLED``, and may add to
+        ``$COMMANDS``."""
+        names = ("installed", "commands")
+        lines = ["#!/bin/bash", *(f"{name.upper()}={shlex.quote(str(self._file(name)))}" for name in names)]
         if name in TOOL.values():
-            lines.append(f'printf "%s\\n" "{name} $*" >>{shlex.quote(str(self._file("commands")))}')
+            lines.append(f'printf "%s\\n" "{name} $*" >>"$COMMANDS"')
         program = self.directory / "bin" / name
         program.parent.mkdir(exist_ok=True)
         program.write_text("\n".join([*lines, text]) + "\n")
         program.chmod(0o755)
         return self
 
-    def build(self, build_id: str, **values: Value) -> Outcome:
-        """Build until configure has said how it was called, which fails."""
+    def build(
+        self, build_id: str, source_files: Mapping[str, str] | None = None, own_source: bool = False, **values: Value
+    ) -> Outcome:
+        """Build until configure has said how it was called, which fails, or as far as *source_files* let it.
+
+        *own_source*: the source is not a release's.
+        """
         version = values.get("PYTHON_VERSION", "3.13.5")
+        files = {"Include/patchlevel.h": f'#define PY_VERSION "{version}"\n', "configure": CONFIGURE}
+        if version == "2.7.18":
+            files.update(PYTHON_27)
         source = tar_gz(
-            {
-                f"Python-{version}/Include/patchlevel.h": f'#define PY_VERSION "{version}"\n'.encode(),
-                f"Python-{version}/configure": CONFIGURE.encode(),
-            },
+            {f"Python-{version}/{name}": text.encode() for name, text in {**files, **(source_files or {})}.items()},
             mode=0o755,
         )
         uri = self.builder.store.put(f"team/v1/sources/{build_id}/Python-{version}.tar.xz", source)
@@ -124,7 +142,13 @@ class AmazonLinux:
             "SOURCE_SHA256": sha256(source),
             **values,
         }
-        return self.builder.run(build_id, all_values)
+        if not own_source:
+            return self.builder.run(build_id, all_values)
+        python = replace(PYTHON, source_sha256=sha256(source))
+        given = self.builder.given(build_id)
+        given = Given(given.packed, given.venv_inputs.replace(PYTHON.key, python.key))
+        key = {"PYTHON_KEY": python.key, "PYTHON_INPUTS": canonical_json(python.inputs())}
+        return self.builder.run(build_id, {**all_values, **key}, given=given)
 
     def _file(self, name: str) -> Path:
         return self.directory / name
@@ -237,7 +261,7 @@ def test_amazon_linux_2_gives_up_its_old_openssl_first(amazon_linux_2: AmazonLin
     amazon_linux_2.install(*PACKAGES, "openssl-devel")
     outcome = amazon_linux_2.build("old-openssl")
     assert amazon_linux_2.commands() == [
-        "yum -q -y remove openssl-devel",
+        "rpm -e --nodeps openssl-devel",
         "yum -q -y install openssl11-devel",
     ]
     assert "--with-openssl=/mnt/pybundle-build/old-openssl/openssl" in configured(outcome)
@@ -248,7 +272,7 @@ def test_python_27_has_amazon_linux_2s_own_openssl(amazon_linux_2: AmazonLinux) 
     amazon_linux_2.install(*PACKAGES, "openssl11-devel")
     outcome = amazon_linux_2.build("two-seven", PYTHON_VERSION="2.7.18")
     assert amazon_linux_2.commands() == [
-        "yum -q -y remove openssl11-devel",
+        "rpm -e --nodeps openssl11-devel",
         "yum -q -y install openssl-devel",
     ]
     assert configured(outcome) == [
@@ -284,9 +308,86 @@ def test_packages_that_cannot_be_had_are_named_in_one_line(amazon_linux: AmazonL
 
 def test_an_old_openssl_that_stays_is_named_in_one_line(amazon_linux_2: AmazonLinux) -> None:
     amazon_linux_2.install(*PACKAGES, "openssl-devel")
-    amazon_linux_2.with_program("yum", "exit 1")
+    amazon_linux_2.with_program("rpm", "[[ $1 == -q ]] || exit 1")
     outcome = amazon_linux_2.build("stays")
-    outcome.assert_failed("packages", "yum could not remove openssl-devel, which excludes openssl11-devel", 1)
+    outcome.assert_failed("packages", "rpm could not remove openssl-devel, which excludes openssl11-devel", 1)
+
+
+CHANGED = {
+    "setup.py": "        openssl_ver = 0x30000000\n",
+    "Modules/_ssl.c": PYTHON_27["Modules/_ssl.c"]
+    + "#ifdef SSL_OP_IGNORE_UNEXPECTED_EOF\n    options |= SSL_OP_IGNORE_UNEXPECTED_EOF;\n#endif\n",
+}
+SHOW_SOURCE = "#!/bin/bash\nset -e\ncat setup.py Modules/_ssl.c\nexit 99\n"
+
+
+def test_python_27_learns_of_openssl_3(amazon_linux_2: AmazonLinux) -> None:
+    """Everywhere: it makes no difference with what is older. tests/pristine sees that it works."""
+    amazon_linux_2.install(*PACKAGES, "openssl-devel")
+    outcome = amazon_linux_2.build("two-seven", {"configure": SHOW_SOURCE}, PYTHON_VERSION="2.7.18")
+    assert outcome.status["stage"] == "configure"
+    assert "".join(CHANGED.values()) in outcome.log
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("times", [0, 2])
+def test_another_python_27_than_the_one_to_be_changed(amazon_linux_2: AmazonLinux, times: int) -> None:
+    amazon_linux_2.install(*PACKAGES, "openssl-devel")
+    outcome = amazon_linux_2.build("other", {"setup.py": times * PYTHON_27["setup.py"]}, PYTHON_VERSION="2.7.18")
+    uri = amazon_linux_2.builder.store.uri("team/v1/sources/other/Python-2.7.18.tar.xz")
+    message = (
+        f"setup.py of {uri} has not the line that is to be changed for OpenSSL 3: it is not that of CPython 2.7.18"
+    )
+    outcome.assert_failed("source", message, 1)
+
+
+@pytest.mark.whole
+def test_ones_own_python_27_may_know_openssl_3_already(amazon_linux_2: AmazonLinux) -> None:
+    """What does not have to be changed stays as its author has it."""
+    source = {"configure": SHOW_SOURCE, "setup.py": "openssl_ver = ask()\n"}
+    amazon_linux_2.install(*PACKAGES, "openssl-devel")
+    outcome = amazon_linux_2.build("own", source, own_source=True, PYTHON_VERSION="2.7.18")
+    assert outcome.status["stage"] == "configure"
+    assert "openssl_ver = ask()\n" + CHANGED["Modules/_ssl.c"] in outcome.log
+
+
+# A Makefile that says what it was given, and fails with a profile whose counts are not atomic, or earlier.
+MAKEFILE = """
+PGO_PROF_GEN_FLAG=-fprofile-generate
+PROFILE_TASK=-m test --pgo
+all:
+\t@echo pass: $(PGO_PROF_GEN_FLAG)
+\t{early}
+\t@echo Rebuilding with profile guided optimizations:
+\t@case '$(PGO_PROF_GEN_FLAG)' in *atomic) : >python;; *) exit 1;; esac
+clean:
+\t@echo cleaned
+"""
+PASSES = ["pass: -fprofile-generate", "cleaned", "pass: -fprofile-generate -fprofile-update=atomic"]
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize(
+    ("build_id", "optimize", "early", "passes"),
+    [
+        ("damaged-profile", "yes", "@true", PASSES),
+        ("no-profile-yet", "yes", "@false", PASSES[:1]),
+        ("plain", "no", "@true", PASSES[:1]),
+    ],
+)
+def test_a_profile_that_gcc_does_not_bear_is_made_again(
+    amazon_linux_2: AmazonLinux, build_id: str, optimize: str, early: str, passes: list[str]
+) -> None:
+    configure = f"#!/bin/bash\ncat >Makefile <<'END'\n{MAKEFILE.format(early=early)}END\n"
+    amazon_linux_2.install(*PACKAGES, "openssl11-devel")
+    outcome = amazon_linux_2.build(build_id, {"configure": configure}, OPTIMIZE=optimize)
+    said = [line for line in outcome.log.splitlines() if line.startswith(("pass: ", "cleaned"))]
+    assert said == passes
+    # What came out of the second time is no interpreter.
+    message = (
+        "the interpreter was linked without its library path" if len(passes) > 1 else "make ended with exit status 2"
+    )
+    outcome.assert_failed("compile", message, 1 if len(passes) > 1 else 2)
 
 
 def test_a_machine_of_the_other_family_is_refused(amazon_linux: AmazonLinux) -> None:

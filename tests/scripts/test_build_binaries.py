@@ -50,11 +50,15 @@ python -c 'import sys; assert sys.prefix != sys.base_prefix'
 site=$(python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
 cp -r package/shout "$site/"
 suffix=$(python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
-# A library that no node has, and a module that looks for it only where it was when it was built.
+test -d "$TMPDIR" && test "${TMPDIR%/*/tmp}" = /mnt/pybundle-build
+# What asks instance metadata for credentials while this compiles may have to wait for an answer.
+test "$AWS_METADATA_SERVICE_TIMEOUT" -gt 1 && test "$AWS_METADATA_SERVICE_NUM_ATTEMPTS" -gt 1
+# A library that no node has, though wheels may expect it of all (PEP 600), and a module that looks for it only where it
+# was when it was built.
 # Python.h is found without a word of where it is.
 mkdir -p "$PWD/lib"
-gcc -shared -fPIC -Wl,-soname,libanswer.so.1 -o lib/libanswer.so.1 answer.c
-gcc -shared -fPIC -o "$site/answer$suffix" answermodule.c lib/libanswer.so.1 \\
+gcc -shared -fPIC -Wl,-soname,libGL.so.1 -o lib/libGL.so.1 answer.c
+gcc -shared -fPIC -o "$site/answer$suffix" answermodule.c lib/libGL.so.1 \\
     -Wl,--enable-new-dtags "-Wl,-rpath,$PWD/lib"
 cat >"$VIRTUAL_ENV/bin/shout" <<END
 #!$VIRTUAL_ENV/bin/python
@@ -67,7 +71,7 @@ chmod +x "$VIRTUAL_ENV/bin/shout"
 BUILD_FILES = {
     "data/it's.txt": "a build file\n",
     "package/shout/__init__.py": "def shout(text):\n    return text.upper()\n",
-    "answer.c": "int answer(void) { return 42; }\n",
+    "answer.c": 'int atoi(const char *); int answer(void) { return atoi("42"); }\n',
     "answermodule.c": """
 #include <Python.h>
 int answer(void);
@@ -188,6 +192,7 @@ class Builder:
             "CONFIGURE_ARGS": [],
             "OPTIMIZE": "no",
             "OS_FAMILY": "ami-0123",
+            "OLDEST_GLIBC": "",
             "ARCH": MACHINE,
             "PYTHON_ARCHIVE_URI": "",
             "PYTHON_ARCHIVE_SHA256": "",
@@ -251,7 +256,7 @@ def cached_python(builder: Builder) -> dict[str, Value]:
 @pytest.fixture(scope="session")
 def built(builder: Builder, cached_python: dict[str, Value]) -> Outcome:
     """A build of all that a bundle can have."""
-    outcome = builder.run("has-all", cached_python, VENV_BUILD, BUILD_FILES)
+    outcome = builder.run("has-all", {**cached_python, "OLDEST_GLIBC": "2.1"}, VENV_BUILD, BUILD_FILES)
     assert outcome.exit_status == 0, outcome.log[-5000:]
     return outcome
 
@@ -302,6 +307,20 @@ def test_venv_manifest_names_its_python(built: Outcome) -> None:
     assert sha256(canonical_json(manifest["inputs"]).encode()) == built.key
     assert manifest["build"]["id"] == "has-all"
     assert manifest["build"]["owner"] == 'O\'Hara "Scarlett" $(id)\\'
+
+
+def test_what_it_needs_of_nodes_is_in_manifests(built: Outcome) -> None:
+    """Whoever waits reads of what the oldest nodes lack: here, anything that is younger than glibc 2.1."""
+    python_needs, venv_needs = (
+        built.manifest(kind, key)["archive"]["needs"] for kind, key in (("python", PYTHON.key), ("venv", built.key))
+    )
+    assert set(venv_needs) < set(python_needs)
+    assert {need.split(":")[0] for need in python_needs} <= {
+        *("libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "libutil.so.1", "librt.so.1"),
+        *(need.split(":")[0] for need in python_needs if need.startswith(("ld-linux", "libgcc_s.", "libstdc++."))),
+    }
+    (note,) = built.status["notes"]
+    assert note == f"the venv archive needs {' '.join(venv_needs)}: nodes of older releases may have only glibc 2.1"
 
 
 @pytest.mark.parametrize(("kind", "top"), [("python", "py"), ("venv", "venv")])
@@ -368,6 +387,12 @@ for line in open('/proc/self/maps'):
 
 def test_a_module_finds_the_library_that_came_along(bundle: Path) -> None:
     assert python(bundle, "import answer; print(answer.get())") == "42\n"
+
+
+def test_the_log_says_which_libraries_came_along_and_which_did_not(built: Outcome) -> None:
+    lines = built.log.splitlines()
+    assert "copied: /mnt/pybundle-build/has-all/inputs/files/lib/libGL.so.1, for answer" in built.log
+    assert "left to the node: libc.so.6" in lines
 
 
 def test_knows_where_it_is(bundle: Path) -> None:
@@ -498,9 +523,16 @@ import os, sys, sysconfig
 print(sys.prefix, sys.base_prefix, sys._base_executable)
 missing = [path for path in sysconfig.get_paths().values() if not os.path.isdir(path)]
 print([path for path in missing if not path.startswith(sys.prefix)], os.path.exists(sysconfig.get_config_h_filename()))
+print(*(os.path.relpath(sysconfig.get_config_var(name), sys.base_prefix) for name in ("INCLUDEPY", "LIBDIR", "LIBPL")))
+print([name for name, value in sysconfig.get_config_vars().items() if "/nonexistent" in str(value)])
 """
     py, venv = settled / "py", settled / "venv"
-    assert python(settled, program).splitlines() == [f"{venv} {py} {py}/bin/python3.13", "[] True"]
+    assert python(settled, program).splitlines() == [
+        f"{venv} {py} {py}/bin/python3.13",
+        "[] True",
+        "include/python3.13 lib lib/python3.13/config-3.13-x86_64-linux-gnu",
+        "[]",
+    ]
 
     other = tmp_path / "other"
     subprocess.run([venv / "bin" / "python", "-m", "venv", other], check=True)

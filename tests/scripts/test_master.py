@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import tarfile
@@ -77,7 +78,8 @@ def test_an_archive_is_plain(python: str, tree: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     description = json.loads(archive.with_suffix(".json").read_text())
     content = archive.read_bytes()
-    assert description == {"sha256": sha256(content), "size": len(content), "unpacked_size": 10 * 4096 - 4096}
+    sizes = {"size": len(content), "unpacked_size": 10 * 4096 - 4096}
+    assert description == {"sha256": sha256(content), **sizes, "needs": []}
     with tarfile.open(archive) as tar:
         members = {member.name: (member.mode, member.size, member.linkname) for member in tar}
     assert members == {
@@ -236,24 +238,66 @@ def test_an_environment_inside_is_refused(python: str, tmp_path: Path) -> None:
     assert done.stderr == "venv/inner/pyvenv.cfg is of an environment whose Python no node has: make none inside\n"
 
 
-@every_python
-def test_libraries_are_copied_with_what_they_need(python: str, tmp_path: Path) -> None:
+def link(target: Path, code: str, *arguments: str | Path) -> None:
+    """Makes a shared library of C code."""
     if shutil.which("gcc") is None:
         pytest.skip("no C compiler here")
+    command = ["gcc", "-shared", "-fPIC", "-x", "c", "-", "-x", "none", "-o", target, *arguments]
+    subprocess.run(command, input=code, text=True, check=True)
+
+
+@every_python
+def test_an_archive_says_which_versions_it_needs(python: str, tree: Path, tmp_path: Path) -> None:
+    """Of what nodes have by themselves. What this machine hasn't either is for other machines, and only said."""
+    newer = tmp_path / "libstdc++.so.6"
+    (tmp_path / "versions").write_text("GLIBCXX_9.9 { global: newest; };\n")
+    link(
+        *(newer, "int newest(void) { return 9; }", "-Wl,-soname,libstdc++.so.6"),
+        f"-Wl,--version-script,{tmp_path}/versions",
+    )
+    link(tree / "lib" / "new.so", "int newest(void); int f(void) { return newest(); }", newer)
+    link(tree / "lib" / "old.so", "#include <stdlib.h>\nvoid f(void) { abort(); }")
+    (tree / "lib" / "broken.so").write_bytes((tree / "lib" / "old.so").read_bytes()[:200])
+
+    def needs() -> tuple[str, list[str], list[str]]:
+        archive, described = tmp_path / "a.tar.gz", tmp_path / "described.json"
+        done = pack(python, tree, archive)
+        assert done.returncode == 0, done.stderr
+        run(python, "archive.py", "--describe", archive, "--description", described)
+        return (
+            done.stdout,
+            json.loads(archive.with_suffix(".json").read_text())["needs"],
+            json.loads(described.read_text())["needs"],
+        )
+
+    base = subprocess.check_output(["readelf", "-V", tree / "lib" / "old.so"], text=True)
+    assert "GLIBC_2.2.5" in base or os.uname().machine != "x86_64"
+    glibc = sorted({f"libc.so.6:{word}" for word in base.split() if word.startswith("GLIBC_")})
+    said, packed, described = needs()
+    assert "venv/lib/new.so needs GLIBCXX_9.9 of libstdc++.so.6, which this machine does not have\n" in said
+    assert (packed, described) == (glibc, [*glibc, "libstdc++.so.6:GLIBCXX_9.9"])
+    shutil.copy(newer, tree / "lib")
+    said, packed, described = needs()
+    assert (packed, described) == (glibc, glibc)
+    assert "GLIBCXX_9.9" not in said
+
+
+@every_python
+def test_libraries_are_copied_with_what_they_need(python: str, tmp_path: Path) -> None:
+    """Also one of those that PEP 600 lets wheels expect of every machine."""
     system, tree, into = tmp_path / "system", tmp_path / "tree", tmp_path / "tree" / "lib"
     for directory in (system, into):
         directory.mkdir(parents=True)
 
-    def link(target: Path, code: str, *arguments: str | Path) -> None:
-        command = ["gcc", "-shared", "-fPIC", "-x", "c", "-", "-x", "none", "-o", target, *arguments]
-        subprocess.run(command, input=code, text=True, check=True)
-
-    link(system / "libdeep.so.1", "int deep(void) { return 6; }", "-Wl,-soname,libdeep.so.1")
+    link(system / "libGL.so.1", "int deep(void) { return 6; }", "-Wl,-soname,libGL.so.1")
     link(
-        *(system / "libnear.so.1", "int deep(void); int near(void) { return deep() + 1; }"),
+        *(
+            system / "libnear.so.1",
+            'int atoi(const char *); int deep(void); int near(void) { return deep() + atoi("1"); }',
+        ),
         *(
             "-Wl,-soname,libnear.so.1",
-            system / "libdeep.so.1",
+            system / "libGL.so.1",
             "-Wl,--enable-new-dtags",
             f"-Wl,-rpath,{system}",
         ),
@@ -266,7 +310,12 @@ def test_libraries_are_copied_with_what_they_need(python: str, tmp_path: Path) -
     arguments: list[str | Path] = ["--tree", tree, "--into", into, "--strict"]
     done = run(python, "shared_libraries.py", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert sorted(path.name for path in into.iterdir()) == ["libdeep.so.1", "libnear.so.1", "libtext.so"]
+    assert sorted(path.name for path in into.iterdir()) == ["libGL.so.1", "libnear.so.1", "libtext.so"]
+    assert done.stdout.splitlines() == [
+        f"copied: {system}/libnear.so.1, for module.so",
+        f"copied: {system}/libGL.so.1, for libnear.so.1",
+        "left to the node: libc.so.6",
+    ]
     # What has a RUNPATH looks nowhere else; as an RPATH it leaves the way to the interpreter's open.
     for path in (tree / "module.so", into / "libnear.so.1"):
         assert "(RUNPATH)" not in subprocess.check_output(["readelf", "-d", path], text=True)
@@ -379,7 +428,7 @@ def test_publishes_archive_and_manifest(publish: PublishCommand) -> None:
     assert publish.store.get(publish.archive_key) == publish.content
     manifest = publish.manifest()
     assert manifest["inputs"] == {"é": 1}
-    assert manifest["contents"] == {"freeze": ["mrjob==0.7.4"]}
+    assert manifest["contents"] == {"freeze": ["mrjob==0.7.4"], "openssl": ssl.OPENSSL_VERSION}
 
 
 @pytest.mark.whole

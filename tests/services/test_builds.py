@@ -19,6 +19,8 @@ from mrjob_pybundle.build import follow
 from mrjob_pybundle.cache.claims import Claim
 from mrjob_pybundle.context import Context
 from mrjob_pybundle.errors import TransientError
+from mrjob_pybundle.sandbox.api.faults import Faults, Refuse, Rule
+from mrjob_pybundle.sandbox.api.server import Server
 from tests.plug import Plug
 from tests.team import Team
 
@@ -111,6 +113,44 @@ def test_a_build_of_which_nobody_has_heard_for_long_is_taken_over(team: Team, au
     says(team, build_id, "FAILED", message="boom")
     assert "failed in stage venv-build: boom" in taking_over.ends()
     assert [cluster["Name"] for cluster in team.emr.list_clusters()["Clusters"]] == [f"mrjob-pybundle build {build_id}"]
+    assert claims(team) == []
+
+
+def test_a_master_is_told_which_glibc_the_oldest_nodes_have(team: Team, author: Any) -> None:
+    build_id = author().reads(r"Build (\S+): launched cluster j-")[1]
+    script = team.cache.store.read(f"builds/{build_id}/build-binaries.sh") or b""
+    assert b"\nreadonly OLDEST_GLIBC=2.34\n" in script
+
+
+def test_an_instance_type_that_a_zone_does_not_have(team: Team, author: Any) -> None:
+    """EMR says so when it has begun; which option that is about, it does not know."""
+    from moto.backends import get_backend
+
+    building = author()
+    cluster_id = building.reads(r"launched cluster (j-\w+)")[1]
+    cluster: Any = get_backend("emr")["123456789012"]["us-east-1"].clusters[cluster_id]
+    cluster.last_state_change_reason = (
+        "The requested instance type c5.4xlarge is not supported in the requested availability zone."
+    )
+    cluster.state = "TERMINATED_WITH_ERRORS"
+    said = building.ends()
+    assert f"its cluster {cluster_id} ended: The requested instance type c5.4xlarge is not supported" in said
+    assert "zone. pybundle_build_instance_type names another type of the build's machine" in said
+
+
+def test_an_instance_type_that_a_region_does_not_have(team: Team, author: Any) -> None:
+    """That EMR says at once."""
+    faults = Faults()
+    server = Server(lambda: None, lambda action: None, [faults])
+    server.start()
+    refusal = Refuse(400, "ValidationException", "Instance type 'c5.4xlarge' is not supported.")
+    try:
+        with faults.injected(Rule("RunJobFlow", refusal)):
+            said = author(AWS_ENDPOINT_URL=server.endpoint).ends()
+    finally:
+        server.stop()
+    assert "Instance type 'c5.4xlarge' is not supported" in said
+    assert said.endswith("pybundle_build_instance_type names another type of the build's machine.\n")
     assert claims(team) == []
 
 

@@ -26,7 +26,7 @@ from tests.unit.bundle.test_spec import SPEC
 
 BUNDLE = Bundle(
     python=Archive(SPEC.python.key, "11" * 32, 6, 60),
-    venv=Archive(SPEC.key, "22" * 32, 4, 40),
+    venv=Archive(SPEC.key, "22" * 32, 4, 40, needs=("libc.so.6:GLIBC_2.2.5", "libc.so.6:GLIBC_2.34")),
 )
 
 
@@ -42,7 +42,8 @@ def cache(request: pytest.FixtureRequest, bucket: S3Uri, client: Any) -> Cache:
 
 def _manifest(kind: str) -> dict[str, Any]:
     def described(archive: Archive) -> dict[str, Any]:
-        return {"sha256": archive.sha256, "size": archive.size, "unpacked_size": archive.unpacked_size}
+        sizes = {"size": archive.size, "unpacked_size": archive.unpacked_size}
+        return {"sha256": archive.sha256, **sizes, **({"needs": list(archive.needs)} if archive.needs else {})}
 
     if kind == "python":
         return {"key": BUNDLE.python.key, "archive": described(BUNDLE.python)}
@@ -102,6 +103,8 @@ def test_an_archive_of_another_size_is_not_cached(cache: Cache, client: Any) -> 
         {**_manifest("venv"), "key": "00"},
         {**_manifest("venv"), "archive": {**_manifest("venv")["archive"], "sha256": "../../x"}},
         {**_manifest("venv"), "archive": {**_manifest("venv")["archive"], "size": "4; rm -rf /"}},
+        {**_manifest("venv"), "archive": {**_manifest("venv")["archive"], "needs": ["libc.so.6:$(rm -rf /)"]}},
+        {**_manifest("venv"), "archive": {**_manifest("venv")["archive"], "needs": [34]}},
         {**_manifest("venv"), "python": None},
     ],
     ids=str,
@@ -150,8 +153,8 @@ def test_no_damage_of_a_manifest_leads_to_another_bundle(bucket: S3Uri, client: 
         refusal = str(error)
     assert not refusal or "/manifest.json " in refusal
     assert found is None or found == Bundle(
-        replace(BUNDLE.python, unpacked_size=found.python.unpacked_size),
-        replace(BUNDLE.venv, unpacked_size=found.venv.unpacked_size),
+        replace(BUNDLE.python, unpacked_size=found.python.unpacked_size, needs=found.python.needs),
+        replace(BUNDLE.venv, unpacked_size=found.venv.unpacked_size, needs=found.venv.needs),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,14 @@ def test_a_cached_bundle_needs_no_source(team: Team) -> None:
     lines = _lines(team.run("doctor"))
     assert lines["bundle"] == ("ok", f"cached (key {spec.key[:12]})")
     assert lines["Python's source"] == ("ok", "not needed: this Python is compiled, and cached")
+    openssl, day = ssl.OPENSSL_VERSION.split()[1], " ".join(ssl.OPENSSL_VERSION.split()[2:5])
+    assert lines["OpenSSL"] == ("ok", f"{openssl} ({day}), compiled 0 days ago")
+    team.let_pass(days=100)
+    assert _lines(team.run("doctor"))["OpenSSL"] == (
+        "note",
+        f"{openssl} ({day}), compiled 100 days ago."
+        " --pybundle-rebuild brings the one that the operating system has by now",
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,6 +136,7 @@ def test_a_venv_build_that_may_work(team: Team, tmp_path: Path, content: bytes, 
         (["--iam-instance-profile", "none"], "instance profile", "there is no instance profile none. Create it"),
         (["--pybundle-build-iam-instance-profile", "b"], "build's profile", "there is no instance profile b. Create"),
         (["--pybundle-cache-uri", "s3://no-such-bucket/x"], "bucket", "there is no bucket no-such-bucket. Create it"),
+        (["--pybundle-build-instance-type", "c99.4xlarge"], "build's machine", "us-east-1 has no c99.4xlarge. Set"),
         (["--pybundle-venv-build", "/no/such/file"], "configuration", "there is no /no/such/file"),
         (["--pybundle-python-version", "3.99.1"], "Python's source", "cannot get https://www.python.org/"),
     ],

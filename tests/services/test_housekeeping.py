@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -74,9 +75,10 @@ def test_ls(team: Team) -> None:
     lines = team.run("ls").out.splitlines()
     assert lines[0].endswith(": 1 bundle on 1 Python, " + lines[0].rpartition(", ")[2])
     bundle, python, building = (lines[number].split() for number in (3, 6, 9))
-    assert bundle[:4] == [spec.key[:12], "3.13.5", "amzn2023", "x86_64"]
+    openssl = ssl.OPENSSL_VERSION.split()[1]
+    assert bundle[:5] == [spec.key[:12], "3.13.5", "amzn2023", "x86_64", openssl]
     assert bundle[-4:] == ["ada", "2:12", "not", "noted"]
-    assert python[:4] == [spec.python.key[:12], "3.13.5", "amzn2023", "x86_64"]
+    assert python[:5] == [spec.python.key[:12], "3.13.5", "amzn2023", "x86_64", openssl]
     assert python[-3:] == ["ada", "2:12", "1"]
     assert building == [OTHER_BUILD, "grace", "none", "yet", "ab" * 6]
     team.cache.bundles.note_use(spec.key, "ada", None)
@@ -108,7 +110,10 @@ def test_show_takes_the_beginning_of_a_key(team: Team) -> None:
     shown = team.run("show", spec.key[:8]).out
     for expected in (spec.key, spec.python.key, "regex==2024.11.6", BUILD, "compile 2:05", "Amazon Linux 2023"):
         assert expected in shown
+    openssl, day = ssl.OPENSSL_VERSION.split()[1], " ".join(ssl.OPENSSL_VERSION.split()[2:5])
+    assert f"OpenSSL   {openssl}, of {day}\nneeds     glibc 2.34 or newer\n" in shown
     python = team.run("show", spec.python.key[:8]).out
+    assert f"OpenSSL   {openssl}, of {day}\nneeds     glibc 2.9 or newer\n" in python
     assert f"bundles   {spec.key[:12]}" in python
     assert json.loads(team.run("show", "--json", spec.key).out)["manifest"]["key"] == spec.key
 
@@ -209,6 +214,49 @@ def test_a_python_with_bundles_on_it_is_not_removed(team: Team) -> None:
     assert refused.status == 2
     assert f"mrjob-pybundle rm {spec.key[:12]}" in refused.err
     assert team.run("rm", spec.key, spec.python.key).status == 0
+
+
+def _change(team: Team, name: str, **sections: Any) -> None:
+    manifest = json.loads(team.cache.store.read(name) or b"")
+    team.cache.store.write(name, json.dumps({**manifest, **sections}).encode())
+
+
+def test_rm_of_all_that_has_an_older_openssl(team: Team, script: Path) -> None:
+    """And of Pythons on which nothing is left. What is built then, is compiled."""
+    old, kept = team.spec(), team.spec("--pybundle-venv-build", str(script))
+    other = team.spec("--pybundle-python-version", "3.12.1")
+    team.publish(old, BUILD)
+    team.publish(kept, OTHER_BUILD, script)
+    team.publish(other, BUILD)
+    for spec in (old, other):
+        _change(team, f"python/{spec.python.key}/manifest.json", contents={"openssl": "OpenSSL 3.0.8 7 Feb 2023"})
+        # Older manifests of bundles don't say: it is their Python's.
+        _change(team, f"venv/{spec.key}/manifest.json", contents={"freeze": []})
+    _change(team, f"venv/{kept.key}/manifest.json", contents={"openssl": "OpenSSL 3.5.5 27 Jan 2026"})
+    removed = team.run("rm", "--older-openssl", "3.2.2")
+    assert removed.status == 0
+    gone = [line.split(":")[0] for line in removed.out.splitlines()]
+    assert sorted(gone[:2]) == sorted(f"removed bundle {spec.key[:12]}" for spec in (old, other))
+    assert gone[2:] == [f"removed Python {other.python.key[:12]}"]
+    assert team.run("rm", "--older-openssl", "3.2.2").out == ""
+
+
+def test_which_openssl_a_bundle_has_is_not_known(team: Team) -> None:
+    """Its manifest is an older one, and its Python's place is another's by now."""
+    spec = team.spec()
+    team.publish(spec, BUILD)
+    manifest = json.loads(team.cache.store.read(f"venv/{spec.key}/manifest.json") or b"")
+    python = {**manifest["python"], "sha256": "11" * 32}
+    _change(team, f"venv/{spec.key}/manifest.json", contents={"freeze": []}, python=python)
+    assert team.run("ls").out.splitlines()[3].split()[4] == "?"
+    removed = team.run("rm", "--older-openssl", "9.0.0").out
+    assert removed == f"kept venv {spec.key[:12]}: which OpenSSL it has is not known\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["abcd", "--older-openssl", "3.2.2"]])
+def test_rm_of_keys_or_of_what_is_old(team: Team, arguments: list[str]) -> None:
+    removed = team.run("rm", *arguments)
+    assert (removed.status, removed.err) == (2, "mrjob-pybundle: rm takes keys, or --older-openssl and no keys.\n")
 
 
 def test_what_was_removed_is_deleted_a_day_later(team: Team) -> None:

@@ -9,6 +9,7 @@ stage_publish() {
 publish() {
     local kind=$1 key=$PYTHON_KEY directory=$PYTHON_DIRECTORY
     [[ $kind == python ]] || { key=$VENV_KEY; directory=$VENV_DIRECTORY; }
+    say_what_is_new_for_some_nodes "$kind"
     make_tools
     as_tool "$INPUTS/master/publish.py" --kind "$kind" --key "$key" --directory "$directory" \
         --archive "$ARCHIVES/$kind.tar.gz" --description "$WORK/$kind-archive.json" --inputs "$WORK/$kind-inputs.json" \
@@ -19,6 +20,14 @@ publish() {
         --arch "$ARCH" --pybundle-version "$PYBUNDLE_VERSION" --seconds "$STATE/stages" --rebuild "$REBUILD" \
         --bucket-owner "$BUCKET_OWNER" --region "$CACHE_REGION" \
         || die "could not publish the $kind archive: $(tail -n 1 "$LOG")"
+}
+
+# Releases of an operating system share bundles, and the C library gains symbols in the course of them.
+say_what_is_new_for_some_nodes() {
+    local kind=$1 newer
+    [[ -n $OLDEST_GLIBC ]] || return 0
+    newer=$(helper needs.py --description "$WORK/$kind-archive.json" --oldest-glibc "$OLDEST_GLIBC")
+    [[ -z $newer ]] || note "the $kind archive needs $newer: nodes of older releases may have only glibc $OLDEST_GLIBC"
 }
 
 # What publish.py runs with, apart from everything that goes into an archive: the submitter's own, which came along, or

@@ -39,7 +39,8 @@ amazon_linux_2_packages() {
         wanted=openssl-devel other=openssl11-devel
     fi
     if rpm -q --quiet "$other"; then
-        as_root yum -q -y remove "$other" || die "yum could not remove $other, which excludes $wanted"
+        # yum would remove all that depends on it as well, and a master has Hadoop installed by now.
+        as_root rpm -e --nodeps "$other" || die "rpm could not remove $other, which excludes $wanted"
     fi
     install_missing_rpms yum "$wanted"
 }
@@ -96,6 +97,29 @@ stage_source() {
     version=$(sed -n 's/^#define[[:space:]]*PY_VERSION[[:space:]]*"\(.*\)".*/\1/p' "$SOURCE/Include/patchlevel.h")
     [[ ${version%+} == "$PYTHON_VERSION" ]] \
         || die "$SOURCE_URI is the source of CPython ${version:-(unknown)}, but the bundle is to have $PYTHON_VERSION"
+    if ! python_is_at_least 3 10; then
+        allow_openssl_3
+    fi
+}
+
+# What is older than OpenSSL 3 does not know it. What these edits change counts only there. A tarball of somebody's own may
+# have been changed for it already: then a line is not there.
+allow_openssl_3() {
+    if [[ $PYTHON_VERSION == 2.* ]]; then
+        # It looks for the version in a header that has had an expression there since 3.0, finds no number, and takes 0.
+        edit_line setup.py '        openssl_ver = 0' '        openssl_ver = 0x30000000' \
+            || [[ $PYTHON_INPUTS != *'"source_sha256":null'* ]] \
+            || die "setup.py of $SOURCE_URI has not the line that is to be changed for OpenSSL 3: it is not that of CPython $PYTHON_VERSION"
+    fi
+    # A server that closes a connection without a word was no error before 3.0. Python 3.10 and newer ask for the same.
+    edit_line Modules/_ssl.c '    options = SSL_OP_ALL & ~SSL_OP_DONT_INSERT_EMPTY_FRAGMENTS;' \
+        '&\n#ifdef SSL_OP_IGNORE_UNEXPECTED_EOF\n    options |= SSL_OP_IGNORE_UNEXPECTED_EOF;\n#endif' \
+        || echo 'Modules/_ssl.c stays as it is'
+}
+
+# edit_line FILE LINE REPLACEMENT: in the sources, by sed's s. Fails if there is not one such line.
+edit_line() {
+    [[ $(grep -cxF -e "$2" "$SOURCE/$1") == 1 ]] && sed -i "s/^$2\$/$3/" "$SOURCE/$1"
 }
 
 stage_configure() {
@@ -137,7 +161,7 @@ find_openssl11() {
 
 stage_compile() {
     cd "$SOURCE"
-    make_python
+    make_python || make_python_again "$?"
     # An interpreter without it works here, where the libraries are, and on no node.
     [[ $(readelf -d python) == *'(RPATH)'*"[\$ORIGIN/../lib:\$ORIGIN/../../venv/lib]"* ]] \
         || die 'the interpreter was linked without its library path'
@@ -154,6 +178,19 @@ make_python() {
     make -j "$CORES" "${without[@]}" "$@" "MAKE=make ${without[*]}" \
         "LINKFORSHARED=$(makefile_value LINKFORSHARED) -g0 -Wl,--disable-new-dtags -Wl,-rpath,'\$\$ORIGIN/../lib:\$\$ORIGIN/../../venv/lib'" \
         "PROFILE_TASK=${profile_task/--pgo/--pgo -j$CORES}"
+}
+
+# make_python_again STATUS: after make has ended with that. What processes that run at the same time write of a profile
+# can be inconsistent, which gcc may not bear when it compiles by it. With atomic counts it is not; they take their time.
+make_python_again() {
+    if [[ $OPTIMIZE != yes ]] || ! grep -q '^Rebuilding with profile guided optimizations' "$LOG" \
+        || ! gcc -fprofile-update=atomic -E -x c /dev/null >/dev/null 2>&1; then
+        EXIT_STATUS=$1
+        die "make ended with exit status $1"
+    fi
+    echo 'make failed with the profile that the tests have written: once more, with atomic counts'
+    make clean
+    make_python "PGO_PROF_GEN_FLAG=$(makefile_value PGO_PROF_GEN_FLAG) -fprofile-update=atomic"
 }
 
 makefile_value() {
@@ -188,9 +225,18 @@ leave_out_what_jobs_do_not_need() {
     ln -sfn "python$SHORT_VERSION" "$ROOT/py/bin/python"
 }
 
-# Python notes down how and where it was compiled. The how is for packages with C code; the where is of no use.
+# Python notes down how and where it was compiled. The how is for packages with C code; the where is of no use. Where it was
+# configured to lie, headers and libraries above all, becomes where it is.
 forget_build_directory() {
+    local file
     find "$ROOT/py" \( -name '_sysconfigdata*.py' -o -name Makefile \) -exec sed -i "s|$SOURCE|$PREFIX/source|g" {} +
+    for file in "$ROOT/py/lib/python$SHORT_VERSION"/_sysconfigdata*.py; do
+        printf '%s\n' 'import os as _os' \
+            '_here = _os.path.dirname(_os.path.dirname(_os.path.dirname(_os.path.abspath(__file__))))' \
+            'for _name, _value in list(build_time_vars.items()):' \
+            '    if isinstance(_value, str):' \
+            "        build_time_vars[_name] = _value.replace('$PREFIX', _here)" >>"$file"
+    done
 }
 
 stage_check() {

@@ -77,7 +77,9 @@ have_it_done() {
     shut_down_if_stuck >/dev/null 2>&1 &
     watchdog=$!
     # A process group of its own, so that its whole tree ends at the time limit.
-    PYBUNDLE_BUILD_WORK=$WORK timeout -k 30 "${TIMEOUT_MINUTES}m" bash "$0" >>"$LOG" 2>&1 </dev/null 8>&- &
+    # /tmp may be a part of the machine's memory, and small.
+    mkdir "$WORK/tmp"
+    PYBUNDLE_BUILD_WORK=$WORK TMPDIR=$WORK/tmp timeout -k 30 "${TIMEOUT_MINUTES}m" bash "$0" >>"$LOG" 2>&1 </dev/null 8>&- &
     WORKER=$!
     while true; do
         STATUS=0

@@ -4,8 +4,8 @@
     archive.py --describe ARCHIVE --description FILE
 
 The description is JSON: {"sha256": digest of the archive, "size": its bytes, "unpacked_size": bytes that its
-files take on a disk with blocks of 4 KiB}. The same tree gives the same archive, whoever owns the files and
-whenever they were made.
+files take on a disk with blocks of 4 KiB, "needs": what they need of a node (see needs.py)}. The same tree gives the
+same archive, whoever owns the files and whenever they were made.
 """
 
 from __future__ import print_function
@@ -13,11 +13,14 @@ from __future__ import print_function
 import argparse
 import gzip
 import hashlib
+import io
 import json
 import os
 import stat
 import sys
 import tarfile
+
+from needs import Needs
 
 BLOCK = 4096
 # Any time will do that other programs can bear (zip begins with 1980). Python 2.7 compares its .pyc with it.
@@ -36,23 +39,20 @@ def main():
     parser.add_argument("--description", required=True)
     options = parser.parse_args()
     try:
-        if options.describe:
-            description = describe(options.describe)
-        else:
-            description = pack(options.tree, options.archive)
+        described = describe(options.describe) if options.describe else pack(options.tree, options.archive)
     except RefusedError as error:
         print(error, file=sys.stderr)
         return 1
     with open(options.description, "w") as file:
-        json.dump(description, file)
-    print("%(size)d bytes, unpacked %(unpacked_size)d, sha256 %(sha256)s" % description)
+        json.dump(described, file)
+    print("%(size)d bytes, unpacked %(unpacked_size)d, sha256 %(sha256)s" % described)
     return 0
 
 
 def pack(tree, archive):
     """Write *tree* into *archive* under its own base name."""
     tree = os.path.abspath(tree)
-    unpacked_size = 0
+    unpacked_size, needs = 0, Needs()
     with open(archive, "wb") as file:
         output = Digesting(file)
         with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=output, mtime=0) as zipped:
@@ -64,9 +64,12 @@ def pack(tree, archive):
                     if member.isreg():
                         with open(path, "rb") as content:
                             tar.addfile(member, content)
+                            needs.look_at(member.name, content)
                     else:
                         tar.addfile(member)
-    return {"sha256": output.digest.hexdigest(), "size": output.size, "unpacked_size": unpacked_size}
+    for line in needs.forget_what_is_not_here():
+        print(line)
+    return description(output.digest, output.size, unpacked_size, needs)
 
 
 def paths(tree):
@@ -113,9 +116,18 @@ def describe(archive):
     with open(archive, "rb") as file:
         for piece in iter(lambda: file.read(1 << 20), b""):
             digest.update(piece)
+    unpacked_size, needs = 0, Needs()
     with tarfile.open(archive) as tar:
-        unpacked_size = sum(on_disk(member.size) for member in tar)
-    return {"sha256": digest.hexdigest(), "size": os.path.getsize(archive), "unpacked_size": unpacked_size}
+        for member in tar:
+            unpacked_size += on_disk(member.size)
+            if member.isreg():
+                # Going back in what is zipped is slow.
+                needs.look_at(member.name, io.BytesIO(tar.extractfile(member).read()))
+    return description(digest, os.path.getsize(archive), unpacked_size, needs)
+
+
+def description(digest, size, unpacked_size, needs):
+    return {"sha256": digest.hexdigest(), "size": size, "unpacked_size": unpacked_size, "needs": needs.of_nodes()}
 
 
 def on_disk(size):

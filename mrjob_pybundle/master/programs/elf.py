@@ -1,12 +1,15 @@
-"""As much of the ELF format as it takes to see which libraries a file needs, and where it looks for them.
+"""As much of the ELF format as it takes to see which libraries a file needs, of which versions, and where it looks.
 
-Fields are named as in the System V ABI, chapter "Object Files", which gives their places.
+Fields are named as in the System V ABI, chapter "Object Files", which gives their places; those of versions as in the
+Linux Standard Base, chapter "Symbol Versioning".
 """
 
 import struct
 
 PT_LOAD, PT_DYNAMIC = 1, 2
 DT_NEEDED, DT_STRTAB, DT_SONAME, DT_RPATH, DT_RUNPATH = 1, 5, 14, 15, 29
+DT_VERDEF, DT_VERDEFNUM, DT_VERNEED, DT_VERNEEDNUM = 0x6FFFFFFC, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
+VER_FLG_WEAK = 2
 
 
 class NotElfError(Exception):
@@ -14,26 +17,36 @@ class NotElfError(Exception):
 
 
 class Elf(object):
-    """The dynamic section of the file *path*.
+    """The dynamic section of the file *path*, or of *content*, a file that is open already and goes by that name.
 
     machine: (class, byte order, architecture): a library fits a program if the two have the same.
     is_dynamic: whether there is a dynamic section at all.
     needed: names of libraries.
     rpath, runpath: lists of directories as written ($ORIGIN not expanded), or None.
+    needed_versions: {name of a library: names of versions that it must have, or the file is not loaded}.
+    defined_versions: names of the versions that the file itself has.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, content=None):
         self.path = path
         self.needed, self.soname, self.rpath, self.runpath = [], None, None, None
+        self.needed_versions, self.defined_versions = {}, set()
         self.is_dynamic = False
         self._runpath_at = None
-        with open(path, "rb") as file:
-            try:
-                self._read(file)
-            except struct.error:
-                raise NotElfError(path)
+        if content is None:
+            with open(path, "rb") as content:
+                self._read_checked(content)
+        else:
+            self._read_checked(content)
+
+    def _read_checked(self, file):
+        try:
+            self._read(file)
+        except struct.error:
+            raise NotElfError(self.path)
 
     def _read(self, file):
+        file.seek(0)
         ident = file.read(16)
         if ident[:4] != b"\x7fELF" or ident[4:5] not in (b"\1", b"\2"):
             raise NotElfError(self.path)
@@ -83,6 +96,36 @@ class Elf(object):
                 self.rpath = text.split(":")
             else:
                 self.runpath, self._runpath_at = text.split(":"), place
+        if strings:
+            self._read_versions(file, dict((d_tag, d_val) for d_tag, d_val, _ in entries), strings[0], loaded)
+
+    def _read_versions(self, file, values, strings, loaded):
+        """Both tables are lists of entries with lists of their own; each place is relative to the one before."""
+        if DT_VERNEED in values:
+            place = self._offset(values[DT_VERNEED], loaded)
+            for _ in range(values.get(DT_VERNEEDNUM, 0)):
+                _, vn_cnt, vn_file, vn_aux, vn_next = self._at(file, place, "HHIII")
+                versions = self.needed_versions.setdefault(self._string(file, strings + vn_file), set())
+                inner = place + vn_aux
+                for _ in range(vn_cnt):
+                    _, vna_flags, _, vna_name, vna_next = self._at(file, inner, "IHHII")
+                    if not vna_flags & VER_FLG_WEAK:
+                        versions.add(self._string(file, strings + vna_name))
+                    if not vna_next:
+                        break
+                    inner += vna_next
+                if not vn_next:
+                    break
+                place += vn_next
+        if DT_VERDEF in values:
+            place = self._offset(values[DT_VERDEF], loaded)
+            for _ in range(values.get(DT_VERDEFNUM, 0)):
+                _, _, _, _, _, vd_aux, vd_next = self._at(file, place, "HHHHIII")
+                (vda_name,) = self._at(file, place + vd_aux, "I")
+                self.defined_versions.add(self._string(file, strings + vda_name))
+                if not vd_next:
+                    break
+                place += vd_next
 
     def _offset(self, address, loaded):
         for _, p_offset, p_vaddr, p_filesz in loaded:

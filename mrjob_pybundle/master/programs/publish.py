@@ -16,6 +16,7 @@ import io
 import json
 import os
 import re
+import ssl
 import sys
 import time
 
@@ -154,14 +155,12 @@ def manifest(options, archive):
         },
     }
     if options.kind == "python":
-        import ssl
-
         result["source"] = {"name": options.source_name, "sha256": options.source_sha256}
         result["contents"] = {"python_version": options.python_version, "openssl": ssl.OPENSSL_VERSION}
     else:
         result["python"] = dict(read_json(options.python_description), key=options.python_key)
         with open(options.freeze) as file:
-            result["contents"] = {"freeze": file.read().splitlines()}
+            result["contents"] = {"freeze": file.read().splitlines(), "openssl": ssl.OPENSSL_VERSION}
     return result
 
 

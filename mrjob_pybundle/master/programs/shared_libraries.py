@@ -21,8 +21,9 @@ import sys
 
 from elf import Elf, NotElfError
 
-# What PEP 600 lets a wheel expect of any Linux machine. The C library's parts and the program loader must
-# be the machine's own: they only work together.
+# The C library's parts and the program loader must be the machine's own: they only work together. The two of the
+# compiler's are wherever a C++ program is. PEP 600 lets wheels expect more, of X11, OpenGL and GLib, and a server need
+# not have any of that.
 ALLOWED = frozenset(
     [
         "libc.so.6",
@@ -39,15 +40,6 @@ ALLOWED = frozenset(
         "libthread_db.so.1",
         "libgcc_s.so.1",
         "libstdc++.so.6",
-        "libX11.so.6",
-        "libXext.so.6",
-        "libXrender.so.1",
-        "libICE.so.6",
-        "libSM.so.6",
-        "libGL.so.1",
-        "libglib-2.0.so.0",
-        "libgobject-2.0.so.0",
-        "libgthread-2.0.so.0",
     ]
 )
 LOADER = re.compile(r"ld-linux.*\.so\.\d+$|ld64\.so\.\d+$|linux-vdso\.so\.\d+$")
@@ -62,7 +54,10 @@ def main():
     parser.add_argument("--also", action="append", default=[])
     parser.add_argument("--strict", action="store_true")
     options = parser.parse_args()
-    missing = Bundler(options.tree, options.into, options.also).bundle()
+    bundler = Bundler(options.tree, options.into, options.also)
+    missing = bundler.bundle()
+    if bundler.left:
+        print("left to the node: " + ", ".join(sorted(bundler.left)))
     for name, needed_by in sorted(missing.items()):
         print("%s, which %s needs, is nowhere on this machine" % (name, needed_by))
     return 1 if missing and options.strict else 0
@@ -83,6 +78,7 @@ class Bundler(object):
         self.names_in_tree = set(os.path.basename(elf.path) for elf in self.queue)
         self.names_in_tree.update(elf.soname for elf in self.queue if elf.soname)
         self.system = SystemLibraries()
+        self.left = set()
 
     def bundle(self):
         """Copy what is needed. Returns what could not be found, as {library: one file that needs it}."""
@@ -90,7 +86,10 @@ class Bundler(object):
         while self.queue:
             elf = self.queue.pop()
             for name in elf.needed:
-                if is_allowed(os.path.basename(name)) or self.finds_by_itself(elf, name):
+                if self.finds_by_itself(elf, name):
+                    continue
+                if is_allowed(os.path.basename(name)):
+                    self.left.add(name)
                     continue
                 if not any(os.path.exists(os.path.join(directory, name)) for directory in self.search_path):
                     # Wheels load some of their libraries themselves, before those that need them.
@@ -118,7 +117,7 @@ class Bundler(object):
         if source is None:
             return False
         target = os.path.join(self.into, os.path.basename(name))
-        print("%s (for %s)" % (source, os.path.basename(elf.path)))
+        print("copied: %s, for %s" % (source, os.path.basename(elf.path)))
         shutil.copyfile(source, target)
         os.chmod(target, 0o755)
         copied = Elf(target)

@@ -22,8 +22,8 @@ def check_versions():
     return [".".join(map(str, sys.version_info[:3])), sys.maxunicode, mrjob.__version__, sys.executable]
 
 
-def check_ssl():
-    """A handshake on loopback, by name, with a certificate that came along as a file."""
+def serve_tls(speak):
+    """A thread that accepts a connection and *speaks*, with a certificate that came along as a file; and its port."""
     import socket
     import ssl
 
@@ -36,19 +36,41 @@ def check_ssl():
     def serve():
         accepted, _ = listener.accept()
         served = context.wrap_socket(accepted, server_side=True)
-        served.sendall(served.recv(100).upper())
+        speak(served)
         served.close()
 
     server = threading.Thread(target=serve)
     server.start()
+    return server, listener.getsockname()[1]
+
+
+def connect_tls(port):
+    import socket
+    import ssl
+
     trusting = ssl.create_default_context(cafile="certificate.pem")
-    plain = socket.create_connection(("localhost", listener.getsockname()[1]), timeout=60)
-    client = trusting.wrap_socket(plain, server_hostname="localhost")
+    plain = socket.create_connection(("localhost", port), timeout=60)
+    return trusting.wrap_socket(plain, server_hostname="localhost")
+
+
+def check_ssl():
+    """A handshake on loopback, by name."""
+    server, port = serve_tls(lambda served: served.sendall(served.recv(100).upper()))
+    client = connect_tls(port)
     client.sendall(b"over tls")
     answer = client.recv(100)
     server.join()
     assert answer == b"OVER TLS", answer
     return [client.cipher()[1]]
+
+
+def check_a_server_that_leaves_without_a_word():
+    """As many do after their answer. That is its end, and no error."""
+    server, port = serve_tls(lambda served: served.sendall(b"all there is"))
+    client = connect_tls(port)
+    answer = list(iter(lambda: client.recv(100).decode("ascii"), ""))
+    server.join()
+    return "".join(answer)
 
 
 def check_a_stranger_is_not_trusted():

@@ -27,20 +27,20 @@ from tests.unit.bundle.test_spec import PYTHON
 ROOT = Path(__file__).parents[3]
 MASTER = ROOT / "mrjob_pybundle" / "master"
 
-RECIPES = {"PYTHON_RECIPE": 1, "VENV_RECIPE": 3}
+RECIPES = {"PYTHON_RECIPE": 2, "VENV_RECIPE": 4}
 HOOK_VERSION = 3
 
 PARTS = {
     "PYTHON_RECIPE": {
-        "build-binaries/python.sh": "03bdc7efca08c2064f5e7bcb97e51c87d865b9597f371b50d5a5eeeb33c7ea28",
-        "programs/archive.py": "0d77b6e71340659df8939138308f955b17de2b6d3ec3e69949740352ec98b0da",
-        "programs/elf.py": "b8f42683b7fdaecb2cfff45dd64bb61e5cd813e28fa75bf40c0ab1903ec62a5b",
+        "build-binaries/python.sh": "e7de3ababb6c892ae0adad43bccd442c942b31a6f9798674ac9d20f0b88971f6",
+        "programs/archive.py": "5af6007c952d9c95100821b00bcae7a142a009462488eab319bcb678a264119d",
+        "programs/elf.py": "49081140668940be0a2538c49d91a1bbaa7c208880fcccd500665d849db6db9a",
         "programs/python27_venv.py": "72816d5d2c4bd145d0b31ec5847889595f53f682122f24cae610ca4c1659e30d",
-        "programs/shared_libraries.py": "f20d06f94b89c46feb14e19e0f8809d6395afb37a6ad175fb99bb6d3ca244ac0",
+        "programs/shared_libraries.py": "17ac0151d6501a28f541945a9d67fee8c7b82774f6f2245653cd5217fcf9dd71",
     },
     "VENV_RECIPE": {
-        "build-binaries/environment.sh": "4bfbf1fbd14277ab14b00ea0ce27e2f4675be97c13e78dbc8f85cd543b3ba69d",
-        "programs/relocate.py": "1582f6833f3825d44d8441eadd6e00793cb7326933fce301d5cd4ec5384aa589",
+        "build-binaries/environment.sh": "922a4dfde0948b0d3e8e033dd13335afc2396dd6b415110d43ff25ca916da02f",
+        "programs/relocate.py": "446ce1b11f28aa90b054a457614d9e7a572f696a98072ba1c615e9742859b00d",
     },
     "HOOK_VERSION": {
         "mrjob_pybundle_hook.py": "30228e1de7761b1e607a27ac2ace79dfe3b212fc0865d6fff3ec4afdca4d4318",
@@ -54,7 +54,7 @@ PARTS = {
 IN_NO_RECIPE = {
     *("build-binaries.sh.tmpl", "fetch-and-run.sh"),
     *(f"build-binaries/{part}.sh" for part in ("prepare", "publish", "report", "supervise")),
-    *(f"programs/{program}.py" for program in ("check_inputs", "check_modules", "publish")),
+    *(f"programs/{program}.py" for program in ("check_inputs", "check_modules", "needs", "publish")),
 }
 
 
