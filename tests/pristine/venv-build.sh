@@ -9,7 +9,7 @@ case $(python -c 'import sys; print("%d.%d" % sys.version_info[:2])') in
     3.9) numpy=2.0.2 ;;
     *) numpy=2.2.6 ;;
 esac
-pip install regex==2024.11.6 numpy==$numpy uv==0.13.9 ./made_by_setuptools ./made_by_flit
+pip install regex==2024.11.6 numpy=="$numpy" uv==0.13.9 ./made_by_setuptools ./made_by_flit
 pip install --no-binary psycopg2 psycopg2==2.9.10
 uv pip install ./made_by_hatchling
 python -m venv other
