@@ -38,7 +38,7 @@ test-quick: $(VENV)/.installed
 	$(BIN)/pytest -n 2 $(QUICK)
 
 # On Hadoop and Spark themselves, which need Java, and Maven to fetch Hadoop; and on nodes that have nothing, see below.
-# The first run compiles four Pythons. Before the tests, an empty sandbox says it if this machine lacks something.
+# The first run compiles three Pythons. Before the tests, an empty sandbox says it if this machine lacks something.
 test-engines: can-test-engines $(VENV)/.installed
 	@scripts/fetch-hadoop.sh >/dev/null
 	@scripts/fetch-spark.sh >/dev/null
@@ -48,7 +48,7 @@ test-engines: can-test-engines $(VENV)/.installed
 can-test-engines:
 	@scripts/can-test-engines.sh
 
-# On nodes that have nothing: needs root and debootstrap, which it installs. The first run compiles three Pythons, with
+# On nodes that have nothing: needs root and debootstrap, which it installs. The first run compiles two Pythons, with
 # MATRIX=whole all of tests/pristine/conftest.py's.
 MATRIX ?=
 test-pristine: $(VENV)/.installed
