@@ -308,6 +308,7 @@ NOT_SEEN = {
     (MASTER, "s3:AbortMultipartUpload", _LOGS): _LARGE,
     (MASTER, "s3:GetObject", "arn:aws:s3:::REGION.elasticmapreduce/*"): _EMR,
     (MASTER, "s3:GetObject", f"{_V1}/venv/*"): _FASTER,
+    (MASTER, "s3:ListBucket", "arn:aws:s3:::CACHE-BUCKET"): _MISSING,
     (NODE, "s3:AbortMultipartUpload", _DATA): _HADOOP,
     (NODE, "s3:AbortMultipartUpload", _TMP): _HADOOP,
     (NODE, "s3:DeleteObject", _DATA): _HADOOP,
