@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from mrjob_pybundle.aws.errors import explain, may_pass
+
 log = logging.getLogger("mrjob.pybundle")
 
-#: How long mrjob waits for a step's logs, too.
-LOG_WAIT_SECONDS = 600
+#: How long mrjob waits for a step's logs, too. A job can do without them, so S3 is not waited for any longer either.
+LOG_WAIT_SECONDS = 600.0
 
 #: A step's logs are copied one after the other. When one has come, its syslog, if it has any, comes before we have
 #: looked that often.
@@ -58,9 +62,13 @@ def wait_for_log(step_log: StepLog, s3_client: Any, pause: float, goes_on: Calla
 
 
 @contextmanager
-def damaged_logs_told(what: str) -> Iterator[None]:
-    """A log in S3 that cannot be unpacked costs what mrjob looks for in it, and not the job."""
+def unreadable_logs_told(what: str) -> Iterator[None]:
+    """A log that S3 does not give, or that cannot be unpacked, costs what mrjob looks for in it, and not the job."""
     try:
         yield
     except (zlib.error, EOFError) as error:
         log.warning("could not read the %s: a log in S3 is damaged (%s)", what, error)
+    except (BotoCoreError, ClientError) as error:
+        if not may_pass(error):
+            raise
+        log.warning("could not read the %s: %s", what, explain(error, "reading logs"))

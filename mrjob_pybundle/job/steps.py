@@ -19,7 +19,8 @@ from mrjob_pybundle.aws.errors import explain
 from mrjob_pybundle.aws.patience import Patience
 from mrjob_pybundle.aws.requests import check_step_fits
 from mrjob_pybundle.context import Context
-from mrjob_pybundle.job.step_logs import StepLog, damaged_logs_told, wait_for_log
+from mrjob_pybundle.job import step_logs
+from mrjob_pybundle.job.step_logs import StepLog, unreadable_logs_told, wait_for_log
 
 log = logging.getLogger("mrjob.pybundle")
 
@@ -62,11 +63,11 @@ class EMRStepsRunner(EMRJobRunner):
         return self._patience("EMR")
 
     @cached_property
-    def _patience_with_s3(self) -> Patience:
-        return self._patience("S3")
+    def _patience_with_logs(self) -> Patience:
+        return self._patience("S3", step_logs.LOG_WAIT_SECONDS)
 
-    def _patience(self, service: str) -> Patience:
-        return Patience(service, _A_DAY, self._opts["check_cluster_every"], partial(log.info, "  %s"))
+    def _patience(self, service: str, limit: float = _A_DAY) -> Patience:
+        return Patience(service, limit, self._opts["check_cluster_every"], partial(log.info, "  %s"))
 
     def make_emr_client(self) -> Any:
         client = super().make_emr_client()
@@ -181,7 +182,9 @@ class EMRStepsRunner(EMRJobRunner):
             log.info("Waiting for the log of step %s to appear on S3 (ctrl-c to skip)...", step["Id"])
             pause = self._opts["check_cluster_every"]
             look = partial(wait_for_log, step_log, self.context.s3, pause, self._cluster_goes_on)
-            has_come = self._patience_with_s3.ask(look)
+            has_come = False
+            with unreadable_logs_told(f"log of step {step['Id']}"):
+                has_come = self._patience_with_logs.ask(look)
         except KeyboardInterrupt:
             log.info("not waiting for it")
             return
@@ -198,12 +201,12 @@ class EMRStepsRunner(EMRJobRunner):
             log.error("%s", explain(error, "cleaning up logs"))
 
     def _log_counters(self, log_interpretation: Any, step_num: int) -> None:
-        with damaged_logs_told("counters"):
-            self._patience_with_s3.ask(partial(super()._log_counters, log_interpretation, step_num))
+        with unreadable_logs_told("counters"):
+            self._patience_with_logs.ask(partial(super()._log_counters, log_interpretation, step_num))
 
     def _pick_error(self, log_interpretation: Any, step_type: str) -> Any:
-        with damaged_logs_told("cause of the failure"):
-            return self._patience_with_s3.ask(partial(super()._pick_error, log_interpretation, step_type))
+        with unreadable_logs_told("cause of the failure"):
+            return self._patience_with_logs.ask(partial(super()._pick_error, log_interpretation, step_type))
         return None
 
     def _step_that_was_waited_for(self) -> Any:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -48,17 +49,23 @@ class Author:
     def outcome(self) -> str:
         """``right``, ``error``, ``killed``, ``waiting``; or what must not be: ``wrong``, ``traceback``, ``speechless``.
 
-        Who has a cluster waits for AWS to answer for up to a day, and says so.
+        Who has a cluster waits for AWS to answer for up to a day, for logs of steps ten minutes, and says so.
         """
         if self.killed:
             return "killed"
-        if self.status < 0 and self.last_line.endswith(", trying again"):
+        if self.status < 0 and self._has_no_answer:
             return "waiting"
         if self.status == 0:
             return "right" if set(self.output.splitlines()) == OUTPUT else "wrong"
         if "Traceback (most recent call last)" in self.said:
             return "traceback"
         return "error" if self.last_line and self.status > 0 else "speechless"
+
+    @property
+    def _has_no_answer(self) -> bool:
+        """Whether that is what was said last of AWS."""
+        told = re.findall(r", trying again$| answers again, ", self.said, re.MULTILINE)
+        return bool(told) and told[-1] == ", trying again"
 
     @property
     def last_line(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mrjob_pybundle.sandbox.api.faults import ACCESS_DENIED, Delay, Do, Rule
+from mrjob_pybundle.sandbox.api.faults import ACCESS_DENIED, INTERNAL_ERROR, Delay, Do, Rule
 from mrjob_pybundle.sandbox.api.requests import Request
 from tests.line.conftest import ROOT, Line
 
@@ -79,6 +79,15 @@ def test_logs_that_never_come(line: Line, cluster_id: str, tmp_path: Path) -> No
     assert (run.returncode, run.stdout) == (0, 'null\t"abc"\n'), run.stderr[-6000:]
     assert run.stderr.count("Waiting for the log of step") == 2
     assert run.stderr.count("has not come: its counters may be missing") == 2
+
+
+def test_logs_that_s3_does_not_give(line: Line, cluster_id: str, tmp_path: Path) -> None:
+    script = tmp_path / "mr_twice.py"
+    script.write_text(IMPATIENT)
+    with line.faults.injected(Rule("GetObject", INTERNAL_ERROR, key=LOGS, who="submitter")):
+        run = line.job(script, "--cluster-id", cluster_id, stdin="abc\n")
+    assert (run.returncode, run.stdout) == (0, 'null\t"abc"\n'), run.stderr[-6000:]
+    assert "could not read the counters: AWS said no (reading logs: GetObject): An error occurred (Intern" in run.stderr
 
 
 def test_ctrl_c_once_skips_the_waiting(line: Line, cluster_id: str) -> None:
