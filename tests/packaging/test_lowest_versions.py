@@ -62,6 +62,7 @@ def test_they_are_those_that_setup_py_names(python: Path, unpacked: Path, uv_env
     assert {one.name: Version(installed[one.name]) for one in wanted} == lowest
 
 
+@pytest.mark.timeout(1800)  # they are many
 def test_the_tests_pass(python: Path, unpacked: Path, clean_environment: dict[str, str]) -> None:
     command = [str(python), "-m", "pytest", "-q", "-n", "2", "tests/unit", "tests/services"]
     environment = {name: value for name, value in clean_environment.items() if not name.startswith("PYTEST_")}
