@@ -346,8 +346,13 @@ FromTheFuture = yes
 """
 
 
+def with_openssl_cnf(text: str) -> str:
+    """Shell that gives a machine of its own that configuration, until what runs there ends."""
+    return f"cat >/mnt/openssl.cnf <<<{shlex.quote(text)}; mount --bind /mnt/openssl.cnf {OPENSSL_CNF_PATH}"
+
+
 def _bootstrap_with_openssl_cnf(node: Node, text: str) -> subprocess.CompletedProcess[str]:
-    edit = f"cat >{OPENSSL_CNF_PATH} <<<{shlex.quote(text)}"
+    edit = with_openssl_cnf(text)
     return node.machine.run(["bash", "-c", f'{edit}; exec "$@"', "-", *node.words], node.store.environment)
 
 

@@ -21,7 +21,7 @@ from mrjob_pybundle.nodes.carried import Carried
 from mrjob_pybundle.sandbox.machines.needs import may_mount
 
 from .conftest import Machine, sha256, wait_for_line
-from .test_bootstrap import OPENSSL_CNF, OPENSSL_CNF_PATH, REMEDY, TRAMPOLINE, archive
+from .test_bootstrap import OPENSSL_CNF, REMEDY, TRAMPOLINE, archive, with_openssl_cnf
 
 #: What a task runs on: says as whom it was called.
 PYTHON = archive({"py/bin/python3.13": "the interpreter", "py/lib/big": "x" * 300_000})
@@ -322,11 +322,10 @@ def test_what_a_node_has_against_the_bundle(machine: Machine) -> None:
     real = archive({"venv/bin/python": f'#!/bin/sh\nexec "{sys.executable}" "$@"\n'})
     needs = ("libc.so.6:GLIBC_2.17",)
     node = make_node(machine, real, needs)
-    edit = f"cat >{OPENSSL_CNF_PATH} <<<{shlex.quote(OPENSSL_CNF)}"
-    done = node.run(f"{node.jobrunner} -V", first=f"cp {OPENSSL_CNF_PATH} /mnt/kept; {edit}")
+    done = node.run(f"{node.jobrunner} -V", first=with_openssl_cnf(OPENSSL_CNF))
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "the bundle's OpenSSL cannot work as this node's openssl.cnf wants it to: ssl.SSLError: " in done.stderr
-    assert node.run(f"{node.jobrunner} -V", node.task(1), first=f"cat /mnt/kept >{OPENSSL_CNF_PATH}").returncode == 0
+    assert node.run(f"{node.jobrunner} -V", node.task(1)).returncode == 0
 
 
 def test_names_of_versions_that_a_node_lacks(machine: Machine) -> None:
