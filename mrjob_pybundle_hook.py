@@ -96,7 +96,7 @@ class _MRJobLoader:
         if module.__name__ in _MISSING_NAMES_IN:
             module.__dict__["__builtins__"] = dict(vars(sys.modules["builtins"]), __import__=_import)
         if module.__name__ in _DEFERRING:
-            with _imports.deferred():
+            with _imports.Deferring():
                 self._loader.exec_module(module)
         else:
             self._loader.exec_module(module)

@@ -186,7 +186,7 @@ RUNNER_OPTS: dict[str, dict[str, Any]] = {
     },
 }
 
-#: The environment variable by which tasks learn of pybundle_fast_tasks. Known to ``nodes/mrjob_pybundle_tasks.py``.
+#: The environment variable by which tasks learn of pybundle_fast_tasks. Known to ``nodes/mrjob_pybundle_imports.py``.
 FAST_TASKS_VARIABLE = "MRJOB_PYBUNDLE_FAST_TASKS"
 
 DEFAULTS: dict[str, Any] = {

@@ -93,6 +93,8 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
                 super().__init__(**kwargs)
             self._extra_args: list[Any] = _with_runner_that_nodes_know(self._extra_args)
             self._pybundle = options.from_mrjob(self._opts)
+            if not self._pybundle.fast_tasks:
+                self._opts["cmdenv"] = {options.FAST_TASKS_VARIABLE: "off", **self._opts["cmdenv"]}
             #: the team's cache, and how AWS is reached
             self.context = Context.of(self._opts)
             self._check_options()
@@ -123,8 +125,6 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
         label = opts["release_label"] or ""
         if label.startswith("emr-spark-"):
             emr_releases.release(label)  # mrjob cannot even read its version
-        if opts["pybundle_fast_tasks"] is False:
-            opts["cmdenv"] = {options.FAST_TASKS_VARIABLE: "off", **opts["cmdenv"]}
         return opts
 
     def _check_options(self) -> None:

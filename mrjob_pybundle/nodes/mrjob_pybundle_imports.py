@@ -5,7 +5,7 @@ get a stand-in for each of these modules, which is exchanged for the module itse
 Nobody else does: to all others, the job among them, modules are what they always are. What is loaded by accident, for
 mrjob has loaded it (``import urllib; urllib.request.urlopen(…)``), is loaded when it is asked for.
 
-A bundle's environment has a copy of this file beside the hook, which calls :func:`deferred` and :func:`complete`. It
+A bundle's environment has a copy of this file beside the hook, which calls :class:`Deferring` and :func:`complete`. It
 stands alone: it imports the standard library, and nothing of the project.
 
 ``MRJOB_PYBUNDLE_FAST_TASKS=off`` in the environment turns it off.
@@ -59,7 +59,7 @@ SUBMODULES: Mapping[str, frozenset[str]] = {
 }
 
 
-class deferred:  # noqa: N801 a context manager, as short as contextlib is long to import
+class Deferring:
     """While one of :data:`IMPORTERS` is executed, its imports of what tasks seldom need are put off."""
 
     def __enter__(self) -> None:

@@ -16,10 +16,10 @@ The hook does not load this where ``MRJOB_PYBUNDLE_FAST_TASKS`` is ``off``: see 
 
 from __future__ import annotations
 
-import json
+import json.decoder
+import json.encoder
 import sys
 import zlib
-from json import decoder, encoder
 
 TYPE_CHECKING = False  # typing's constant costs the import of typing, in every task
 if TYPE_CHECKING:
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
     Read = Callable[[bytes], tuple[Any, Any]]
     Write = Callable[[Any, Any], bytes]
+
+#: Their private names are our business.
+_json: Any = json
+decoder: Any = json.decoder
+encoder: Any = json.encoder
 
 #: CRC-32 of mrjob 0.7.4's modules that we do as they do.
 _KNOWN = {"mrjob.job": 0xAF3D8F27, "mrjob.protocol": 0x335CD324}
@@ -87,7 +92,7 @@ def _pairs(job: Any, its_own_read_input: Any, read: Read, protocols: Any) -> Ite
                 text = line.decode("latin_1")
             yield None, text
     elif method is protocols.StandardJSONValueProtocol.read and _json_reads_as_ever(protocols):
-        scan, loads = json._default_decoder.scan_once, json.loads  # type: ignore[attr-defined]
+        scan, loads = _json._default_decoder.scan_once, json.loads
         for line in lines:
             text = line.rstrip(b"\r\n").decode()
             try:
@@ -100,7 +105,7 @@ def _pairs(job: Any, its_own_read_input: Any, read: Read, protocols: Any) -> Ite
         and _is_its_own(protocol, "_loads", protocols.StandardJSONProtocol._loads)
         and _json_reads_as_ever(protocols)
     ):
-        scan, loads = json._default_decoder.scan_once, json.loads  # type: ignore[attr-defined]
+        scan, loads = _json._default_decoder.scan_once, json.loads
         last, key = protocol._last_key_encoded, protocol._last_key_decoded
         for line in lines:
             raw_key, raw_value = line.rstrip(b"\r\n").split(b"\t", 1)
@@ -121,7 +126,7 @@ def _pairs(job: Any, its_own_read_input: Any, read: Read, protocols: Any) -> Ite
 
 
 def _json_reads_as_ever(protocols: Any) -> bool:
-    stock: Any = json._default_decoder  # type: ignore[attr-defined]
+    stock: Any = _json._default_decoder
     scan = stock.scan_once
     return (
         protocols.json is json
@@ -131,45 +136,47 @@ def _json_reads_as_ever(protocols: Any) -> bool:
         and _is_of_c(type(scan))
         and (scan.strict, scan.object_hook, scan.object_pairs_hook) == (True, None, None)
         and (scan.parse_float, scan.parse_int) == (float, int)
-        and scan.parse_constant == decoder._CONSTANTS.__getitem__  # type: ignore[attr-defined]
+        and scan.parse_constant == decoder._CONSTANTS.__getitem__
     )
 
 
 # out
 
 
-def _writer(job: Any, write: Write, protocols: Any) -> Callable[[Any, Any], None]:
-    """A function that writes a pair to *job*'s stdout, as the protocol's method *write* encodes it."""
-    method, protocol = getattr(write, "__func__", None), getattr(write, "__self__", None)
+def _writer(job: Any, encode: Write, protocols: Any) -> Callable[[Any, Any], None]:
+    """A function that writes a pair to *job*'s stdout, as *encode* has it, the method ``write`` of a protocol."""
+    method, protocol = getattr(encode, "__func__", None), getattr(encode, "__self__", None)
     # Not before the first pair: see _pairs.
     put: Callable[[bytes], object] | None = None
     texts: Mapping[type, Callable[[Any], str]] = {}
 
     def write_line(key: Any, value: Any) -> None:
-        line = write(key, value)
+        line = encode(key, value)
         if type(line) is bytes:
             job.stdout.write(line + b"\n")
         else:
             job.stdout.write(line)
             job.stdout.write(b"\n")
 
-    def write_json(key: Any, value: Any) -> None:
+    def begin() -> Callable[[bytes], object] | None:
         nonlocal put, texts
-        if put is None:
-            if not _json_writes_as_ever(protocols):
-                write_line(key, value)
-                return
+        if _json_writes_as_ever(protocols):
             put, texts = job.stdout.write, _Texts()
-        put(f"{texts[type(key)](key)}\t{texts[type(value)](value)}\n".encode())
+        return put
+
+    def write_json(key: Any, value: Any) -> None:
+        write = put or begin()
+        if write is None:
+            write_line(key, value)
+        else:
+            write(f"{texts[type(key)](key)}\t{texts[type(value)](value)}\n".encode())
 
     def write_json_value(key: Any, value: Any) -> None:
-        nonlocal put, texts
-        if put is None:
-            if not _json_writes_as_ever(protocols):
-                write_line(key, value)
-                return
-            put, texts = job.stdout.write, _Texts()
-        put(f"{texts[type(value)](value)}\n".encode())
+        write = put or begin()
+        if write is None:
+            write_line(key, value)
+        else:
+            write(f"{texts[type(value)](value)}\n".encode())
 
     if method is protocols.StandardJSONValueProtocol.write:
         return write_json_value
@@ -208,14 +215,14 @@ class _Texts(dict):  # type: ignore[type-arg]
     @staticmethod
     def _new_encoder() -> Callable[[Any, int], Iterable[str]]:
         """What ``json.dumps`` makes for each call."""
-        stock: Any = json._default_encoder  # type: ignore[attr-defined]
-        make: Any = encoder.c_make_encoder  # type: ignore[attr-defined]
+        stock: Any = _json._default_encoder
+        make: Any = encoder.c_make_encoder
         text = encoder.encode_basestring_ascii
         return make({}, stock.default, text, None, ": ", ", ", False, False, True)  # type: ignore[no-any-return]
 
 
 def _json_writes_as_ever(protocols: Any) -> bool:
-    stock: Any = json._default_encoder  # type: ignore[attr-defined]
+    stock: Any = _json._default_encoder
     return (
         protocols.json is json
         and _is_function_of(json, "dumps")
@@ -224,7 +231,7 @@ def _json_writes_as_ever(protocols: Any) -> bool:
         and vars(stock) == _AS_EVER
         and (stock.key_separator, stock.item_separator) == (": ", ", ")
         and _is_of_c(encoder.encode_basestring_ascii)
-        and _is_of_c(encoder.c_make_encoder)  # type: ignore[attr-defined]
+        and _is_of_c(encoder.c_make_encoder)
     )
 
 

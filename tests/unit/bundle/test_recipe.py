@@ -43,9 +43,9 @@ PARTS = {
         "programs/relocate.py": "446ce1b11f28aa90b054a457614d9e7a572f696a98072ba1c615e9742859b00d",
     },
     "HOOK_VERSION": {
-        "mrjob_pybundle_hook.py": "30228e1de7761b1e607a27ac2ace79dfe3b212fc0865d6fff3ec4afdca4d4318",
-        "mrjob_pybundle/nodes/mrjob_pybundle_imports.py": "e851ba4825eefefeb507450595c586c8c87be7f739c37fca1d4eca3f4f994638",  # noqa: E501
-        "mrjob_pybundle/nodes/mrjob_pybundle_tasks.py": "d7a90861bb2187eb7474ff5e2fa4bfa3b334c838a42df7b1d2e4c3da0485428a",  # noqa: E501
+        "mrjob_pybundle_hook.py": "afbb571b0943bfd86c246ca6af13e8006eaa69a8c7b4d674d3ea0c6736c04d4a",
+        "mrjob_pybundle/nodes/mrjob_pybundle_imports.py": "91330772f5f4d66f7a45721aebbefa553a68fe0d256503ceaaf9d67a7d885fbe",  # noqa: E501
+        "mrjob_pybundle/nodes/mrjob_pybundle_tasks.py": "70fe428d1e51a3337f2515f71c0ca10a2a1d57df7df805f0cab38f5dc929c7db",  # noqa: E501
         "mrjob_pybundle_hook.pth": "736f3197982e6d83314b180b6825182d4a90ec4fd8a892024096064e99158645",
     },
 }
