@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import threading
 from pathlib import Path
 
 from mrjob_pybundle import sandbox
@@ -42,6 +43,13 @@ def add(commands: Commands) -> None:
         help="nodes of jobs with that image_id have the file tree TREE as their root; scripts/make-node-root.sh makes"
         " such trees; repeatable",
     )
+    command.add_argument(
+        "--start-seconds",
+        type=_seconds,
+        default=0.0,
+        metavar="N",
+        help="how long clusters stay in STARTING, as EMR's do for minutes (default: no longer than it takes)",
+    )
     command.add_argument("command", nargs="+", metavar="COMMAND", help="the command and its arguments, after --")
     command.set_defaults(run=_sandbox)
 
@@ -53,5 +61,15 @@ def _image(text: str) -> tuple[str, Path]:
     return image_id, Path(tree)
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= threading.TIMEOUT_MAX:
+        raise argparse.ArgumentTypeError(f"not a number of seconds: {text}")
+    return seconds
+
+
 def _sandbox(args: argparse.Namespace) -> int:
-    return sandbox.run(args.dir, args.nodes, args.command, args.engine, dict(args.image))
+    return sandbox.run(args.dir, args.nodes, args.command, args.engine, dict(args.image), args.start_seconds)

@@ -51,6 +51,7 @@ class Sandbox:
     *engine*, one of :data:`ENGINES`, is what runs the steps.
     *images* are custom AMIs by their ids (``image_id``): file trees that the nodes of such clusters have as ``/``.
     Nodes of other clusters have this machine's own operating system.
+    *start_seconds* is how long clusters stay in STARTING before they have nodes, which takes minutes on EMR.
     One process can have one sandbox at a time, because moto's state is global.
 
     :raises SandboxError: on entering, when the directory is in use, this process already has a sandbox, the extra or
@@ -66,6 +67,7 @@ class Sandbox:
         middleware: Sequence[Any] = (),
         engine: str = ENGINES[0],
         images: Mapping[str, Path] | None = None,
+        start_seconds: float = 0.0,
     ) -> None:
         self._engine = engine
         self._images = {image_id: tree.absolute() for image_id, tree in (images or {}).items()}
@@ -79,6 +81,8 @@ class Sandbox:
         self._aws: Any = None
         self.endpoint = ""
         """``http://127.0.0.1:<port>``, once entered."""
+        self.start_seconds = start_seconds
+        """How long a cluster stays in STARTING; a change is for those that are launched afterwards."""
         self.shares_files = False
         """Whether nodes share this machine's files, for want of namespaces; once entered."""
 
@@ -190,6 +194,7 @@ class Sandbox:
             make_node,
             engine.make,
             lambda key_id: self._client("s3", key_id),
+            lambda: self.start_seconds,
         )
         self._emr = emr.LivingEmr(_ACCOUNT, machine, self._directory / "emr-clusters.jsonl")
         self._emr.install()
@@ -269,6 +274,7 @@ def run(
     command: list[str],
     engine: str = ENGINES[0],
     images: Mapping[str, Path] | None = None,
+    start_seconds: float = 0.0,
 ) -> int:
     """Run *command* in a :class:`Sandbox`; returns its exit status (128 + n if signal n ended it).
 
@@ -277,7 +283,8 @@ def run(
 
     :raises SandboxError: the sandbox cannot start, or there is no such command.
     """
-    with _Signals() as signals, Sandbox(directory, nodes, engine=engine, images=images) as sandbox:
+    box = Sandbox(directory, nodes, engine=engine, images=images, start_seconds=start_seconds)
+    with _Signals() as signals, box as sandbox:
         try:
             signals.process = subprocess.Popen(command, env=sandbox.environment)
         except OSError as error:

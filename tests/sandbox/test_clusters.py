@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mrjob_pybundle.sandbox import Sandbox
 from mrjob_pybundle.sandbox.machines.needs import may_mount
 
 Clients = Callable[[str], Any]
@@ -147,6 +148,29 @@ def test_a_kept_cluster_waits_and_is_terminated(emr: _Emr) -> None:
     assert emr.steps(cluster_id)[1:] == [("two", "CANCELLED"), ("three", "CANCELLED")]
     cluster = emr.wait(cluster_id)
     assert cluster["Status"]["StateChangeReason"]["Code"] == "USER_REQUEST"
+
+
+def test_a_cluster_starts_as_slowly_as_it_shall(
+    emr: _Emr, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "start_seconds", 1.0)
+    cluster = emr.wait(emr.run(Steps=[_step("one", "true")]))
+    assert cluster["Status"]["StateChangeReason"]["Message"] == "Steps completed"
+    timeline = cluster["Status"]["Timeline"]
+    assert (timeline["ReadyDateTime"] - timeline["CreationDateTime"]).total_seconds() >= 1
+
+
+def test_a_cluster_that_starts_can_be_terminated(
+    emr: _Emr, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "start_seconds", 3600.0)
+    cluster_id = emr.run(core=1, bootstrap=("true",), Steps=[_step("one", "true")])
+    emr.emr.add_job_flow_steps(JobFlowId=cluster_id, Steps=[_step("two", "true")])
+    assert emr.cluster(cluster_id)["Status"]["State"] == "STARTING"
+    assert sandbox.nodes(cluster_id, "MASTER") == []
+    emr.emr.terminate_job_flows(JobFlowIds=[cluster_id])
+    assert emr.wait(cluster_id)["Status"]["StateChangeReason"]["Code"] == "USER_REQUEST"
+    assert emr.steps(cluster_id) == [("one", "CANCELLED"), ("two", "CANCELLED")]
 
 
 def test_a_failed_bootstrap_action_ends_the_cluster(emr: _Emr) -> None:

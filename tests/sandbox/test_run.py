@@ -102,10 +102,12 @@ def test_a_command_that_does_not_exist(tmp_path: Path) -> None:
         (("--image", "ami-bare=/nonexistent"), "/nonexistent holds no operating system"),
         (("--image", "ami-bare=/", "--engine", "hadoop"), "--engine builtin"),
         (("--image", "ami-bare"), "--image"),
+        (("--start-seconds", "soon"), "not a number of seconds: soon"),
+        (("--start-seconds=-1",), "not a number of seconds: -1"),
     ],
-    ids=["no tree", "on Hadoop", "no tree named"],
+    ids=["no tree", "on Hadoop", "no tree named", "no number", "less than nothing"],
 )
-def test_images_that_no_node_can_have(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+def test_what_no_sandbox_can_have(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
     command = [
         sys.executable,
         "-m",

@@ -42,7 +42,7 @@ _HADOOP_VERSIONS = {"5": "2.10.1", "6": "3.3.6", "7": "3.4.1"}
 @dataclass(frozen=True)
 class Machine:
     """What clusters are made of: *make_node(directory, key_id, image_id)*, *make_engine(ground)*, *s3_client(key_id)*
-    for what Hadoop does on nodes.
+    for what Hadoop does on nodes; and *start_seconds()*, how long a new one has no nodes yet.
 
     *image_id* is the cluster's custom AMI, "" if it names none. All requests are signed with an access key id: see
     :func:`key_id_of_nodes`.
@@ -52,6 +52,7 @@ class Machine:
     make_node: Callable[[Path, str, str], Node]
     make_engine: Callable[[Ground], Engine]
     s3_client: Callable[[str], Any]
+    start_seconds: Callable[[], float] = lambda: 0.0
 
 
 def key_id_of_nodes(instance_profile: str) -> str:
@@ -263,6 +264,7 @@ class _Life:
         self.cluster = cluster
         self.thread = threading.Thread(target=self._live, name=cluster.id)
         self._machine = machine
+        self._start_seconds = machine.start_seconds()
         self._key_id = key_id_of_nodes(cluster.job_flow_role)
         self._directory = machine.directory / cluster.id
         self._logs = self._directory / "logs"
@@ -279,6 +281,7 @@ class _Life:
     def _live(self) -> None:
         cluster = self.cluster
         try:
+            self._await_instances()
             self._start_nodes()
             self._bootstrap()
             self._start_engine()
@@ -304,8 +307,16 @@ class _Life:
 
     # Nodes
 
+    def _await_instances(self) -> None:
+        """Stay in STARTING for as long as clusters shall, as EMR's do until EC2 has given them their instances."""
+        cluster = self.cluster
+        with cluster.changed:
+            cluster.changed.wait_for(lambda: cluster.ending, timeout=self._start_seconds)
+
     def _start_nodes(self) -> None:
         cluster = self.cluster
+        if cluster.ending:
+            return
         for instance in cluster.ec2_instances:
             node = self._machine.make_node(
                 self._directory / instance.ec2_instance_id, self._key_id, cluster.custom_ami_id or ""
