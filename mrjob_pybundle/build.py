@@ -30,7 +30,7 @@ from mrjob_pybundle.aws.releases import FAMILIES
 from mrjob_pybundle.aws.requests import Wanted, check_asks_for
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.inputs import Inputs
-from mrjob_pybundle.bundle.spec import Bundle, BundleSpec, canonical_json
+from mrjob_pybundle.bundle.spec import Archive, Bundle, BundleSpec, canonical_json
 from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.builds import Status, began, cluster_name, new_build_id
 from mrjob_pybundle.cache.cache import Cache
@@ -61,6 +61,9 @@ _UNKNOWN_SILENCE_SECONDS = 15 * 60
 #: What a build takes besides its time limit: its cluster has to start, and to end.
 _AROUND_THE_BUILD_SECONDS = 30 * 60
 
+#: Stages of build-binaries.sh after which the python archive is in the cache.
+_PYTHON_IS_CACHED = frozenset({"python-archive", "fetch-python"})
+
 _LOG_LINES_SHOWN = 20
 
 
@@ -83,6 +86,8 @@ class Order:
     bootstrap_actions: tuple[BootstrapAction, ...]
     #: of the cluster, in RunJobFlow itself
     tags: Mapping[str, str]
+    #: called, more than once, while the build goes on and its Python is in the cache
+    when_python_is_there: Callable[[], None] | None = None
 
     @property
     def longest_seconds(self) -> float:
@@ -152,7 +157,8 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
             _give_back(claim, key, context)
             return bundle
         with _Renewed(claim, key, context.cache) as renewed:
-            request = _prepare(claim.build_id, order, context)
+            python = None if order.rebuild else context.cache.bundles.find_python(order.spec.python)
+            request = _prepare(claim.build_id, python, order, context)
         # The last word before it costs money: does everybody still leave it to us?
         confirmed = context.cache.claims.replace(
             key, renewed.claim, replace(renewed.claim, beat=renewed.claim.beat + 1)
@@ -184,7 +190,8 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
         log.info("Another author has taken over in the meantime: ending cluster %s", cluster.id)
         context.emr.terminate(cluster.id)
         return _claim(order, context)
-    status = follow(launched, context, order.longest_seconds, leading=True)
+    seen = _tell_of_python(order, is_there=python is not None)
+    status = follow(launched, context, order.longest_seconds, leading=True, seen=seen)
     _give_back(launched, key, context, _patience("S3", context, order.longest_seconds))
     return _bundle_of(status, launched, order, context)
 
@@ -242,14 +249,13 @@ class _Renewed:
             self.claim = renewed
 
 
-def _prepare(build_id: str, order: Order, context: Context) -> dict[str, Any]:
-    """Put all that the build needs into S3, and say what cluster to launch.
+def _prepare(build_id: str, python: Archive | None, order: Order, context: Context) -> dict[str, Any]:
+    """Put all that the build needs into S3, and say what cluster to launch. *python* is what is cached.
 
     :raises BuildError: a file is another one than the key was made from, or cannot be read any more.
     :raises OptionError: it would be another cluster than the key was made for.
     """
     cache = context.cache
-    python = None if order.rebuild else cache.bundles.find_python(order.spec.python)
     family = FAMILIES.get(order.spec.python.os_family)
     source_uri, source_sha256 = ("", "") if python else cache.sources.stage(order.inputs.source, context.s3)
     with tempfile.TemporaryFile() as inputs:
@@ -407,7 +413,11 @@ def _look_again(claim: Claim | None, order: Order, context: Context) -> Bundle |
 
 
 def _follow_to_the_end(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
-    status = follow(claim, context, order.longest_seconds)
+    s3 = _patience("S3", context, order.longest_seconds)
+    asks = order.when_python_is_there is not None and not order.rebuild
+    python = s3.ask(partial(context.cache.bundles.find_python, order.spec.python)) if asks else None
+    seen = _tell_of_python(order, is_there=python is not None)
+    status = follow(claim, context, order.longest_seconds, seen=seen)
     if order.rebuild and not claim.rebuild:
         log.info("Build %s was no rebuild: now comes the one that is", claim.build_id)
         return _claim(order, context, instead_of=claim)
@@ -433,8 +443,9 @@ def follow(
     longest: float = longest_seconds(DEFAULT_BUILD_TIMEOUT_MINUTES),
     *,
     leading: bool = False,
+    seen: Callable[[Status | None], None] = lambda _: None,
 ) -> Status:
-    """Show what the master says until the build has ended, and return its last word.
+    """Show what the master says until the build has ended, and return its last word. *seen* gets each.
 
     Who is *leading*, having launched the cluster, asks EMR for its state, and says in the master's place that it
     is gone. All others ask S3, and EMR only when the master has been silent for too long. Clusters of other regions,
@@ -465,6 +476,7 @@ def follow(
                     return status
             else:
                 progress.waiting_for_cluster(cluster.state)
+            seen(status)
             if _is_gone(cluster, status.age if status else claim.age + time.monotonic() - joined):
                 break
             is_silent = status is None or status.age >= _SILENCE_SECONDS
@@ -485,6 +497,17 @@ def follow(
         except CacheError as error:
             log.warning("could not tell others that the build has ended: %s", error)
     return gone
+
+
+def _tell_of_python(order: Order, *, is_there: bool) -> Callable[[Status | None], None]:
+    """What :func:`follow` is to do with each status: tell whoever waits for the Python as soon as it is cached."""
+
+    def look(status: Status | None) -> None:
+        is_cached = is_there or (status is not None and not _PYTHON_IS_CACHED.isdisjoint(status.stages))
+        if order.when_python_is_there is not None and is_cached:
+            order.when_python_is_there()
+
+    return look
 
 
 @contextmanager

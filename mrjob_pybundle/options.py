@@ -23,6 +23,10 @@ ALIAS = "pybundle-emr"
 #: A 3.13 whose digest is known (see ``cpython_releases.py``).
 DEFAULT_PYTHON_VERSION = "3.13.14"
 DEFAULT_BUILD_TIMEOUT_MINUTES = 90
+DEFAULT_OVERLAP_PATIENCE_SECONDS = 600
+
+#: A sign of life goes through S3, and a program on the master looks for it.
+_SHORTEST_PATIENCE_SECONDS = 10
 
 #: Oldest CPython that build-binaries.sh compiles, besides 2.7.
 _OLDEST_PYTHON_3 = (3, 7)
@@ -170,6 +174,30 @@ RUNNER_OPTS: dict[str, dict[str, Any]] = {
             )
         ],
     },
+    "pybundle_overlap": {
+        "cloud_role": "launch",
+        "switches": [
+            _switch(
+                "--pybundle-overlap",
+                "Start the job's cluster while its bundle is still being built."
+                " Default: for jobs of at most 10 instances, unless the latest build has failed",
+                action="store_true",
+            ),
+            _switch("--no-pybundle-overlap", "Start the job's cluster when its bundle is there", action="store_false"),
+        ],
+    },
+    "pybundle_overlap_patience_seconds": {
+        "cloud_role": "launch",
+        "switches": [
+            _switch(
+                "--pybundle-overlap-patience-seconds",
+                "A cluster that waits for its job's bundle ends when it has had no sign of life of the submitter for so"
+                f" long. Default: {DEFAULT_OVERLAP_PATIENCE_SECONDS}",
+                type=float,
+                metavar="N",
+            )
+        ],
+    },
     "pybundle_fast_tasks": {
         "switches": [
             _switch(
@@ -194,6 +222,7 @@ DEFAULTS: dict[str, Any] = {
     "pybundle_optimize": True,
     "pybundle_build_timeout_minutes": DEFAULT_BUILD_TIMEOUT_MINUTES,
     "pybundle_rebuild": False,
+    "pybundle_overlap_patience_seconds": DEFAULT_OVERLAP_PATIENCE_SECONDS,
     "pybundle_fast_tasks": True,
 }
 
@@ -227,6 +256,9 @@ class Options:
     build_bootstrap_actions: tuple[BootstrapAction, ...]
     build_timeout_minutes: int
     rebuild: bool
+    #: ``None``: as it seems worth it
+    overlap: bool | None
+    overlap_patience_seconds: float
     fast_tasks: bool
     bucket_owner: str | None
 
@@ -257,6 +289,8 @@ def from_mrjob(opts: Mapping[str, Any]) -> Options:
         build_bootstrap_actions=_bootstrap_actions(opts["pybundle_build_bootstrap_actions"] or ()),
         build_timeout_minutes=_minutes("pybundle_build_timeout_minutes", opts["pybundle_build_timeout_minutes"]),
         rebuild=_boolean("pybundle_rebuild", opts["pybundle_rebuild"]),
+        overlap=None if opts["pybundle_overlap"] is None else _boolean("pybundle_overlap", opts["pybundle_overlap"]),
+        overlap_patience_seconds=_patience(opts),
         fast_tasks=_boolean("pybundle_fast_tasks", opts["pybundle_fast_tasks"]),
         bucket_owner=bucket_owner(opts),
     )
@@ -312,6 +346,14 @@ def seconds(option: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
         raise OptionError(f"{option}: {value!r} is not a number of seconds")
     return float(value)
+
+
+def _patience(opts: Mapping[str, Any]) -> float:
+    option = "pybundle_overlap_patience_seconds"
+    patience = seconds(option, opts[option])
+    if patience < _SHORTEST_PATIENCE_SECONDS:
+        raise OptionError(f"{option}: {patience:g} is too short: at least {_SHORTEST_PATIENCE_SECONDS}")
+    return patience
 
 
 def _existing_path(option: str, value: str) -> Path:

@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -38,11 +39,13 @@ from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.bundles import Hit
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.context import Context
-from mrjob_pybundle.errors import CacheError, OptionError, PyBundleError, left_runner
+from mrjob_pybundle.errors import BuildError, CacheError, OptionError, PyBundleError, left_runner
+from mrjob_pybundle.job import last_build
+from mrjob_pybundle.job.ahead import ClusterAheadRunner
 from mrjob_pybundle.job.buckets import buckets_elsewhere
 from mrjob_pybundle.job.python_installs import lines_that_install_python
 from mrjob_pybundle.job.spark import is_in_client_mode, named_by, named_by_cluster, settings_of_step
-from mrjob_pybundle.job.steps import EMRStepsRunner
+from mrjob_pybundle.job.waiting import MOST_INSTANCES, Waiting, count_instances, obstacle
 from mrjob_pybundle.nodes.bootstrap import (
     NodePaths,
     Programs,
@@ -51,7 +54,7 @@ from mrjob_pybundle.nodes.bootstrap import (
     bootstrap_script_name,
     upload_script,
 )
-from mrjob_pybundle.nodes.carried import Carried, check_can_be_carried
+from mrjob_pybundle.nodes.carried import Carried, check_can_be_carried, why_not_carried
 from mrjob_pybundle.options import ALIAS
 from mrjob_pybundle.values import check_value
 
@@ -67,7 +70,7 @@ _USE_IS_NOTED_EVERY_SECONDS = 24 * 3600
 _STREAMING_BUILT_IN = re.compile(r"aggregate|NONE|([a-z_]\w*\.)+[A-Z]\w*(\$\w+)*")
 
 
-class PyBundleEMRJobRunner(EMRStepsRunner):
+class PyBundleEMRJobRunner(ClusterAheadRunner):
     """Runs a job on EMR with a bundle: a compiled CPython and a virtual environment from the team's cache.
 
     Takes the arguments of :class:`mrjob.emr.EMRJobRunner`, and the options in :mod:`mrjob_pybundle.options`.
@@ -240,12 +243,12 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
         """The team's cache."""
         return self.context.cache
 
-    def _prepare_bundle(self) -> None:
+    def _prepare_bundle(self, *, for_a_job: bool = False) -> None:
         """Have the bundle in the cache, and in S3 what brings it onto the nodes."""
         if self._programs is not None:
             return
         self._tell_of_packages_that_no_task_sees()
-        hit = self._find_or_build()
+        hit = self._find_or_build(for_a_job=for_a_job)
         bundle = hit.bundle
         log.info("Using bundle %s: CPython %s from %s", bundle.id, self.bundle_spec.python.version, self.cache.root)
         self._hit = hit
@@ -273,17 +276,19 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
 
     def _provide(self, bundle: Bundle) -> Programs:
         script, cluster = bootstrap_script(bundle), self._existing_cluster
+        if self._is_awaited_by_cluster():
+            return self._bring_along(bundle)
         if cluster is None:
             region = self.context.region_of(self.cache.root.bucket)
             uri = upload_script("bootstrap", script, self._tmp_dir, self.context.s3)
             self._bootstrap_action = {"path": str(uri), "args": bootstrap_arguments(bundle, self.cache, region)}
         elif bootstrap_script_name(script) not in cluster.script_names:
-            return self._bring_along(bundle, cluster)
+            self._check_can_bring_along(cluster)
+            log.info("Cluster %s was not created with this bundle: the job brings it along", cluster.id)
+            return self._bring_along(bundle)
         return NodePaths(bundle.id)
 
-    def _bring_along(self, bundle: Bundle, cluster: ExistingCluster) -> Programs:
-        self._check_can_bring_along(cluster)
-        log.info("Cluster %s was not created with this bundle: the job brings it along", cluster.id)
+    def _bring_along(self, bundle: Bundle) -> Programs:
         carried = Carried(bundle, self.cache)
         files = {name: str(uri) for name, uri in carried.upload(self._tmp_dir, self.context.s3).items()}
         for name, uri in files.items():
@@ -296,11 +301,14 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
 
     def _check_can_bring_along(self, cluster: ExistingCluster) -> None:
         check_can_be_carried(cluster.id, self.cache, self._tmp_dir)
-        if any(is_in_client_mode(self._opts["spark_args"], step) for step in self._get_steps()):
+        if self._has_driver_on_master():
             raise OptionError(
                 f"Cluster {cluster.id} was not created with this job's bundle, so its master does not have it."
                 " Leave out --deploy-mode client: in cluster mode, Spark's driver gets the bundle as executors do."
             )
+
+    def _has_driver_on_master(self) -> bool:
+        return any(is_in_client_mode(self._opts["spark_args"], step) for step in self._get_steps())
 
     @property
     def _tmp_dir(self) -> S3Uri:
@@ -316,9 +324,9 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
             found = None if self._pybundle.rebuild else self.cache.bundles.find(self.bundle_spec)
             return (found, False) if found else (self._build_bundle(), True)
 
-    def _find_or_build(self) -> Hit:
+    def _find_or_build(self, *, for_a_job: bool) -> Hit:
         hit = None if self._pybundle.rebuild else self.cache.bundles.look_up(self.bundle_spec)
-        return hit or Hit(self._build_bundle())
+        return hit or Hit(self._build_bundle(for_a_job=for_a_job))
 
     def _note_use(self) -> None:
         """Note where the bundle is used, for the housekeeping, unless that has been noted lately."""
@@ -333,7 +341,7 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
         except CacheError as error:  # no reason for a job that has its bundle to fail
             log.warning("could not note in the cache that this bundle is used: %s. %s", error, consequence)
 
-    def _build_bundle(self) -> Bundle:
+    def _build_bundle(self, *, for_a_job: bool = False) -> Bundle:
         order = self._order()
         if self._existing_cluster:
             self._check_can_bring_along(self._existing_cluster)
@@ -346,7 +354,64 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
         self.context.find_bucket(self._tmp_dir.bucket)
         self._tell_of_buckets_elsewhere()
         log.info("No bundle of these inputs in %s yet (key %s)", self.cache.root, self.bundle_spec.key[:12])
-        return build_bundle(order, self.context)
+        if not (for_a_job and self._may_start_ahead()):
+            return self._built(order)
+        waiting = self._waiting_for(order)
+        ahead = replace(order, when_python_is_there=lambda: self._launch_ahead(waiting))
+        try:
+            return self._built(ahead)
+        except BaseException:
+            if self._end_cluster_ahead():
+                log.warning(
+                    "Its nodes were paid for in vain. mrjob-pybundle build first, then the job, goes without that."
+                )
+            raise
+
+    def _built(self, order: Order) -> Bundle:
+        try:
+            bundle = build_bundle(order, self.context)
+        except BuildError:
+            last_build.note_failure(self.cache.root)
+            raise
+        last_build.note_success(self.cache.root)
+        return bundle
+
+    # a cluster that starts while the bundle is being built
+
+    def _may_start_ahead(self) -> bool:
+        """Whether the job's cluster is to start beside the build. Where it is not, a line says why."""
+        wish = self._pybundle.overlap
+        if wish is False:
+            return False
+        why = obstacle(self._opts, repr((self._opts, self._get_steps(), self._extra_args)))
+        why = why or why_not_carried(self.cache, self._tmp_dir)
+        if why is None and self._has_driver_on_master():
+            why = "the master, on which Spark's driver is to run in client mode, would not have the bundle"
+        if why:
+            log.log(logging.WARNING if wish else logging.INFO, "The job's cluster starts after the build: %s", why)
+            return False
+        if wish:
+            return True
+        instances = count_instances(self._with_extra_cluster_params(self._params_by_options()))
+        if instances > MOST_INSTANCES:
+            why = f"it has {instances} instances, which would wait for the rest of the build"
+        elif last_build.has_failed(self.cache.root):
+            why = "the latest build has failed, and this one may, too"
+        if why:
+            log.info(
+                "The job's cluster starts after the build: %s. pybundle_overlap: true has it start meanwhile,"
+                " which saves the time of its start",
+                why,
+            )
+        return why is None
+
+    def _waiting_for(self, order: Order) -> Waiting:
+        return Waiting(
+            uri=S3Uri.parse(self._cloud_tmp_dir) / "submitter",
+            region=self.context.region_of(self._tmp_dir.bucket),
+            silence=self._pybundle.overlap_patience_seconds,
+            limit=order.longest_seconds,
+        )
 
     def _examine_inputs(self) -> None:
         """Those of the doctor's checks that send no request, and that nobody has made by now."""
@@ -456,7 +521,7 @@ class PyBundleEMRJobRunner(EMRStepsRunner):
     # bootstrap action and cluster
 
     def _prepare_for_launch(self) -> None:
-        self._prepare_bundle()
+        self._prepare_bundle(for_a_job=True)
         super()._prepare_for_launch()
 
     def _add_bootstrap_files_for_upload(self, persistent: bool = False) -> None:

@@ -223,10 +223,13 @@ class Emr:
         cluster = self._describe(cluster_id)
         if cluster is None or not cluster.get("LogUri"):
             return None
+        steps = self.steps(cluster_id)
+        return S3Uri.parse(cluster["LogUri"]) / f"{cluster_id}/steps/{steps[-1]['Id']}" if steps else None
+
+    def steps(self, cluster_id: str) -> list[dict[str, Any]]:
+        """A cluster's steps (ListSteps' ``Steps``), the newest first."""
         with explained(f"asking for the steps of cluster {cluster_id} (ListSteps)"):
-            steps = [step["Id"] for step in self._pages("list_steps", "Steps", ClusterId=cluster_id)]
-        # The newest comes first.
-        return S3Uri.parse(cluster["LogUri"]) / f"{cluster_id}/steps/{steps[-1]}" if steps else None
+            return list(self._pages("list_steps", "Steps", ClusterId=cluster_id))
 
     def terminate(self, cluster_id: str) -> None:
         """End a cluster."""

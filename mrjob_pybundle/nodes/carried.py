@@ -114,15 +114,22 @@ def check_can_be_carried(cluster_id: str, cache: Cache, tmp_dir: S3Uri) -> None:
 
     :raises OptionError: it would misread the URIs.
     """
-    not_there = f"Cluster {cluster_id} was not created with this job's bundle, and Hadoop cannot bring files there"
+    why = why_not_carried(cache, tmp_dir)
+    if why:
+        raise OptionError(f"Cluster {cluster_id} was not created with this job's bundle, and {why}.")
+
+
+def why_not_carried(cache: Cache, tmp_dir: S3Uri) -> str | None:
+    """What keeps Hadoop from fetching what a job brings along; ``None``: nothing does."""
     for option, uri in (("pybundle_cache_uri", cache.root), ("cloud_tmp_dir", tmp_dir)):
         if not _PLAIN_KEY.fullmatch(f"{uri.key}/" if uri.key else ""):
-            raise OptionError(
-                f"{not_there} from {uri}: {option} may only have ASCII letters, digits and . _ - / = + @ ~ in it then,"
-                " and no // and no . or .. between slashes."
+            return (
+                f"Hadoop cannot bring files there from {uri}: {option} may only have ASCII letters, digits and"
+                " . _ - / = + @ ~ in it then, and no // and no . or .. between slashes"
             )
         if not _HOST_NAME.fullmatch(uri.bucket):
-            raise OptionError(
-                f"{not_there} from {uri}: the name of the bucket of {option} may have no _ in it then, nor - or . at an"
-                " end, nor a digit after its last dot."
+            return (
+                f"Hadoop cannot bring files there from {uri}: the name of the bucket of {option} may have no _ in it"
+                " then, nor - or . at an end, nor a digit after its last dot"
             )
+    return None

@@ -328,7 +328,8 @@ def _mrjob_conf(nodes: int) -> str:
         "iam_service_role": _SERVICE_ROLE,
         "image_id": image_id(),
     }
-    return json.dumps({"runners": {"emr": emr}}, indent=2) + "\n"  # which is YAML, too
+    ours = {"pybundle_overlap_patience_seconds": 60}
+    return json.dumps({"runners": {"emr": emr, "pybundle-emr": ours}}, indent=2) + "\n"  # which is YAML, too
 
 
 def image_id() -> str:

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,6 +25,9 @@ __all__ = ["CPYTHON", "ROOT"]
 
 #: Of the team's cache. What is in a name must not matter.
 CACHE_PREFIX = "it's a cache/$(id)/é"
+
+#: A bucket of its own, for a cache at a plain address: Hadoop's ``-files`` takes only URIs, and the line's own is none.
+PLAIN = f"plain-{uuid.uuid4().hex[:8]}"
 
 CONF = """\
 include: {sandbox_conf}
@@ -177,6 +181,21 @@ def line(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Li
             key = f"{CACHE_PREFIX}/v1/python/{python.key}/{name}"
             line.client("s3").put_object(Bucket="the-team", Key=key, Body=content)
         yield line
+
+
+@pytest.fixture(scope="package")
+def plain_cache(line: Line) -> None:
+    """A cache at a plain address that has the line's Python, but no environment on it."""
+    key = json.loads(line.run("-m", "mrjob_pybundle", "key").stdout)["python"]["key"]
+    if not any(f"/v1/python/{key}/manifest.json" in name for name in line.objects()):
+        built = line.run("-m", "mrjob_pybundle", "build")
+        assert built.returncode == 0, built.stderr[-3000:]
+    line.client("s3").create_bucket(Bucket=PLAIN)
+    for name in line.objects():
+        _, found, rest = name.partition(f"/v1/python/{key}/")
+        if found:
+            copy = f"cache/v1/python/{key}/{rest}"
+            line.client("s3").copy_object(Bucket=PLAIN, Key=copy, CopySource={"Bucket": "the-team", "Key": name})
 
 
 def recording(requests: list[Request]) -> Callable[[Any], Any]:

@@ -8,38 +8,19 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.existing import cluster_without_bundle, fetched_archives, unpackings
-from tests.line.conftest import ROOT, Line
+from tests.line.conftest import PLAIN, ROOT, Line
 
 JOBS = ROOT / "tests" / "jobs"
 LENGTHS = JOBS / "mr_line_lengths.py"
-#: A bucket of its own, for a cache at a plain address: Hadoop's ``-files`` takes only URIs, and the line's own is none.
-PLAIN = f"plain-{uuid.uuid4().hex[:8]}"
-
 #: twelve map tasks, each with one line
 TWELVE = ("-D", "mapreduce.job.maps=12")
 LINE = "x" * 9 + "\n"
-
-
-@pytest.fixture(scope="module")
-def plain_cache(line: Line) -> None:
-    """A cache at a plain address that has the line's Python, but no environment on it."""
-    key = json.loads(line.run("-m", "mrjob_pybundle", "key").stdout)["python"]["key"]
-    if not any(f"/v1/python/{key}/manifest.json" in name for name in line.objects()):
-        built = line.run("-m", "mrjob_pybundle", "build")
-        assert built.returncode == 0, built.stderr[-3000:]
-    line.client("s3").create_bucket(Bucket=PLAIN)
-    for name in line.objects():
-        _, found, rest = name.partition(f"/v1/python/{key}/")
-        if found:
-            copy = f"cache/v1/python/{key}/{rest}"
-            line.client("s3").copy_object(Bucket=PLAIN, Key=copy, CopySource={"Bucket": "the-team", "Key": name})
 
 
 @pytest.fixture(scope="module")

@@ -150,9 +150,7 @@ def test_a_kept_cluster_waits_and_is_terminated(emr: _Emr) -> None:
     assert cluster["Status"]["StateChangeReason"]["Code"] == "USER_REQUEST"
 
 
-def test_a_cluster_starts_as_slowly_as_it_shall(
-    emr: _Emr, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cluster_starts_as_slowly_as_it_shall(emr: _Emr, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "start_seconds", 1.0)
     cluster = emr.wait(emr.run(Steps=[_step("one", "true")]))
     assert cluster["Status"]["StateChangeReason"]["Message"] == "Steps completed"
@@ -160,9 +158,7 @@ def test_a_cluster_starts_as_slowly_as_it_shall(
     assert (timeline["ReadyDateTime"] - timeline["CreationDateTime"]).total_seconds() >= 1
 
 
-def test_a_cluster_that_starts_can_be_terminated(
-    emr: _Emr, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cluster_that_starts_can_be_terminated(emr: _Emr, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "start_seconds", 3600.0)
     cluster_id = emr.run(core=1, bootstrap=("true",), Steps=[_step("one", "true")])
     emr.emr.add_job_flow_steps(JobFlowId=cluster_id, Steps=[_step("two", "true")])

@@ -1,0 +1,139 @@
+"""A job whose cluster may start ahead of its steps. How the cluster waits for them is in ``waiting.py``."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from mrjob.step import StepFailedException
+
+from mrjob_pybundle.aws.emr import Life
+from mrjob_pybundle.aws.errors import explain
+from mrjob_pybundle.errors import CacheError
+from mrjob_pybundle.job.steps import EMRStepsRunner
+from mrjob_pybundle.job.waiting import STEP_NAME, SignsOfLife, Waiting
+
+log = logging.getLogger("mrjob.pybundle")
+
+
+class ClusterAheadRunner(EMRStepsRunner):
+    """Can launch the job's cluster before its steps are known, and goes on with another if that one is lost."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        #: how the cluster is to wait that is being launched
+        self._waiting: Waiting | None = None
+        self._was_launched_ahead = False
+        #: of us, to the cluster that was launched ahead
+        self._signs: SignsOfLife | None = None
+        super().__init__(**kwargs)
+
+    def _launch_ahead(self, waiting: Waiting) -> None:
+        """Launch the job's cluster, once, and have it wait for its steps.
+
+        What AWS has against that is no reason to give up the build.
+        """
+        if self._was_launched_ahead:
+            return
+        self._was_launched_ahead = True
+        signs = SignsOfLife(waiting, self.context.s3)
+        try:
+            signs.start()
+            super()._add_bootstrap_files_for_upload()
+            self.fs.mkdir(self._upload_mgr.prefix)
+            for path, uri in self._upload_mgr.path_to_uri().items():
+                self.fs.put(path, uri)
+            self._waiting = waiting
+            self._cluster_id = self._create_cluster()
+        except (BotoCoreError, ClientError, CacheError) as error:
+            signs.stop()
+            reason = error if isinstance(error, CacheError) else explain(error, "launching the job's cluster")
+            log.warning("The job's cluster does not start yet, but when the bundle is there. %s", reason)
+            return
+        except BaseException:
+            signs.stop()
+            raise
+        finally:
+            self._waiting = None
+        self._created_cluster = True
+        self._signs = signs
+        log.info("The job's cluster %s starts while the bundle is being built", self._cluster_id)
+
+    def _cluster_kwargs(self, persistent: bool = False) -> dict[str, Any]:
+        request: dict[str, Any] = super()._cluster_kwargs(persistent=persistent)
+        if self._waiting is not None:
+            request["Steps"] = [*request.get("Steps", ()), self._waiting.step()]
+        return request
+
+    def _is_awaited_by_cluster(self) -> bool:
+        """Whether a cluster was launched ahead and takes the job's steps. One that doesn't is ended, and forgotten."""
+        if self._signs is None:
+            return False
+        cluster = self._patience_with_emr.ask(partial(self.context.emr.cluster, str(self._cluster_id)))
+        if cluster.life is Life.LIVING and not self._signs.may_have_lapsed:
+            return True
+        log.info(
+            "The job's cluster %s %s: it gets another one",
+            cluster.id,
+            "may have given up waiting" if cluster.life is Life.LIVING else f"is {cluster.state} ({cluster.reason})",
+        )
+        self._end_cluster_ahead()
+        return False
+
+    def _end_cluster_ahead(self) -> bool:
+        """End the cluster that was launched ahead, and forget it. The result says whether there was one."""
+        if self._signs is None:
+            return False
+        cluster_id, signs = str(self._cluster_id), self._signs
+        self._cluster_id, self._created_cluster, self._signs = None, False, None
+        signs.stop()
+        try:
+            self.context.emr.terminate(cluster_id)
+            log.info("Ended the job's cluster %s, which had no steps yet", cluster_id)
+        except CacheError as error:
+            log.warning("%s. It ends by itself, as nobody tells it to go on.", str(error).rstrip("."))
+        return True
+
+    def _room_for_steps(self) -> int:
+        return super()._room_for_steps() - (self._signs is not None)
+
+    def _run(self) -> None:
+        try:
+            super()._run()
+        finally:  # a cluster that waits for a job that has ended ends, too
+            if self._signs is not None:
+                self._signs.stop()
+
+    def _launch_emr_job(self) -> None:
+        signs = self._signs
+        try:
+            super()._launch_emr_job()
+        except ClientError:
+            if signs is None or self._cluster_goes_on():
+                raise
+            self._relaunch_without_waiting()
+            return
+        if signs is not None:
+            self._patience("S3").ask(signs.go)
+
+    def _finish_run(self) -> None:
+        try:
+            super()._finish_run()
+        except StepFailedException:
+            if self._signs is None or not self._has_given_up():
+                raise
+            self._relaunch_without_waiting()
+            super()._finish_run()
+
+    def _has_given_up(self) -> bool:
+        """Whether the cluster that was launched ahead has not waited until our steps were there."""
+        steps = self._patience_with_emr.ask(partial(self.context.emr.steps, str(self._cluster_id)))
+        return any(step["Name"] == STEP_NAME and step["Status"]["State"] == "FAILED" for step in steps)
+
+    def _relaunch_without_waiting(self) -> None:
+        log.info("Cluster %s had given up waiting for the job's steps: it gets another one", self._cluster_id)
+        if self._signs is not None:
+            self._signs.stop()
+        self._signs = None
+        self._relaunch()

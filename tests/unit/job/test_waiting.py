@@ -1,0 +1,85 @@
+"""Which jobs' clusters may wait for their steps, and how."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mrjob_pybundle.aws.s3 import S3Uri
+from mrjob_pybundle.job import last_build
+from mrjob_pybundle.job.waiting import Waiting, count_instances, obstacle
+
+PLAIN: dict[str, Any] = {
+    "cluster_id": None,
+    "pool_clusters": False,
+    "max_concurrent_steps": 1,
+    "extra_cluster_params": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("opts", "commands", "says"),
+    [
+        ({}, "python mr_job.py", None),
+        ({"extra_cluster_params": {"Instances": {"Ec2SubnetId": "subnet-1"}, "Steps": []}}, "", None),
+        ({"cluster_id": "j-1"}, "", "exists already"),
+        ({"pool_clusters": True}, "", "exists already"),
+        ({"max_concurrent_steps": 2}, "", "several steps at once"),
+        ({"extra_cluster_params": {"StepConcurrencyLevel": 3}}, "", "several steps at once"),
+        ({"extra_cluster_params": {"Steps": [{"Name": "theirs"}]}}, "", "Steps"),
+        ({"extra_cluster_params": {"AutoTerminationPolicy": {"IdleTimeout": 60}}}, "", "AutoTerminationPolicy"),
+        ({"extra_cluster_params": {"Instances": {"TerminationProtected": True}}}, "", "Instances.TerminationProtected"),
+        (
+            {"extra_cluster_params": {"Instances": {"KeepJobFlowAliveWhenNoSteps": True}}},
+            "",
+            "Instances.KeepJobFlowAliveWhenNoSteps",
+        ),
+        ({}, "sudo cp -r /opt/pybundle/*/venv /home", "/opt/pybundle"),
+    ],
+)
+def test_obstacles(opts: dict[str, Any], commands: str, says: str | None) -> None:
+    found = obstacle({**PLAIN, **opts}, commands)
+    assert (found is None) == (says is None)
+    assert says is None or says in str(found)
+
+
+@pytest.mark.parametrize(
+    ("instances", "count"),
+    [
+        ({"InstanceGroups": [{"InstanceRole": "MASTER", "InstanceCount": 1}, {"InstanceCount": 9}]}, 10),
+        ({"InstanceFleets": [{"TargetOnDemandCapacity": 1}, {"TargetSpotCapacity": 2, "TargetOnDemandCapacity": 3}]}, 6),
+        ({"MasterInstanceType": "m5.xlarge", "InstanceCount": 3}, 3),
+        ({}, 0),
+    ],
+)  # fmt: skip
+def test_counting_instances(instances: dict[str, Any], count: int) -> None:
+    assert count_instances({"Instances": instances}) == count
+
+
+def test_four_requests_a_minute() -> None:
+    """One sign of life, three looks for it, where nobody has set another patience."""
+    step = Waiting(S3Uri("bucket", "tmp/job/submitter"), "eu-south-1", silence=600, limit=7200).step()
+    assert step["ActionOnFailure"] == "TERMINATE_CLUSTER"
+    arguments = step["HadoopJarStep"]["Args"]
+    assert arguments[-5:] == ["s3://bucket/tmp/job/submitter", "20", "600", "7200", "eu-south-1"]
+
+
+def test_a_failed_build_is_remembered(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    here, elsewhere = S3Uri("bucket", "a"), S3Uri("bucket", "b")
+    assert not last_build.has_failed(here)
+    last_build.note_failure(here)
+    assert last_build.has_failed(here)
+    assert not last_build.has_failed(elsewhere)
+    last_build.note_success(here)
+    last_build.note_success(here)
+    assert not last_build.has_failed(here)
+
+
+def test_where_nothing_can_be_remembered(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file" / "cache"))
+    (tmp_path / "file").touch()
+    last_build.note_failure(S3Uri("bucket", "a"))
+    last_build.note_success(S3Uri("bucket", "a"))
+    assert not last_build.has_failed(S3Uri("bucket", "a"))
