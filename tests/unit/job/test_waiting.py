@@ -48,7 +48,7 @@ def test_obstacles(opts: dict[str, Any], commands: str, says: str | None) -> Non
     ("instances", "count"),
     [
         ({"InstanceGroups": [{"InstanceRole": "MASTER", "InstanceCount": 1}, {"InstanceCount": 9}]}, 10),
-        ({"InstanceFleets": [{"TargetOnDemandCapacity": 1}, {"TargetSpotCapacity": 2, "TargetOnDemandCapacity": 3}]}, 6),
+        ({"InstanceFleets": [{"TargetOnDemandCapacity": 1}, {"TargetSpotCapacity": 2}]}, 3),
         ({"MasterInstanceType": "m5.xlarge", "InstanceCount": 3}, 3),
         ({}, 0),
     ],
