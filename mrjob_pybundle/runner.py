@@ -290,11 +290,28 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
 
     def _bring_along(self, bundle: Bundle) -> Programs:
         carried = Carried(bundle, self.cache)
-        files = {name: str(uri) for name, uri in carried.upload(self._tmp_dir, self.context.s3).items()}
+        carried.upload(self._tmp_dir, self.context.s3)
+        return self._add_carried(carried)
+
+    def _add_carried(self, carried: Carried) -> Programs:
+        files = {name: str(uri) for name, uri in carried.uris(self._tmp_dir).items()}
         for name, uri in files.items():
             self._working_dir_mgr.add("file", uri, name)
         self._brought = [f"{uri}#{name}" for name, uri in files.items()]
         return carried.paths
+
+    def _check_steps_before_build(self) -> None:
+        """Refuse a step that EMR would not take before its bundle is built, which costs money.
+
+        A cluster that is there already does not have what is still to be built.
+        """
+        self._rehearse_with_bundle(is_carried=self._existing_cluster is not None)
+
+    def _rehearse_with_bundle(self, *, is_carried: bool) -> None:
+        bundle, rehearsal = self.bundle_spec.stand_in, self._rehearsal()
+        carried = Carried(bundle, self.cache) if is_carried else None
+        rehearsal._programs = rehearsal._add_carried(carried) if carried else NodePaths(bundle.id)
+        rehearsal._rehearse()
 
     def _brought_along(self) -> Collection[str]:
         return self._brought
@@ -348,6 +365,8 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         else:
             self._check_request()
         self._examine_inputs()
+        if for_a_job:
+            self._check_steps_before_build()
         self._check_output_not_exists()  # which mrjob does later, too, but by then a build would have cost money
         if self._pybundle.cache_uri is None:
             self.fs.mkdir(self._opts["cloud_tmp_dir"])  # mrjob makes its own bucket where there is none
@@ -387,6 +406,8 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         why = why or why_not_carried(self.cache, self._tmp_dir)
         if why is None and self._has_driver_on_master():
             why = "the master, on which Spark's driver is to run in client mode, would not have the bundle"
+        if why is None and not self._fit_steps_with_carried_bundle():
+            why = "with the bundle's files, the arguments of a step would be longer than EMR takes"
         if why:
             log.log(logging.WARNING if wish else logging.INFO, "The job's cluster starts after the build: %s", why)
             return False
@@ -404,6 +425,13 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
                 why,
             )
         return why is None
+
+    def _fit_steps_with_carried_bundle(self) -> bool:
+        try:
+            self._rehearse_with_bundle(is_carried=True)
+        except OptionError:
+            return False
+        return True
 
     def _waiting_for(self, order: Order) -> Waiting:
         return Waiting(

@@ -89,6 +89,12 @@ class BundleSpec:
         """The key of the venv archive, which contains the python archive's: 64 hexadecimal digits."""
         return digest_of(self.inputs())
 
+    @property
+    def stand_in(self) -> Bundle:
+        """For the bundle before it is built: whatever names it is as long as what will."""
+        unknown = digest_of(None)
+        return Bundle(Archive(self.python.key, unknown, 1, 1), Archive(self.key, unknown, 1, 1))
+
 
 @dataclass(frozen=True)
 class Archive:

@@ -6,10 +6,13 @@ Bundles play no part in it.
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from copy import copy, deepcopy
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 from mrjob.emr import EMRJobRunner
@@ -39,6 +42,9 @@ _ORDERS = ("run_job_flow", "add_job_flow_steps")
 
 #: What nobody waits for: a cluster whose job is done, or was given up, ends by itself, too.
 _NOT_AWAITED = "terminate_job_flows"
+
+
+_Runner = TypeVar("_Runner", bound="EMRStepsRunner")
 
 
 class EMRStepsRunner(EMRJobRunner):
@@ -102,6 +108,24 @@ class EMRStepsRunner(EMRJobRunner):
         super()._add_job_files_for_upload()
         for step in self._steps_to_submit():
             check_step_fits(step, self._brought_along())
+
+    def _rehearsal(self: _Runner) -> _Runner:
+        """A copy of this runner, to :meth:`_rehearse`: what it adds to the job's files is not added to ours."""
+        self._get_local_tmp_dir()  # both write there, and we remove it
+        copied = copy(self)
+        for manager in ("_working_dir_mgr", "_master_node_setup_mgr", "_upload_mgr"):
+            setattr(copied, manager, deepcopy(getattr(self, manager)))
+        return copied
+
+    def _rehearse(self) -> None:
+        """Prepare the job until it is known that EMR takes its steps. Nothing is sent.
+
+        :raises OptionError: it would not take one.
+        """
+        with _unsaid("mrjob.compat"):  # of the steps, it is said when they are made in earnest
+            self._create_setup_wrapper_scripts()
+            self._add_master_node_setup_files_for_upload()
+            self._add_job_files_for_upload()
 
     def _brought_along(self) -> Collection[str]:
         """URIs in all steps that are not of the job's own files."""
@@ -219,6 +243,21 @@ class EMRStepsRunner(EMRJobRunner):
     def _cluster_goes_on(self) -> bool:
         """Whether the cluster runs, or waits for more: one that ends copies its logs as it does."""
         return self._describe_cluster()["Status"]["State"] in ("RUNNING", "WAITING")
+
+
+@contextmanager
+def _unsaid(logger: str) -> Iterator[None]:
+    """What this thread logs there is not logged."""
+    here = threading.get_ident()
+
+    def is_of_others(record: logging.LogRecord) -> bool:
+        return record.thread != here
+
+    logging.getLogger(logger).addFilter(is_of_others)
+    try:
+        yield
+    finally:
+        logging.getLogger(logger).removeFilter(is_of_others)
 
 
 class _PatientClient:

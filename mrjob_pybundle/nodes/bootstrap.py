@@ -94,13 +94,18 @@ def bootstrap_script_name(script: str) -> str:
     return _name_by_digest("bootstrap", script)
 
 
+def script_uri(kind: str, script: str, tmp_dir: S3Uri) -> S3Uri:
+    """Where :func:`upload_script` puts a script."""
+    return tmp_dir / "pybundle" / _name_by_digest(kind, script)
+
+
 def upload_script(kind: str, script: str, tmp_dir: S3Uri, s3_client: Any) -> S3Uri:
     """Put *script* below the submitter's own *tmp_dir*, named by *kind* and digest, and return where it is.
 
     It stays there after the job: nodes that join the cluster later run it. Writing it anew each time keeps
     it out of the reach of whatever removes old files from there.
     """
-    uri = tmp_dir / "pybundle" / _name_by_digest(kind, script)
+    uri = script_uri(kind, script, tmp_dir)
     with explained(f"writing {uri}"):
         s3_client.put_object(Bucket=uri.bucket, Key=uri.key, Body=script.encode("utf-8"))
     return uri

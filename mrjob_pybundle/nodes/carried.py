@@ -18,7 +18,7 @@ from mrjob_pybundle.bundle.spec import Bundle
 from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.errors import OptionError
-from mrjob_pybundle.nodes.bootstrap import upload_script
+from mrjob_pybundle.nodes.bootstrap import script_uri, upload_script
 from mrjob_pybundle.templates import read_template, render
 
 #: What Hadoop (``-files`` is split at commas, and its parts must be URIs) and Spark take in the name of a file.
@@ -100,13 +100,16 @@ class Carried:
             "venv-exec": render("nodes/venv-exec.sh.tmpl", activate),
         }
 
-    def upload(self, tmp_dir: S3Uri, s3_client: Any) -> dict[str, S3Uri]:
-        """Put the scripts below *tmp_dir*. Returns all that tasks need: name in their working directory → URI."""
-        kinds = list(self.scripts)
-        with ThreadPoolExecutor(len(kinds)) as pool:
-            uris = list(pool.map(lambda kind: upload_script(kind, self.scripts[kind], tmp_dir, s3_client), kinds))
-        names = [self.paths.name(kind) for kind in kinds]
-        return {**self.archives, **dict(zip(names, uris, strict=True))}
+    def uris(self, tmp_dir: S3Uri) -> Mapping[str, S3Uri]:
+        """All that tasks need: name in their working directory → where it is, after :meth:`upload` to *tmp_dir*."""
+        scripts = {self.paths.name(kind): script_uri(kind, text, tmp_dir) for kind, text in self.scripts.items()}
+        return {**self.archives, **scripts}
+
+    def upload(self, tmp_dir: S3Uri, s3_client: Any) -> None:
+        """Put the scripts below *tmp_dir*."""
+        with ThreadPoolExecutor(len(self.scripts)) as pool:
+            for upload in [pool.submit(upload_script, *script, tmp_dir, s3_client) for script in self.scripts.items()]:
+                upload.result()
 
 
 def check_can_be_carried(cluster_id: str, cache: Cache, tmp_dir: S3Uri) -> None:

@@ -38,18 +38,27 @@ def team(bucket: S3Uri, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> P
 
 
 @pytest.fixture
-def cluster_id(team: PlainTeam) -> str:
+def cluster_id(aws_environment: dict[str, str]) -> str:
     """A cluster that has never heard of us."""
-    launched = team.emr.run_job_flow(
-        Name="theirs",
-        ReleaseLabel="emr-7.14.0",
-        Applications=[{"Name": "Hadoop"}, {"Name": "Spark"}],
-        JobFlowRole="EMR_EC2_DefaultRole",
-        ServiceRole="EMR_DefaultRole",
-        Instances={
-            "KeepJobFlowAliveWhenNoSteps": True,
-            "InstanceGroups": [{"InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount": 1}],
-        },
+    return launch_plain_cluster()
+
+
+def launch_plain_cluster() -> str:
+    """Have a cluster without a bundle, in the EMR that the environment names. Returns its id."""
+    launched = (
+        Credentials("us-east-1")
+        .emr_client()
+        .run_job_flow(
+            Name="theirs",
+            ReleaseLabel="emr-7.14.0",
+            Applications=[{"Name": "Hadoop"}, {"Name": "Spark"}],
+            JobFlowRole="EMR_EC2_DefaultRole",
+            ServiceRole="EMR_DefaultRole",
+            Instances={
+                "KeepJobFlowAliveWhenNoSteps": True,
+                "InstanceGroups": [{"InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount": 1}],
+            },
+        )
     )
     return str(launched["JobFlowId"])
 

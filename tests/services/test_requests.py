@@ -22,6 +22,7 @@ from mrjob_pybundle.errors import OptionError, PyBundleError
 from mrjob_pybundle.sandbox.api.requests import describe
 from mrjob_pybundle.sandbox.api.server import Server
 from tests.options_table import DOCUMENT
+from tests.services.test_clusters import launch_plain_cluster
 from tests.team import Output, Team
 
 GRAVITON = [{"InstanceRole": "MASTER", "InstanceType": "m6g.xlarge", "InstanceCount": 1}]
@@ -84,6 +85,12 @@ def asked() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     server.start()
     yield server.endpoint, requests
     server.stop()
+
+
+@pytest.fixture
+def cluster_id(aws_environment: dict[str, str]) -> str:
+    """A cluster that was there before EMR launched nothing, and has never heard of us."""
+    return launch_plain_cluster()
 
 
 @pytest.fixture
@@ -362,6 +369,33 @@ def test_a_cluster_that_the_bundle_is_not_for_is_not_launched(team: Asked, persi
     with pytest.raises(OptionError, match=r"\(AMI: 'ami-2', not 'ami-1'\)\. Nothing was launched"):
         runner.make_persistent_cluster() if persistent else runner.run()
     assert team.requests == []
+
+
+@pytest.mark.parametrize(
+    ("characters", "on_cluster", "is_built"),
+    [(11_000, False, False), (8_800, False, True), (8_800, True, False)],
+    ids=["too long", "it fits", "it would fit without the bundle"],
+)
+def test_nothing_is_built_for_a_step_that_is_too_long(
+    cluster_id: str,
+    team: Asked,
+    caplog: pytest.LogCaptureFixture,
+    characters: int,
+    on_cluster: bool,
+    is_built: bool,
+) -> None:
+    """The bundle's files have addresses of one length. What there is to say of the steps is said when they are sent."""
+    team.s3.put_object(Bucket=team.bucket, Key="input", Body=b"x\n")
+    settings = [f"-D=a={'x' * characters}", "-D=mapred.job.name=b"]  # of the old name, mrjob warns
+    cluster = ["--cluster-id", cluster_id] if on_cluster else []
+    cache = ["--pybundle-cache-uri", f"s3://{team.bucket}/cache"]  # an address that Hadoop takes
+    switches = [*team.switches_for({}, *settings, *cluster), *cache]
+    job_class = importlib.import_module("tests.jobs.mr_line_lengths").MRLineLengths
+    job = job_class(["-r", "pybundle-emr", *team.switches, *switches, f"s3://{team.bucket}/input"])
+    with pytest.raises(PyBundleError, match="no cluster for a test" if is_built else "and EMR takes 10,240"):
+        job.make_runner().run()
+    assert len(team.requests) == is_built
+    assert "Detected hadoop configuration property names" not in caplog.text
 
 
 def test_pools_are_of_one_release_and_ami(team: Asked) -> None:
