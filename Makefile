@@ -9,13 +9,13 @@ BENCH_SANDBOX := .sandbox-bench
 BENCH_JSON := $(BENCH_SANDBOX)/benchmarks.json
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mrjob-pybundle
 # These compile CPython, or may: that asks more of a machine than a virtual environment.
-COMPILING := demo test test-all test-quick test-engines test-pristine bench campaign check-machine
+COMPILING := demo test test-all test-quick test-engines test-pristine bench bench-starts campaign check-machine
 # For two processors: tests wait more than they compute.
 PROCESSES := 3
 # Of the tests, those to which it matters most who runs them, and that compile nothing.
 QUICK := tests/sandbox $(addprefix tests/scripts/test_,bootstrap.py check_machine.py unpack.py wrappers.py)
 
-.PHONY: demo test test-all test-quick test-engines test-pristine lint bench campaign clean check-machine can-test-engines
+.PHONY: demo test test-all test-quick test-engines test-pristine lint bench bench-starts campaign clean check-machine can-test-engines
 
 # Runs a job twice in the sandbox: the first compiles CPython (a few minutes), the second finds all in the cache.
 demo: $(VENV)/.installed
@@ -66,6 +66,13 @@ bench: $(VENV)/.installed
 	$(BIN)/mrjob-pybundle sandbox --dir $(BENCH_SANDBOX) --nodes 1 -- \
 	  $(BIN)/python benchmarks/run.py "$$tarball" --json $(BENCH_JSON)
 
+# What a person waits for where clusters take a minute to start. Twelve minutes.
+START_SECONDS ?= 60
+bench-starts: $(VENV)/.installed
+	@tarball=$$(scripts/fetch-cpython-source.sh $(CPYTHON) "$(CACHE)/sources") && \
+	$(BIN)/mrjob-pybundle sandbox --dir $(BENCH_SANDBOX)-starts --nodes 1 --start-seconds $(START_SECONDS) -- \
+	  $(BIN)/python benchmarks/starts.py "$$tarball" $(START_SECONDS) --json $(BENCH_SANDBOX)-starts/starts.json
+
 # Hundreds of runs of the whole line, each with damage of its own: CAMPAIGN='--seed 1 --runs 200' or '--replay 17'.
 CAMPAIGN ?=
 campaign: $(VENV)/.installed
@@ -88,4 +95,4 @@ $(VENV)/.installed-lint: $(VENV)/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) .sandbox .sandbox-bench .sandbox-campaign
+	rm -rf $(VENV) .sandbox .sandbox-bench .sandbox-bench-starts .sandbox-campaign

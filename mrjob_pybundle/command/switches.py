@@ -16,8 +16,9 @@ from mrjob_pybundle.runner import PyBundleEMRJobRunner
 
 #: What changes what a command about the cache does: these of a job's options its help shows. Any is taken.
 _ABOUT_THE_CACHE = ("pybundle_cache_uri", "pybundle_bucket_owner", "conf_paths", "region", "quiet", "verbose")
-#: Of our options, this one is about a job's steps alone.
-_ABOUT_A_JOB = (*(name for name in RUNNER_OPTS if name != "pybundle_fast_tasks"), *_ABOUT_THE_CACHE)
+#: Of our options, these are about jobs alone: what is at them when they run, and nothing of their bundles.
+_OF_JOBS_ALONE = ("pybundle_fast_tasks", "pybundle_overlap", "pybundle_overlap_patience_seconds")
+_ABOUT_A_JOB = (*(name for name in RUNNER_OPTS if name not in _OF_JOBS_ALONE), *_ABOUT_THE_CACHE)
 
 #: mrjob's own words for these are longer, or not true here: errors are said with ``-q``, too.
 _SHORTER = {

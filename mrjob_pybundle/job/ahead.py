@@ -37,7 +37,7 @@ class ClusterAheadRunner(EMRStepsRunner):
         if self._was_launched_ahead:
             return
         self._was_launched_ahead = True
-        signs = SignsOfLife(waiting, self.context.s3)
+        self._signs = signs = SignsOfLife(waiting, self.context.s3)
         try:
             signs.start()
             super()._add_bootstrap_files_for_upload()
@@ -47,18 +47,18 @@ class ClusterAheadRunner(EMRStepsRunner):
             self._waiting = waiting
             self._cluster_id = self._create_cluster()
         except (BotoCoreError, ClientError, CacheError) as error:
-            signs.stop()
+            self._end_cluster_ahead()
             reason = error if isinstance(error, CacheError) else explain(error, "launching the job's cluster")
             log.warning("The job's cluster does not start yet, but when the bundle is there. %s", reason)
             return
-        except BaseException:
-            signs.stop()
-            raise
-        finally:
-            self._waiting = None
+        self._waiting = None
         self._created_cluster = True
-        self._signs = signs
         log.info("The job's cluster %s starts while the bundle is being built", self._cluster_id)
+
+    def _add_tags(self, tags: dict[str, str], cluster_id: str) -> None:
+        if self._waiting is not None:  # mrjob notes it later, but whatever happens now, it is to be ended
+            self._cluster_id = cluster_id
+        super()._add_tags(tags, cluster_id)
 
     def _cluster_kwargs(self, persistent: bool = False) -> dict[str, Any]:
         request: dict[str, Any] = super()._cluster_kwargs(persistent=persistent)
@@ -85,9 +85,13 @@ class ClusterAheadRunner(EMRStepsRunner):
         """End the cluster that was launched ahead, and forget it. The result says whether there was one."""
         if self._signs is None:
             return False
-        cluster_id, signs = str(self._cluster_id), self._signs
-        self._cluster_id, self._created_cluster, self._signs = None, False, None
+        cluster_id, signs, was_asked_for = self._cluster_id, self._signs, self._waiting is not None
+        self._cluster_id, self._created_cluster, self._signs, self._waiting = None, False, None, None
         signs.stop()
+        if cluster_id is None:
+            if was_asked_for:
+                log.info("Should EMR have launched the job's cluster, it ends by itself: nobody tells it to go on")
+            return False
         try:
             self.context.emr.terminate(cluster_id)
             log.info("Ended the job's cluster %s, which had no steps yet", cluster_id)

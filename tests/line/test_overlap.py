@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -51,6 +51,16 @@ def _wait_until(condition: Callable[[], Any]) -> Any:
         assert time.monotonic() < deadline
         time.sleep(0.2)
     return found
+
+
+def _until(lines: IO[str], text: str) -> list[str]:
+    """The *lines* up to one with *text* in it."""
+    read: list[str] = []
+    for found in lines:
+        read.append(found)
+        if text in found:
+            return read
+    raise AssertionError("".join(read))
 
 
 def _state(line: Line, cluster_id: str) -> str:
@@ -137,7 +147,9 @@ def test_a_build_that_fails_ends_the_cluster(line: Line, submit: Submit, cluster
 
 def test_ctrl_c_ends_the_cluster_and_not_the_build(line: Line, submit: Submit, clusters: _Clusters) -> None:
     author = submit("echo interrupted\nsleep 15\n")
-    (cluster_id,) = _wait_until(clusters.of_jobs)
+    assert author.stderr is not None
+    _until(author.stderr, "starts while the bundle is being built")
+    (cluster_id,) = clusters.of_jobs()
     author.send_signal(signal.SIGINT)
     _, log = author.communicate()
     assert "The build goes on in cluster" in log
@@ -170,10 +182,13 @@ def test_a_submitter_who_sleeps(line: Line, submit: Submit, clusters: _Clusters)
 
 
 def test_a_cluster_that_gives_up_when_its_steps_are_there(line: Line, submit: Submit, clusters: _Clusters) -> None:
-    """Its master cannot read what the submitter says: the job gets another cluster."""
+    """Its master cannot read the submitter's last word: the job gets another cluster."""
+    author = submit("echo unheard\n", "--pybundle-overlap-patience-seconds", "10")
+    assert author.stderr is not None
+    said = _until(author.stderr, "Using bundle")
     with line.faults.injected(Rule("GetObject", ACCESS_DENIED, key="*/submitter")):
-        author = submit("echo unheard\n", "--pybundle-overlap-patience-seconds", "25")
         output, log = author.communicate()
+    log = "".join(said) + log
     assert (author.returncode, output) == (0, "3\t1\n"), log
     first = re.search(r"Cluster (\S+) had given up waiting for the job's steps: it gets another one", log)
     assert first, log
