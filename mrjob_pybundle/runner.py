@@ -341,6 +341,13 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
             found = None if self._pybundle.rebuild else self.cache.bundles.find(self.bundle_spec)
             return (found, False) if found else (self._build_bundle(), True)
 
+    def check_spark(self, why: str) -> None:
+        """Check that the Spark of the cluster's release runs the bundle's Python; *why* says what needs it to.
+
+        :raises OptionError: it doesn't.
+        """
+        emr_releases.check_python_for_spark(self._pybundle.python_version, self._release, why)
+
     def _find_or_build(self, *, for_a_job: bool) -> Hit:
         hit = None if self._pybundle.rebuild else self.cache.bundles.look_up(self.bundle_spec)
         return hit or Hit(self._build_bundle(for_a_job=for_a_job))

@@ -110,7 +110,7 @@ class LivingCluster:
 
     id: str
     name: str
-    #: of its bootstrap actions and steps, all in one
+    #: of its bootstrap actions, their scripts' addresses included, and of its steps, all in one
     arguments: tuple[str, ...]
 
 
@@ -264,7 +264,7 @@ class Emr:
 
     def _arguments(self, cluster_id: str) -> Iterator[str]:
         for action in self._pages("list_bootstrap_actions", "BootstrapActions", ClusterId=cluster_id):
-            yield from action.get("Args", ())
+            yield from (action["ScriptPath"], *action.get("Args", ()))
         for step in self._pages("list_steps", "Steps", ClusterId=cluster_id):
             yield from step["Config"].get("Args", ())
 

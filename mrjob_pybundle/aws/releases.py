@@ -162,8 +162,8 @@ def check_python(python_version: str, os_family: str) -> None:
         )
 
 
-def check_python_for_spark(python_version: str, emr_release: Release) -> None:
-    """Check that the Spark of *emr_release* runs *python_version*.
+def check_python_for_spark(python_version: str, emr_release: Release, why: str = "This job has a Spark step") -> None:
+    """Check that the Spark of *emr_release* runs *python_version*; *why* says what needs it to.
 
     :raises OptionError: it doesn't.
     """
@@ -175,7 +175,7 @@ def check_python_for_spark(python_version: str, emr_release: Release) -> None:
     else:
         return
     raise OptionError(
-        f"This job has a Spark step, and the Spark of {emr_release.label} runs {limit} Python {text},"
+        f"{why}, and the Spark of {emr_release.label} runs {limit} Python {text},"
         f" not {python_version}. Set pybundle_python_version to a {text} release."
     )
 

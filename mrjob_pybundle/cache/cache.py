@@ -9,6 +9,7 @@ from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.builds import Builds
 from mrjob_pybundle.cache.bundles import Bundles
 from mrjob_pybundle.cache.claims import Claims
+from mrjob_pybundle.cache.pins import Pins
 from mrjob_pybundle.cache.sources import Sources
 from mrjob_pybundle.cache.store import Store
 
@@ -22,4 +23,5 @@ class Cache:
         self.bundles = Bundles(self.store)
         self.claims = Claims(self.store)
         self.builds = Builds(self.store)
+        self.pins = Pins(self.store)
         self.sources = Sources(self.store)

@@ -54,7 +54,7 @@ class InUse:
     """What living clusters name, and which may live where nobody was asked."""
 
     cluster_ids: frozenset[str] = frozenset()
-    #: every sha256 in the arguments of their bootstrap actions and steps: archives are named by theirs
+    #: every sha256 in their bootstrap actions and the arguments of their steps: it names archives and scripts
     digests: frozenset[str] = frozenset()
     #: of those that are build clusters
     build_ids: frozenset[str] = frozenset()
@@ -112,12 +112,14 @@ class _Planner:
         self.now = now
         self.wish = wish
         manifests = [(shelf, shelf.manifest) for shelf in inventory.shelves if shelf.manifest]
+        pins = [found.pin for shelf in inventory.shelves for found in shelf.pins if found.pin]
         self.named: set[str | None] = {sha256 for _, m in manifests for sha256 in (m.sha256, m.python_sha256)}
-        self.named_pythons = {m.python_key for _, m in manifests}
+        self.named |= {sha256 for pin in pins for sha256 in (pin.venv_sha256, pin.python_sha256)}
+        self.named_pythons = {m.python_key for _, m in manifests} | {pin.python_key for pin in pins}
         self.named_builds = {m.build_id for _, m in manifests}
         self.named_sources = {m.source_sha256 for _, m in manifests}
         # Any of them might name anything.
-        self.has_damage = any(shelf.damage for shelf in inventory.shelves)
+        self.has_damage = any(shelf.is_damaged for shelf in inventory.shelves)
         live = [claim for claim in inventory.claims if not self._is_dead(claim.claim, claim.modified)]
         self.claimed = {claim.key for claim in live}
         self.claimed_builds = {found.claim.build_id for found in live if found.claim}
@@ -153,7 +155,7 @@ class _Planner:
 
     def _is_to_retire(self, shelf: Shelf) -> bool:
         manifest, wish = shelf.manifest, self.wish
-        if manifest is None or (wish.older_than is None and wish.unused_for is None):
+        if manifest is None or shelf.pins or (wish.older_than is None and wish.unused_for is None):
             return False
         if shelf.kind == layout.VENV and shelf.key in self.claimed:
             return False
@@ -181,6 +183,9 @@ class _Planner:
                 continue
             for archive in orphans:
                 yield Deletion(f"{shelf.kind} archive of {shelf.key[:12]}", (archive,))
+            for script in shelf.unpinned_scripts:
+                if not self.in_use.digests.intersection(_DIGEST.findall(layout.file_name(script.name))):
+                    yield Deletion(f"unpinned bootstrap script of {shelf.key[:12]}", (script,))
             if is_left_by_all:
                 retired = shelf.find(layout.RETIRED)
                 marks = (*shelf.uses, *([retired] if retired else []))
@@ -209,7 +214,7 @@ class _Planner:
         return place is None or self.in_use.places is None or place in self.in_use.places
 
     def _may_be_swept(self, shelf: Shelf) -> bool:
-        if shelf.damage or self._is_younger(shelf.changed, GRACE_SECONDS):
+        if shelf.is_damaged or self._is_younger(shelf.changed, GRACE_SECONDS):
             return False
         if shelf.kind == layout.VENV:
             return shelf.key not in self.claimed
@@ -331,11 +336,16 @@ def retire(cache: Cache, shelf: Shelf, owner: str, now: float) -> None:
 def retire_key(cache: Cache, shelf: Shelf, inventory: Inventory, owner: str, now: float) -> None:
     """Retire what a person has named.
 
-    :raises OptionError: there is nothing to retire, or bundles are built on it.
+    :raises OptionError: there is nothing to retire, it is pinned, or bundles are built on it.
     """
     if not shelf.find(layout.MANIFEST):
         raise OptionError(
             f"{shelf.kind} {shelf.key[:12]} has no manifest: it was removed already. gc deletes the rest."
+        )
+    if shelf.pins:
+        raise OptionError(
+            f"bundle {shelf.key[:12]} is pinned: other programs start clusters with it. When none does any more:"
+            f" mrjob-pybundle unpin {shelf.key[:12]}"
         )
     bundles = inventory.bundles_on(shelf.key)
     if bundles:

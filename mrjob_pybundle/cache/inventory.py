@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -18,6 +18,7 @@ from mrjob_pybundle.bundle.libraries import OpenSsl
 from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.cache.claims import Claim
+from mrjob_pybundle.cache.pins import Pin
 from mrjob_pybundle.cache.store import StoredObject
 from mrjob_pybundle.errors import OptionError
 
@@ -85,6 +86,14 @@ class Manifest:
 
 
 @dataclass(frozen=True)
+class FoundPin:
+    """A pin beside a bundle's archives. *pin* is ``None`` if it cannot be read."""
+
+    object: StoredObject
+    pin: Pin | None
+
+
+@dataclass(frozen=True)
 class Shelf:
     """The directory of one key."""
 
@@ -97,6 +106,8 @@ class Shelf:
     damage: str | None = None
     #: who took the manifest away, when, and what it named: see :func:`mrjob_pybundle.cache.housekeeping.retire`
     retired: Mapping[str, Any] | None = None
+    #: of bundles, oldest first
+    pins: tuple[FoundPin, ...] = ()
 
     def find(self, file_name: str) -> StoredObject | None:
         """The object of that name in this directory."""
@@ -107,6 +118,18 @@ class Shelf:
         """sha256 → archive, whether or not a manifest names it."""
         named = ((layout.archive_sha256(found.name), found) for found in self.objects)
         return {sha256: found for sha256, found in named if sha256}
+
+    @property
+    def unpinned_scripts(self) -> list[StoredObject]:
+        """Bootstrap scripts whose pin was taken away."""
+        pins = {found.object.name for found in self.pins}
+        scripts = (found for found in self.objects if layout.is_pinned_script(found.name))
+        return [script for script in scripts if layout.pin_of(script.name) not in pins]
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether something is here that might name anything."""
+        return self.damage is not None or any(found.pin is None for found in self.pins)
 
     @property
     def changed(self) -> float:
@@ -264,7 +287,21 @@ def _shelf(cache: Cache, kind: str, key: str, objects: tuple[StoredObject, ...])
             manifest = Manifest.parse(kind, content) if content is not None else None
         except ValueError as error:
             damage = str(error)
-    return Shelf(kind, key, objects, manifest, damage, _tombstone(cache, here))
+    return Shelf(kind, key, objects, manifest, damage, _tombstone(cache, here), tuple(_pins(cache, here)))
+
+
+def _pins(cache: Cache, shelf: Shelf) -> Iterator[FoundPin]:
+    for stored in sorted(shelf.objects, key=lambda stored: stored.modified):
+        content = cache.store.read(stored.name) if layout.is_pin(stored.name) else None
+        if content is not None:
+            yield FoundPin(stored, _pin(content))
+
+
+def _pin(content: bytes) -> Pin | None:
+    try:
+        return Pin.parse(content)
+    except ValueError:
+        return None
 
 
 def _tombstone(cache: Cache, shelf: Shelf) -> Mapping[str, Any] | None:

@@ -8,6 +8,8 @@
     v1/venv/<key>/<sha256>.tar.gz
     v1/venv/<key>/<account>/<region>/used     its time of modification is when a cluster there last used the bundle
     v1/venv/<key>/used                        the same, where nobody knows where the cluster is
+    v1/venv/<key>/pins/bootstrap-<sha256>.sh    the bootstrap action of clusters that other programs start
+    v1/venv/<key>/pins/bootstrap-<sha256>.json  that stays, and the archives that this names: for whom
     v1/{python,venv}/<key>/retired            its manifest was taken away: by whom, when, and what it named
     v1/{python,venv}/<key>/probe              a build has seen that it may write here: its id
     v1/claims/<key>.json                      who is building it
@@ -30,6 +32,9 @@ PYTHON, VENV = "python", "venv"
 
 #: Beside a key's archives.
 MANIFEST, USED, RETIRED, PROBE = "manifest.json", "used", "retired", "probe"
+
+#: In a venv key's directory.
+PINS = "pins"
 
 #: In a build's directory.
 INPUTS, SCRIPT, LOG, STATUS = "inputs.tar.gz", "build-binaries.sh", "log.txt", "status.json"
@@ -54,6 +59,26 @@ def place_of_use(name: str) -> Place | None:
     """Where the clusters are of which a note of use tells."""
     *_, account, region, _ = ("", "", *name.split("/")[2:])
     return Place(region, account) if region and account else None
+
+
+def pinned_script(key: str, script_name: str) -> str:
+    """The bootstrap script of that name (``bootstrap-<sha256>.sh``), of a venv key's bundle, for others than jobs."""
+    return of_key(VENV, key, f"{PINS}/{script_name}")
+
+
+def pin_of(script: str) -> str:
+    """The pin beside a pinned script; also where there is none any more."""
+    return f"{script.removesuffix('.sh')}.json"
+
+
+def is_pin(name: str) -> bool:
+    """Whether that is a pin's name."""
+    return f"/{PINS}/" in name and name.endswith(".json")
+
+
+def is_pinned_script(name: str) -> bool:
+    """Whether that is the name of a script that has a pin, or had one."""
+    return f"/{PINS}/" in name and name.endswith(".sh")
 
 
 def keys(kind: str, beginning: str = "") -> str:

@@ -8,7 +8,17 @@ import sys
 
 import mrjob_pybundle_hook  # noqa: F401  (makes mrjob importable, also where Python reads no .pth file)
 from mrjob_pybundle import __version__
-from mrjob_pybundle.command import builds, contents, create_cluster, doctor, keys, removal, run, sandbox
+from mrjob_pybundle.command import (
+    builds,
+    cluster_params,
+    contents,
+    create_cluster,
+    doctor,
+    keys,
+    removal,
+    run,
+    sandbox,
+)
 from mrjob_pybundle.command.switches import Commands
 from mrjob_pybundle.errors import PyBundleError, show
 
@@ -46,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = Commands(parser)
-    for verbs in (keys, contents, removal, builds, create_cluster, doctor):
+    for verbs in (keys, contents, removal, builds, create_cluster, cluster_params, doctor):
         verbs.add(commands)
     commands.subparsers.add_parser("run", help=run.ABOUT, add_help=False)  # main gives it what follows, unparsed
     sandbox.add(commands)

@@ -1,4 +1,4 @@
-"""``rm`` and ``gc``: taking away what nobody needs."""
+"""``rm``, ``unpin`` and ``gc``: taking away what nobody needs."""
 
 from __future__ import annotations
 
@@ -30,6 +30,10 @@ def add(commands: Commands) -> None:
         metavar="RELEASE",
         help="all bundles and Pythons with an OpenSSL that is older than this",
     )
+    unpin = commands.about_cache(
+        "unpin", _unpin, "KEY", "let go of what cluster-params has pinned: no program starts clusters with it any more"
+    )
+    unpin.add_argument("key", metavar="KEY", help="the bundle's key, or as much of it as is unique")
     gc = commands.about_cache(
         "gc",
         _gc,
@@ -79,12 +83,26 @@ def _with_older_openssl(inventory: Inventory, release: OpenSsl) -> Iterator[Shel
     for shelf in (*inventory.bundles, *inventory.pythons.values()):
         assert shelf.manifest is not None
         openssl = inventory.openssl_of(shelf.manifest)
+        is_older = openssl is not None and openssl < release
         if openssl is None:
             print(f"kept {shelf.kind} {shelf.key[:12]}: which OpenSSL it has is not known")
-        if openssl is not None and openssl < release and shelf.key not in kept:
+        elif is_older and shelf.pins:
+            print(f"kept {shelf.kind} {shelf.key[:12]}: it is pinned, for other programs start clusters with it")
+        if is_older and not shelf.pins and shelf.key not in kept:
             yield shelf
         else:
             kept.add(shelf.manifest.python_key)
+
+
+def _unpin(args: argparse.Namespace) -> int:
+    cache = context_of(args).cache
+    shelf = find_shelf(cache, args.key)
+    if not shelf.pins:
+        raise OptionError(f"{shelf.kind} {shelf.key[:12]} is not pinned. mrjob-pybundle ls lists what is.")
+    for found in shelf.pins:
+        cache.pins.take_away(found.object.name)
+    print(f"unpinned bundle {shelf.key[:12]}: rm and gc may take it. Clusters that live keep what they need.")
+    return 0
 
 
 def _gc(args: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from mrjob_pybundle.bundle.libraries import newest_glibc
 from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.housekeeping import Plan
-from mrjob_pybundle.cache.inventory import Inventory, Manifest, Shelf
+from mrjob_pybundle.cache.inventory import FoundPin, Inventory, Manifest, Shelf
 from mrjob_pybundle.cache.why import Explanation
 
 _KEY_DIGITS = 12
@@ -31,6 +31,13 @@ def inventory_text(inventory: Inventory, root: str) -> str:
     if pythons:
         columns = ("PYTHON KEY", "PYTHON", "FOR", "OPENSSL", ">SIZE", "BUILT", "BY", ">TOOK", ">BUNDLES")
         parts.append(_table(columns, pythons))
+    pins = [
+        (shelf.key[:_KEY_DIGITS], found.pin.bundle_id if found.pin else "damaged", *_pinned(found))
+        for shelf in inventory.shelves
+        for found in shelf.pins
+    ]
+    if pins:
+        parts.append(_table(("PINNED", "BUNDLE ID", "BY", "SINCE"), pins))
     claims = [
         (found.claim.build_id, found.claim.owner, found.claim.cluster_id or "none yet", found.key[:_KEY_DIGITS])
         for found in inventory.claims
@@ -72,11 +79,24 @@ def shelf_json(shelf: Shelf, inventory: Inventory) -> dict[str, Any]:
         "key": shelf.key,
         "used": shelf.used,
         "retired": shelf.retired,
+        "pins": [
+            {
+                **{"bundle_id": found.pin.bundle_id, "owner": found.pin.owner, "venv": found.pin.venv_sha256},
+                **{"python": found.pin.python_sha256, "since": found.object.modified},
+            }
+            for found in shelf.pins
+            if found.pin
+        ],
         "damage": shelf.damage,
         "bundles": [bundle.key for bundle in inventory.bundles_on(shelf.key)],
         "objects": [{"name": o.name, "size": o.size, "modified": o.modified} for o in shelf.objects],
         "manifest": shelf.manifest.text if shelf.manifest else None,
     }
+
+
+def _pinned(found: FoundPin) -> tuple[str, str]:
+    """By whom, and since when."""
+    return (found.pin.owner if found.pin else "?"), day(found.object.modified)
 
 
 def _counted(inventory: Inventory) -> str:
@@ -152,6 +172,11 @@ def shelf_text(shelf: Shelf, inventory: Inventory, root: str) -> str:
         lines.append(
             ("last used", f"{minute(shelf.used)} UTC, noted at most once a day" if shelf.used else "not noted")
         )
+        lines += [
+            ("pinned", f"bundle id {found.pin.bundle_id}, by {found.pin.owner} on {day(found.object.modified)}")
+            for found in shelf.pins
+            if found.pin
+        ]
     else:
         lines.append(("bundles", " ".join(b.key[:_KEY_DIGITS] for b in inventory.bundles_on(shelf.key)) or "none"))
     return "\n".join(f"{name:<10}{value}" for name, value in lines)

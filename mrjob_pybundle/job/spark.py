@@ -57,6 +57,14 @@ def named_by_cluster(configurations: Sequence[Mapping[str, Any]]) -> list[str]:
     return names
 
 
+def configurations_of_cluster(python: str) -> list[dict[str, Any]]:
+    """EMR's ``Configurations`` with which drivers and executors run on *python*, unless a job says otherwise.
+
+    In ``spark-defaults``: what stands there beats what EMR itself exports in ``spark-env``.
+    """
+    return [{"Classification": "spark-defaults", "Properties": {_PYTHON: python, _DRIVER_PYTHON: python}}]
+
+
 def settings_of_step(said: Mapping[str, str], cmdenv: Mapping[str, str], driver_python: str | None) -> dict[str, str]:
     """Settings that have a step run on the Python of mrjob's *cmdenv* for Spark, whatever its cluster's are.
 

@@ -69,13 +69,14 @@ def filled_in(text: str) -> str:
     return text
 
 
-USE, BUILD = "Submitter who may only use the cache", "Submitter who may build"
+USE, BUILD, PIN = "Submitter who may only use the cache", "Submitter who may build", "Who pins bundles"
 MASTER, NODE, CLEAN = "Build master", "Job node", "Who cleans up"
 
 #: principal → the policies that it has
 GRANTED = {
     "may-use": (USE,),
     "may-build": (USE, BUILD),
+    "may-pin": (USE, PIN),
     "role-BundleBuilder": (MASTER,),
     "role-JobNode": (NODE,),
     "cleaner": (CLEAN,),
@@ -251,6 +252,19 @@ def test_a_role_that_may_not_be_passed(team: Team) -> None:
     assert refusal.value.response["Error"]["Code"] == "AccessDeniedException"
 
 
+def test_who_pins_a_bundle(team: Team) -> None:
+    """And lets go of it."""
+    before = team.line.objects("bundles")
+    params = team.command("may-pin", "cluster-params", "--no-spark", "--pybundle-venv-build", str(team.venv_build))
+    assert params.returncode == 0, params.stderr
+    action = json.loads(params.stdout)["BootstrapActions"][0]["ScriptBootstrapAction"]
+    script = action["Path"].removeprefix("s3://bundles/")
+    unpinned = team.command("may-pin", "unpin", script.split("/")[-3])
+    assert unpinned.returncode == 0, unpinned.stderr
+    assert team.line.objects("bundles").keys() - before.keys() == {script}
+    assert team.refused("may-pin") == set()
+
+
 def test_who_cleans_up(team: Team) -> None:
     """While a cluster lives, which is asked what it needs."""
     emr = team.line.client("emr")
@@ -338,7 +352,7 @@ def _is_seen(statement: dict[str, Any], action: str, resource: str, calls: Itera
     return any(policy.verdict(call) is PermissionResult.PERMITTED for call in calls)
 
 
-@pytest.mark.parametrize("name", [USE, BUILD, MASTER, NODE, CLEAN])
+@pytest.mark.parametrize("name", [USE, BUILD, PIN, MASTER, NODE, CLEAN])
 def test_nothing_is_allowed_beyond_what_is_needed(team: Team, name: str) -> None:
     who = {principal for principal, names in GRANTED.items() if name in names}
     calls = [call for call in team.line.access.calls | team.line.access.refused if call.principal in who]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from mrjob_pybundle.aws.emr import Place
 from mrjob_pybundle.cache.claims import Claim
 from mrjob_pybundle.cache.housekeeping import DAY, InUse, Plan, Wish, plan
-from mrjob_pybundle.cache.inventory import FoundClaim, Inventory, Manifest, Shelf
+from mrjob_pybundle.cache.inventory import FoundClaim, FoundPin, Inventory, Manifest, Shelf
+from mrjob_pybundle.cache.pins import Pin
 from mrjob_pybundle.cache.store import StoredObject
 
 NOW = 1_000 * DAY
@@ -24,6 +25,18 @@ digests = st.sampled_from([character * 64 for character in "123456"])
 builds = st.sampled_from([f"2026112{number}-101112-0a1b2c3d" for number in range(4)])
 clusters = st.sampled_from(["j-1", "j-2", "j-3"])
 
+
+pins = st.one_of(
+    st.none(),
+    st.builds(
+        Pin,
+        owner=st.just("ada"),
+        bundle_id=st.just("0" * 20),
+        venv_sha256=digests,
+        python_key=pythons,
+        python_sha256=digests,
+    ),
+)
 
 STATES = ("published", "removed", "damaged", "bare")
 
@@ -58,8 +71,15 @@ def shelves(draw: st.DrawFn, kind: str, key: str, states: tuple[str, ...]) -> Sh
         names += draw(st.sets(st.sampled_from(["used", "1/us-east-1/used", "1/eu-west-1/used", "2/us-east-1/used"])))
     if draw(st.booleans()):
         names.append("probe")
+    pinned = draw(st.dictionaries(digests, pins, max_size=2)) if kind == "venv" else {}
+    names += [f"pins/bootstrap-{digest}.json" for digest in pinned]
+    names += [
+        f"pins/bootstrap-{digest}.sh" for digest in (draw(st.sets(digests, max_size=2)) if kind == "venv" else ())
+    ]
     objects = tuple(StoredObject(f"{directory}/{name}", 1, draw(ages)) for name in names)
-    return Shelf(kind, key, objects, manifest, "damaged" if state == "damaged" else None, retired)
+    by_name = {stored.name: stored for stored in objects}
+    found = [FoundPin(by_name[f"{directory}/pins/bootstrap-{digest}.json"], pin) for digest, pin in pinned.items()]
+    return Shelf(kind, key, objects, manifest, "damaged" if state == "damaged" else None, retired, tuple(found))
 
 
 @st.composite
@@ -130,9 +150,11 @@ def test_nothing_that_is_wanted_goes(inventory: Inventory, in_use: InUse, wish: 
     found = plan(inventory, in_use, NOW, wish)
     deleted = _deleted(found)
     manifests = [shelf.manifest for shelf in inventory.shelves if shelf.manifest]
+    pinned = [found.pin for shelf in inventory.shelves for found in shelf.pins if found.pin]
     named = {m.sha256 for m in manifests} | {m.python_sha256 for m in manifests}
+    named |= {p.venv_sha256 for p in pinned} | {p.python_sha256 for p in pinned}
     building = _is_building(inventory, in_use)
-    damaged = any(shelf.damage for shelf in inventory.shelves)
+    damaged = any(shelf.damage or _has_damaged_pin(shelf) for shelf in inventory.shelves)
     alive = {c.key for c in inventory.claims if c.claim is None or c.modified > NOW - DAY} | {
         c.key
         for c in inventory.claims
@@ -146,9 +168,13 @@ def test_nothing_that_is_wanted_goes(inventory: Inventory, in_use: InUse, wish: 
             assert digest not in named
             assert digest not in in_use.digests
             assert stored.modified <= NOW - DAY
+        if name.endswith(".sh"):
+            assert not in_use.digests.intersection({rest[-1].removeprefix("bootstrap-").removesuffix(".sh")})
         if kind in ("python", "venv"):
             (shelf,) = (one for one in inventory.shelves if (one.kind, one.key) == (kind, directory))
             assert not shelf.damage
+            assert not _has_damaged_pin(shelf)
+            assert rest[-1] not in {stored.name.rpartition("/")[2] for stored in _kept_by_pins(shelf)}
             tombstone, manifest = shelf.find("retired"), shelf.find("manifest.json")
             for mark in (tombstone, manifest):
                 assert mark is None or mark.modified <= NOW - DAY, "somebody may still be about to fetch it"
@@ -172,6 +198,16 @@ def test_nothing_that_is_wanted_goes(inventory: Inventory, in_use: InUse, wish: 
         assert key not in alive
 
 
+def _has_damaged_pin(shelf: Shelf) -> bool:
+    return any(found.pin is None for found in shelf.pins)
+
+
+def _kept_by_pins(shelf: Shelf) -> set[StoredObject]:
+    """Pins, and their scripts."""
+    pins = {found.object.name.removesuffix(".json") for found in shelf.pins}
+    return {stored for stored in shelf.objects if stored.name.rpartition(".")[0] in pins}
+
+
 @settings(max_examples=500, deadline=None)
 @given(inventory=inventories(("published",)), in_use=in_uses, wish=wishes)
 def test_only_what_was_asked_for_is_retired(inventory: Inventory, in_use: InUse, wish: Wish) -> None:
@@ -179,6 +215,7 @@ def test_only_what_was_asked_for_is_retired(inventory: Inventory, in_use: InUse,
     for shelf in plan(inventory, in_use, NOW, wish).retire:
         manifest = shelf.manifest
         assert manifest is not None
+        assert not shelf.pins
         assert wish != Wish()
         assert wish.older_than is None or manifest.built_at <= NOW - wish.older_than
         if wish.unused_for is not None:
@@ -203,15 +240,19 @@ def test_more_in_use_is_less_deleted(inventory: Inventory, in_use: InUse, more: 
 @given(inventory=inventories())
 def test_in_the_end_only_what_is_named_is_left(inventory: Inventory) -> None:
     """When all is long past, nobody builds and no manifest is damaged, what no manifest names goes."""
-    sound = tuple(shelf for shelf in inventory.shelves if not shelf.damage)
+    sound = tuple(shelf for shelf in inventory.shelves if not shelf.damage and not _has_damaged_pin(shelf))
     readable = tuple(found for found in inventory.claims if found.claim)
     inventory = replace(inventory, shelves=sound, claims=readable)
     found = plan(inventory, InUse(), NOW + 100 * DAY)
     named = {shelf.manifest.sha256 for shelf in sound if shelf.manifest} | {
         shelf.manifest.python_sha256 for shelf in sound if shelf.manifest
     }
+    pinned = [found.pin for shelf in sound for found in shelf.pins if found.pin]
+    named |= {sha256 for pin in pinned for sha256 in (pin.venv_sha256, pin.python_sha256)}
     archives = {stored.name for shelf in sound for digest, stored in shelf.archives.items() if digest not in named}
     assert {name for name in _deleted(found) if name.endswith(".tar.gz")} == archives
+    scripts = {one.name for shelf in sound for one in set(shelf.objects) - _kept_by_pins(shelf) if "/pins/" in one.name}
+    assert scripts <= _deleted(found).keys()
     probes = {stored.name for shelf in sound for stored in shelf.objects if stored.name.endswith("/probe")}
     assert probes <= _deleted(found).keys()
     assert len(found.release) == len(readable)
