@@ -10,6 +10,7 @@ import sys
 import tarfile
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -87,24 +88,44 @@ class Team:
         spec: BundleSpec = self.runner(*args).bundle_spec
         return spec
 
-    def publish(self, spec: BundleSpec, build_id: str, venv_build: Path | None = None, owner: str = "ada") -> None:
-        """Put a bundle of *spec* into the cache as a build does, with its inputs."""
+    def publish(
+        self,
+        spec: BundleSpec,
+        build_id: str,
+        venv_build: Path | None = None,
+        owner: str = "ada",
+        archives: Mapping[str, bytes] | None = None,
+        glibc: str = "2.34",
+    ) -> None:
+        """Put a bundle of *spec* into the cache as a build does, with its inputs.
+
+        *archives* are those of the kinds, if it is to have others than a text in each; *glibc* is what nodes must have.
+        """
+        archives = archives or {"python": _archive(spec.python.key), "venv": _archive(spec.key + build_id)}
         inputs = read_inputs(Source("3.13.5", "s3://nowhere/Python.tgz", None), venv_build, ())
         with tempfile.TemporaryFile() as packed:
             pack(inputs, packed)
             packed.seek(0)
             self.cache.builds.put(build_id, "inputs.tar.gz", packed)
         if self.cache.bundles.find_python(spec.python) is None:
-            self._publish("python", spec.python.key, spec, build_id, owner)
-        self._publish("venv", spec.key, spec, build_id, owner)
+            self._publish("python", spec.python.key, spec, build_id, owner, archives, glibc)
+        self._publish("venv", spec.key, spec, build_id, owner, archives, glibc)
 
-    def _publish(self, kind: str, key: str, spec: BundleSpec, build_id: str, owner: str) -> None:
-        python = _archive(spec.python.key)
-        content = python if kind == "python" else _archive(spec.key + build_id)
+    def _publish(
+        self,
+        kind: str,
+        key: str,
+        spec: BundleSpec,
+        build_id: str,
+        owner: str,
+        archives: Mapping[str, bytes],
+        glibc: str,
+    ) -> None:
+        python, content = archives["python"], archives[kind]
         inputs = spec.python.inputs() if kind == "python" else spec.inputs()
         files = {
             "archive": content,
-            "description": json.dumps(_description(content, "2.9" if kind == "python" else "2.34")).encode(),
+            "description": json.dumps(_description(content, "2.9" if kind == "python" else glibc)).encode(),
             "python-description": json.dumps(_description(python, "2.9")).encode(),
             "inputs": json.dumps(inputs).encode(),
             "freeze": b"mrjob==0.7.4\nregex==2024.11.6\n",

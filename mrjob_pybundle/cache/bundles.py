@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from mrjob_pybundle.aws.emr import Place
@@ -83,6 +84,13 @@ class Bundles:
     def archive_uri(self, kind: str, archive: Archive) -> S3Uri:
         """Where *archive* lies; *kind* is ``python`` or ``venv``."""
         return self._store.uri(layout.archive(kind, archive))
+
+    def download(self, kind: str, archive: Archive, path: Path) -> None:
+        """Write *archive* into a file; nobody has looked at its digest.
+
+        :raises OSError: it cannot be written.
+        """
+        self._store.download(layout.archive(kind, archive), path)
 
     def _read_json(self, name: str) -> dict[str, Any] | None:
         content = self._store.read(name)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from botocore.exceptions import ClientError
@@ -90,6 +91,15 @@ class Store:
                     return b""
                 raise
             return body
+
+    def download(self, name: str, path: Path) -> None:
+        """Write the content of an object into a file, of which there is no more than that if it fails.
+
+        :raises OSError: it cannot be written.
+        """
+        uri = self.uri(name)
+        with self._explained(f"reading {uri}"):
+            self._s3.download_file(uri.bucket, uri.key, str(path), ExtraArgs=self._owner())
 
     def exists(self, name: str) -> bool:
         """Is there an object of that name?"""

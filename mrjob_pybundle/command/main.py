@@ -18,6 +18,7 @@ from mrjob_pybundle.command import (
     removal,
     run,
     sandbox,
+    shell,
 )
 from mrjob_pybundle.command.switches import Commands
 from mrjob_pybundle.errors import PyBundleError, show
@@ -56,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = Commands(parser)
-    for verbs in (keys, contents, removal, builds, create_cluster, cluster_params, doctor):
+    for verbs in (keys, contents, removal, builds, create_cluster, cluster_params, shell, doctor):
         verbs.add(commands)
     commands.subparsers.add_parser("run", help=run.ABOUT, add_help=False)  # main gives it what follows, unparsed
     sandbox.add(commands)

@@ -50,7 +50,8 @@ class Commands:
     def about_job(self, name: str, run: Callable[[argparse.Namespace], int], usage: str, about: str) -> Any:
         """Add the command *name*, about a job and its bundle.
 
-        *run* runs it (its arguments → exit status); *usage* is what follows its name; the result takes its own options.
+        *run* runs it (its arguments → exit status); *usage* is what follows its name, options last unless it says where
+        they stand; the result takes its own options.
         """
         return self._add(name, run, usage, about, _ABOUT_A_JOB)
 
@@ -64,13 +65,20 @@ class Commands:
             name,
             help=about,
             description=f"{about[0].upper()}{about[1:]}.",
-            usage=" ".join(filter(None, ("mrjob-pybundle", name, usage, "[OPTION…]"))),
+            usage=" ".join(filter(None, ("mrjob-pybundle", name, *_with_options(usage)))),
             epilog=_EPILOG,
             parents=[self._switches],
             formatter_class=lambda prog: _ShortHelp(prog, hidden),
         )
         command.set_defaults(run=run)
         return command
+
+
+_OPTIONS = "[OPTION…]"
+
+
+def _with_options(usage: str) -> tuple[str, ...]:
+    return (usage,) if _OPTIONS in usage else (usage, _OPTIONS)
 
 
 class _ShortHelp(argparse.HelpFormatter):

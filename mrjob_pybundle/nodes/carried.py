@@ -7,7 +7,7 @@ on a node verifies and unpacks, as ``unpack.sh.tmpl`` says.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +27,11 @@ _PLAIN_KEY = re.compile(r"(?!(.*/)?(|\.|\.\.)/)[A-Za-z0-9._/=+@~-]*")
 #: Names of buckets that are host names to Java's URI, where S3A (of Hadoop 3.4.2: HADOOP-19681) looks for them.
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST_NAME = re.compile(rf"{_LABEL}|(?:{_LABEL}\.)+(?=[A-Za-z]){_LABEL}")
+
+
+#: Best first: the large disk, then where files outlive a restart.
+_PLACES_OF_NODES = ("/mnt/tmp", "/var/tmp", "/tmp")
+_REMEDY = "Run the job with --pybundle-rebuild to have it built anew."
 
 
 @dataclass(frozen=True)
@@ -74,27 +79,9 @@ class Carried:
     @cached_property
     def scripts(self) -> Mapping[str, str]:
         """Kind of a script, which is in its name, too → its text."""
-        (python_name, python_uri), (venv_name, venv_uri) = self.archives.items()
-        bundle, activate = self.bundle, {"ACTIVATE": self.paths.activate}
+        activate = {"ACTIVATE": self.paths.activate}
         return {
-            "unpack": render(
-                "nodes/unpack.sh.tmpl",
-                {
-                    "BUNDLE_ID": bundle.id,
-                    "PYTHON_ARCHIVE": python_name,
-                    "PYTHON_URI": str(python_uri),
-                    "PYTHON_SHA256": bundle.python.sha256,
-                    "PYTHON_SIZE": str(bundle.python.size),
-                    "VENV_ARCHIVE": venv_name,
-                    "VENV_URI": str(venv_uri),
-                    "VENV_SHA256": bundle.venv.sha256,
-                    "VENV_SIZE": str(bundle.venv.size),
-                    "UNPACKED_SIZE": str(bundle.python.unpacked_size + bundle.venv.unpacked_size),
-                    "SETTLE": read_template("nodes/settle.sh"),
-                    "NEEDS": bundle.needs,
-                    "ACTIVATE": render("nodes/activate.sh.tmpl", {"ROOT": "BUNDLE_ROOT"}),
-                },
-            ),
+            "unpack": unpack_script(self.bundle, self.archives, _PLACES_OF_NODES, _REMEDY),
             "activate": render("nodes/activate-carried.sh.tmpl", {"UNPACK": f"./{self.paths.name('unpack')}"}),
             "jobrunner": render("nodes/jobrunner.sh.tmpl", activate),
             "venv-exec": render("nodes/venv-exec.sh.tmpl", activate),
@@ -110,6 +97,35 @@ class Carried:
         with ThreadPoolExecutor(len(self.scripts)) as pool:
             for upload in [pool.submit(upload_script, *script, tmp_dir, s3_client) for script in self.scripts.items()]:
                 upload.result()
+
+
+def unpack_script(bundle: Bundle, archives: Mapping[str, S3Uri], places: Sequence[str], remedy: str) -> str:
+    """The script that unpacks *bundle* in the first fit one of *places*, or else in its working directory.
+
+    *archives*: path of the python archive, then of the venv archive → where it is from. *remedy*, a sentence, says what
+    to do about a bundle that is damaged, or too new.
+    """
+    (python_path, python_uri), (venv_path, venv_uri) = archives.items()
+    return render(
+        "nodes/unpack.sh.tmpl",
+        {
+            "BUNDLE_ID": bundle.id,
+            "PYTHON_ARCHIVE": python_path,
+            "PYTHON_URI": str(python_uri),
+            "PYTHON_SHA256": bundle.python.sha256,
+            "PYTHON_SIZE": str(bundle.python.size),
+            "VENV_ARCHIVE": venv_path,
+            "VENV_URI": str(venv_uri),
+            "VENV_SHA256": bundle.venv.sha256,
+            "VENV_SIZE": str(bundle.venv.size),
+            "UNPACKED_SIZE": str(bundle.python.unpacked_size + bundle.venv.unpacked_size),
+            "SETTLE": read_template("nodes/settle.sh"),
+            "NEEDS": bundle.needs,
+            "ACTIVATE": render("nodes/activate.sh.tmpl", {"ROOT": "BUNDLE_ROOT"}),
+            "PLACES": places,
+            "REMEDY": remedy,
+        },
+    )
 
 
 def check_can_be_carried(cluster_id: str, cache: Cache, tmp_dir: S3Uri) -> None:

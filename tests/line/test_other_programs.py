@@ -1,10 +1,11 @@
-"""The bundle on clusters that others than jobs start: ``cluster-params``, the AWS CLI, a step without mrjob."""
+"""The bundle where no job has brought it: on clusters that the AWS CLI starts, and on this machine."""
 
 from __future__ import annotations
 
 import re
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +52,15 @@ def test_a_job_there_has_its_bundle_already(line: Line, cluster: str) -> None:
     run = line.job(JOBS / "mr_line_lengths.py", "--cluster-id", cluster, stdin="abc\n")
     assert (run.returncode, run.stdout) == (0, "3\t1\n"), run.stderr[-6000:]
     assert "brings it along" not in run.stderr
+
+
+def test_a_shell_on_this_machine(line: Line, params: str, tmp_path: Path) -> None:
+    """The very bundle of the nodes: its Python, its packages, and what depends on the machine."""
+    program = "import platform, ssl, sys, mrjob; print(platform.python_version(), sys.prefix, mrjob.__file__)"
+    command = ("-m", "mrjob_pybundle", "shell", "--", "python", "-c", program)
+    run = line.run(*command, XDG_CACHE_HOME=str(tmp_path))
+    assert run.returncode == 0, run.stderr
+    version, prefix, module = run.stdout.split()
+    assert version == CPYTHON
+    assert re.fullmatch(rf"{re.escape(str(tmp_path))}/mrjob-pybundle/bundles/pybundle-\d+/[0-9a-f]{{20}}/venv", prefix)
+    assert module.startswith(f"{prefix}/lib/python3.13/site-packages/mrjob/")

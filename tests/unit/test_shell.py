@@ -21,7 +21,7 @@ PARTS = sorted(PACKAGE.glob("master/build-binaries/*.sh"))
 SCRIPTS = sorted(
     [*(ROOT / "scripts").glob("*.sh"), *(ROOT / "tests").glob("**/*.sh"), *PARTS, PACKAGE / "nodes" / "check-node.sh"]
 )
-LISTS = {"CONFIGURE_ARGS", "NEEDS", "ACCELERATORS"}
+LISTS = {"CONFIGURE_ARGS", "NEEDS", "PLACES", "ACCELERATORS"}
 NASTY = 'it\'s "a" $(touch /tmp/oops) `id` \\ $HOME ;&|<>*?[]{}~#!\n\ttwo é 漢 -n '
 
 # Everything that a file name, an option or an environment variable can hold.
