@@ -116,6 +116,10 @@ def test_show_takes_the_beginning_of_a_key(team: Team) -> None:
     assert f"OpenSSL   {openssl}, of {day}\nneeds     glibc 2.9 or newer\n" in python
     assert f"bundles   {spec.key[:12]}" in python
     assert json.loads(team.run("show", "--json", spec.key).out)["manifest"]["key"] == spec.key
+    _, *pins = team.run("show", "--constraints", spec.key).out.splitlines()
+    assert pins == ["mrjob==0.7.4", "regex==2024.11.6"]
+    refused = team.run("show", "--constraints", spec.python.key)
+    assert (refused.status, "is a Python: constraints are of bundles" in refused.err) == (2, True)
 
 
 @pytest.mark.parametrize(
