@@ -13,17 +13,16 @@ from typing import Any
 
 from tests.line.conftest import Line
 
-#: As docs/other-programs.md has it, with what the sandbox wants to be told besides.
+#: As docs/other-programs.md has it, with what the sandbox wants to be told besides. One value is in a file.
 CREATE = """\
 set -eu
 . ./params.sh
-printf '%s' "$PYBUNDLE_BOOTSTRAP_ACTIONS" >actions.json
 printf '%s' "$PYBUNDLE_CONFIGURATIONS" >configurations.json
 aws emr create-cluster --name theirs --release-label emr-7.14.0 --custom-ami-id "$IMAGE_ID" \\
     --applications Name=Hadoop Name=Spark --instance-type m5.xlarge --instance-count 1 \\
     --service-role EMR_DefaultRole --ec2-attributes InstanceProfile=EMR_EC2_DefaultRole \\
     --log-uri s3://the-team/logs/ --no-auto-terminate \\
-    --bootstrap-actions file://actions.json --configurations file://configurations.json
+    --bootstrap-actions "$PYBUNDLE_BOOTSTRAP_ACTIONS" --configurations file://configurations.json
 """
 
 
