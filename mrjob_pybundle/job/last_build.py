@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from pathlib import Path
 
 from mrjob_pybundle.aws.s3 import S3Uri
+from mrjob_pybundle.home import user_cache
 
 log = logging.getLogger("mrjob.pybundle")
 
@@ -40,6 +40,5 @@ def has_failed(cache: S3Uri) -> bool:
 
 
 def _note(cache: S3Uri) -> Path:
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
     name = hashlib.sha256(str(cache).encode("utf-8")).hexdigest()[:16]
-    return home / "mrjob-pybundle" / "failed-builds" / name
+    return user_cache() / "failed-builds" / name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import platform
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from mrjob_pybundle.bundle.spec import Archive, Bundle
 from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.errors import PyBundleError
+from mrjob_pybundle.home import user_cache
 from mrjob_pybundle.nodes.carried import unpack_script
 from mrjob_pybundle.templates import render
 
@@ -62,13 +62,13 @@ def command_in(root: Path, command: list[str]) -> list[str]:
 
 
 def _place() -> Path:
-    """Where bundles are kept, which nobody else may write to: see the XDG Base Directory Specification."""
-    cache_home = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    place = (cache_home if cache_home.is_absolute() else Path.home() / ".cache") / "mrjob-pybundle" / "bundles"
+    """Where bundles are kept, which nobody else may write to."""
     try:
+        place = user_cache() / "bundles"
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise PyBundleError(f"Cannot keep a bundle in {place}: {error.strerror}.") from error
+        where = error.filename or "~/.cache (XDG_CACHE_HOME names another place)"
+        raise PyBundleError(f"Cannot keep a bundle in {where}: {error.strerror}.") from error
     return place
 
 

@@ -77,9 +77,15 @@ def test_a_failed_build_is_remembered(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert not last_build.has_failed(here)
 
 
-def test_where_nothing_can_be_remembered(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file" / "cache"))
+@pytest.mark.parametrize("has_home", [True, False])
+def test_where_nothing_can_be_remembered(monkeypatch: pytest.MonkeyPatch, tmp_path: Any, has_home: bool) -> None:
     (tmp_path / "file").touch()
+    if has_home:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file" / "cache"))
+    else:
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        monkeypatch.delenv("HOME")
+        monkeypatch.setattr("os.getuid", lambda: 54321)
     last_build.note_failure(S3Uri("bucket", "a"))
     last_build.note_success(S3Uri("bucket", "a"))
     assert not last_build.has_failed(S3Uri("bucket", "a"))
