@@ -323,7 +323,7 @@ def test_help_of_a_command_about_a_job(
     assert "--help-all" in text
 
 
-@pytest.mark.parametrize("command", ["ls", "show", "rm", "gc", "watch", "stop"])
+@pytest.mark.parametrize("command", ["ls", "show", "rm", "unpin", "gc", "watch", "stop"])
 def test_help_of_a_command_about_the_cache(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
