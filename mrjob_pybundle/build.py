@@ -35,10 +35,13 @@ from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.builds import Status, began, cluster_name, new_build_id
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.cache.claims import Claim
+from mrjob_pybundle.cache.earlier import latest_like
 from mrjob_pybundle.context import Context
 from mrjob_pybundle.errors import BuildError, CacheError, PyBundleError, TransientError
+from mrjob_pybundle.job.times import Times
 from mrjob_pybundle.master.cluster import cluster_request
 from mrjob_pybundle.master.inputs import pack
+from mrjob_pybundle.master.stages import WAITING, Forecast
 from mrjob_pybundle.options import DEFAULT_BUILD_TIMEOUT_MINUTES, BootstrapAction
 from mrjob_pybundle.progress import BuildProgress
 from mrjob_pybundle.templates import render
@@ -86,6 +89,8 @@ class Order:
     bootstrap_actions: tuple[BootstrapAction, ...]
     #: of the cluster, in RunJobFlow itself
     tags: Mapping[str, str]
+    #: is told when the build began and how it went
+    times: Times
     #: called, more than once, while the build goes on and its Python is in the cache
     when_python_is_there: Callable[[], None] | None = None
 
@@ -181,6 +186,7 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
         _give_back(claim, key, context)
         raise type(error)(_advised(str(error))) from error
     log.info("Build %s: launched cluster %s (one %s)", claim.build_id, cluster.id, order.instance_type)
+    order.times.build_launched()
     noted = _with_cluster(confirmed, cluster)
     with _goes_on_without_us(noted):
         launched = _patience("S3", context, order.longest_seconds).ask(
@@ -191,7 +197,7 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
         context.emr.terminate(cluster.id)
         return _claim(order, context)
     seen = _tell_of_python(order, is_there=python is not None)
-    status = follow(launched, context, order.longest_seconds, leading=True, seen=seen)
+    status = follow(launched, context, order.longest_seconds, leading=True, seen=seen, order=order)
     _give_back(launched, key, context, _patience("S3", context, order.longest_seconds))
     return _bundle_of(status, launched, order, context)
 
@@ -417,7 +423,7 @@ def _follow_to_the_end(claim: Claim, order: Order, context: Context) -> Bundle |
     asks = order.when_python_is_there is not None and not order.rebuild
     python = s3.ask(partial(context.cache.bundles.find_python, order.spec.python)) if asks else None
     seen = _tell_of_python(order, is_there=python is not None)
-    status = follow(claim, context, order.longest_seconds, seen=seen)
+    status = follow(claim, context, order.longest_seconds, seen=seen, order=order)
     if order.rebuild and not claim.rebuild:
         log.info("Build %s was no rebuild: now comes the one that is", claim.build_id)
         return _claim(order, context, instead_of=claim)
@@ -444,12 +450,14 @@ def follow(
     *,
     leading: bool = False,
     seen: Callable[[Status | None], None] = lambda _: None,
+    order: Order | None = None,
 ) -> Status:
     """Show what the master says until the build has ended, and return its last word. *seen* gets each.
 
     Who is *leading*, having launched the cluster, asks EMR for its state, and says in the master's place that it
     is gone. All others ask S3, and EMR only when the master has been silent for too long. Clusters of other regions,
-    and those whose id is not known, are told of by S3 alone.
+    and those whose id is not known, are told of by S3 alone. Who has an *order* for that bundle is shown how much is
+    left, if builds that were like it are known.
 
     While AWS does not answer, it is asked again for as long as a build takes, *longest* (seconds).
 
@@ -464,7 +472,10 @@ def follow(
     asked_emr, pause = joined, context.emr_poll_seconds if leading else _SILENCE_SECONDS
     log_uri = str(_log_uri(claim, context.cache))
     builds = context.cache.builds
-    with _goes_on_without_us(claim), BuildProgress(claim.build_id, claim.cluster_id, log_uri) as progress:
+    with (
+        _goes_on_without_us(claim),
+        BuildProgress(claim.build_id, claim.cluster_id, log_uri, _forecast(order, context.cache)) as progress,
+    ):
         s3, emr = (_patience(service, context, longest, progress.say) for service in ("S3", "EMR"))
         while True:
             status = s3.ask(partial(builds.status, claim.build_id))
@@ -508,6 +519,19 @@ def _tell_of_python(order: Order, *, is_there: bool) -> Callable[[Status | None]
             order.when_python_is_there()
 
     return look
+
+
+def _forecast(order: Order | None, cache: Cache) -> Forecast | None:
+    """How long a build of *order* takes, ``None`` if nothing tells. It is a comfort: nobody fails for want of it."""
+    if order is None:
+        return None
+    try:
+        earlier = latest_like(order.spec, cache, rebuild=order.rebuild)
+    except CacheError as error:
+        log.debug("could not look at earlier builds: %s", error)
+        return None
+    waited = {} if earlier.waited is None else {WAITING: earlier.waited}
+    return Forecast({**earlier.stages, **waited}, earlier.compiles) if earlier.stages else None
 
 
 @contextmanager
@@ -559,6 +583,7 @@ def _bundle_of(status: Status, claim: Claim, order: Order, context: Context) -> 
     if bundle is None:
         place = context.cache.root
         raise BuildError(f"Build {claim.build_id} succeeded, but its bundle is not in {place}. Was it deleted?")
+    order.times.built(claim, status)
     return bundle
 
 

@@ -1,8 +1,8 @@
-"""What a person sees of a running build.
+"""What a person sees of a running build, and in the end of where the time went.
 
 On a terminal, a live display with the end of the build's log. Elsewhere (CI, cron, files) lines: the stages, how long
 each took, and of the log what venv-build.sh prints. The compiler's thousands of lines are there with ``-v`` only: they
-are in S3, and whoever reports a failure shows the end of them.
+are in S3, and whoever reports a failure shows the end of them. How much is left is said where an earlier build tells.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ import logging
 import sys
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from mrjob_pybundle.cache.builds import Status
+from mrjob_pybundle.job.times import clock
+from mrjob_pybundle.master.stages import WAITING, Forecast
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("mrjob.pybundle")
 
 _LIVE_LOG_LINES = 8
+_BAR_WIDTH = 40
 
 #: How the log says that a stage begins: see ``run_stages`` in build-binaries.sh.
 _STAGE_BEGINS = "==> "
@@ -32,13 +36,26 @@ _STAGE_OF_THE_USER = "venv-build"
 
 
 class BuildProgress:
-    """Shows stage, elapsed time and log of a build. Use it as a context manager."""
+    """Shows stage, elapsed time and log of a build, and by *forecast* how much is left. Use it as a context manager.
 
-    def __init__(self, build_id: str, cluster_id: str | None, log_uri: str) -> None:
+    *now* tells seconds from anywhere on.
+    """
+
+    def __init__(
+        self,
+        build_id: str,
+        cluster_id: str | None,
+        log_uri: str,
+        forecast: Forecast | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         cluster = f"cluster {cluster_id}" if cluster_id else "on a cluster whose id nobody has noted"
         self._title = f"Building the bundle (build {build_id}, {cluster})"
         self._log_uri = log_uri
-        self._began = time.monotonic()
+        self._forecast = forecast
+        self._is_forecast_told = False
+        self._now = now
+        self._began = now()
         self._stage = ""
         self._stage_began = self._began
         self._stage_of_log = ""
@@ -74,15 +91,16 @@ class BuildProgress:
         if self._live is not None:
             self._live.stop()
         self._live = None
-        self.say(f"  {'stopped watching' if kind else 'the build ended'} after {_clock(self._elapsed())}")
+        self.say(f"  {'stopped watching' if kind else 'the build ended'} after {clock(self._elapsed())}")
 
     def waiting_for_cluster(self, state: str) -> None:
         """No word from the master yet: its cluster is in *state*."""
-        self._enter_stage(f"waiting for the cluster ({state})")
+        self._enter_stage(f"{WAITING} ({state})")
 
     def show(self, status: Status, news: bytes) -> None:
         """Show what the master said: *status*, and the part of its log that is new."""
         has_ended = status.state != "RUNNING"
+        self._learn_whether_it_compiles(status)
         *lines, self._partial_line = (self._partial_line + self._decoder.decode(news, final=has_ended)).split("\n")
         if has_ended and self._partial_line:
             lines.append(self._partial_line)
@@ -92,6 +110,12 @@ class BuildProgress:
         for note in status.notes[self._notes :]:
             self.say(f"  note: {note}")
         self._notes = len(status.notes)
+
+    def _learn_whether_it_compiles(self, status: Status) -> None:
+        if self._forecast is not None:
+            learned = self._forecast.after({*status.stages, status.stage})
+            self._is_forecast_told &= learned == self._forecast
+            self._forecast = learned
 
     def _show_line(self, line: str, status: Status) -> None:
         self._last_lines.append(line)
@@ -106,12 +130,40 @@ class BuildProgress:
     def _enter_stage(self, stage: str, status: Status | None = None) -> None:
         if stage == self._stage:
             return
-        now = time.monotonic()
+        now = self._now()
         # Of stages that came with the same news, only the master knows.
         took = status.stages.get(self._stage) if status else None
-        before = f" ({self._stage} took {_clock(now - self._stage_began if took is None else took)})"
-        self.say(f"  [{_clock(self._elapsed())}] {stage}{before if self._stage else ''}")
+        before = f" ({self._stage} took {clock(now - self._stage_began if took is None else took)})"
+        before = before if self._stage else ""
         self._stage, self._stage_began = stage, now
+        if status is not None and status.stage == stage and status.read_at is not None:
+            # Who joins a build comes in the middle of a stage.
+            self._stage_began -= max(status.read_at - status.stage_started, 0.0)
+        self.say(f"  [{clock(self._elapsed())}] {stage}{before}{self._left()}")
+        self._tell_forecast()
+
+    def _left(self) -> str:
+        """How much is left, in words that follow others; ``""`` where that is not known."""
+        left = self._forecast.left(self._stage_of_forecast(), self._in_stage()) if self._forecast else None
+        return "" if left is None else f", about {clock(left)} left"
+
+    def _tell_forecast(self) -> None:
+        """Where there is no display that has it all the time: say once what is to come."""
+        to_come = self._to_come()
+        if to_come and not self._is_forecast_told and self._live is None:
+            self._is_forecast_told = True
+            self.say(f"  to come: {to_come}")
+
+    def _to_come(self) -> str:
+        """The stages that are to come, with what is known of their time; ``""`` where nothing is."""
+        stages = self._forecast.to_come(self._stage_of_forecast()) if self._forecast else ()
+        expected = [(stage, self._forecast.expected(stage)) for stage in stages if self._forecast]
+        if all(seconds is None for _, seconds in expected):
+            return ""
+        return ", ".join(stage if seconds is None else f"{stage} {clock(seconds)}" for stage, seconds in expected)
+
+    def _stage_of_forecast(self) -> str:
+        return WAITING if self._stage.startswith(WAITING) else self._stage
 
     def say(self, text: str) -> None:
         """Show a line of its own."""
@@ -121,20 +173,43 @@ class BuildProgress:
             self._live.console.print(text, markup=False, highlight=False)
 
     def _elapsed(self) -> float:
-        return time.monotonic() - self._began
+        return self._now() - self._began
+
+    def _in_stage(self) -> float:
+        return self._now() - self._stage_began
 
     def _render(self) -> RenderableType:
         from rich.console import Group
         from rich.text import Text
 
         assert self._spinner is not None
-        in_stage = _clock(time.monotonic() - self._stage_began)
-        header = Text.assemble((self._stage, "bold"), f" {in_stage}, {_clock(self._elapsed())} in all")
+        times = f" {clock(self._in_stage())}, {clock(self._elapsed())} in all{self._left()}"
+        header = Text.assemble((self._stage, "bold"), times)
         tail = [Text(f"  {line}", style="dim", no_wrap=True, overflow="ellipsis") for line in self._last_lines]
         self._spinner.update(text=header)
-        return Group(self._spinner, *tail)
+        return Group(self._spinner, *self._render_forecast(), *tail)
+
+    def _render_forecast(self) -> list[RenderableType]:
+        from rich.progress_bar import ProgressBar
+        from rich.text import Text
+
+        done = self._forecast.done(self._stage_of_forecast(), self._in_stage()) if self._forecast else None
+        bar = [] if done is None else [ProgressBar(total=1.0, completed=done, width=_BAR_WIDTH)]
+        to_come = self._to_come()
+        return [*bar, *([Text(f"to come: {to_come}", overflow="ellipsis", no_wrap=True)] if to_come else [])]
 
 
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}:{rest:02d}"
+def tell_times(lines: Sequence[str]) -> None:
+    """Say where the time of a run went: the lines of a table, the first of which has its columns' names."""
+    if not log.isEnabledFor(logging.INFO):
+        return
+    if not sys.stderr.isatty():
+        for line in lines:
+            log.info("%s", line)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    for number, line in enumerate(lines):
+        console.print(Text(line, style="" if number else "bold"))

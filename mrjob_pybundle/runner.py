@@ -45,6 +45,7 @@ from mrjob_pybundle.job.ahead import ClusterAheadRunner
 from mrjob_pybundle.job.buckets import buckets_elsewhere
 from mrjob_pybundle.job.python_installs import lines_that_install_python
 from mrjob_pybundle.job.spark import is_in_client_mode, named_by, named_by_cluster, settings_of_step
+from mrjob_pybundle.job.times import Times
 from mrjob_pybundle.job.waiting import MOST_INSTANCES, Waiting, count_instances, obstacle
 from mrjob_pybundle.nodes.bootstrap import (
     NodePaths,
@@ -56,6 +57,7 @@ from mrjob_pybundle.nodes.bootstrap import (
 )
 from mrjob_pybundle.nodes.carried import Carried, check_can_be_carried, why_not_carried
 from mrjob_pybundle.options import ALIAS
+from mrjob_pybundle.progress import tell_times
 from mrjob_pybundle.values import check_value
 
 if TYPE_CHECKING:
@@ -89,6 +91,7 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         self._hit: Hit | None = None
         self._told: set[str] = set()
         self._brought: list[str] = []
+        self._times = Times()
         #: of the job's cluster, which EMR tells with its answers
         self._place: Place | None = None
         with _explained("preparing the job"):
@@ -339,7 +342,11 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         """
         with _explained("building the bundle"):
             found = None if self._pybundle.rebuild else self.cache.bundles.find(self.bundle_spec)
-            return (found, False) if found else (self._build_bundle(), True)
+            if found:
+                return found, False
+            bundle = self._build_bundle()
+            self._tell_times()
+            return bundle, True
 
     def check_spark(self, why: str) -> None:
         """Check that the Spark of the cluster's release runs the bundle's Python; *why* says what needs it to.
@@ -486,6 +493,7 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
             instance_type=instance_type,
             bootstrap_actions=ours.build_bootstrap_actions,
             tags=self._opts["tags"],
+            times=self._times,
         )
 
     def _params_for_build(self) -> dict[str, Any]:
@@ -642,7 +650,15 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
 
     def run(self) -> None:
         with _explained("running the job"):
-            super().run()
+            try:
+                super().run()
+            finally:
+                self._tell_times()
+
+    def _tell_times(self) -> None:
+        """Say where the time went, if it went into a build: what that costs again after an edit."""
+        if self._times.waited_for_build:
+            tell_times(self._times.table(self._step_ids, is_carried=bool(self._brought)))
 
     def cat_output(self) -> Iterator[bytes]:
         with _explained("reading the job's output"):
@@ -659,6 +675,7 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         return client
 
     def _learn_place(self, parsed: dict[str, Any], **_: Any) -> None:
+        self._times.heard(parsed)
         arn = parsed.get("ClusterArn") or parsed.get("Cluster", {}).get("ClusterArn")
         self._place = Place.of(arn) or self._place
 
@@ -672,6 +689,7 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         with _explained("creating a cluster"):
             cluster_id = str(super().make_persistent_cluster())
             self._note_use()
+            self._tell_times()
             return cluster_id
 
 

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.spec import canonical_json
 from mrjob_pybundle.cache import layout
-from mrjob_pybundle.cache.store import Store, age, json_object
+from mrjob_pybundle.cache.store import Store, age, answered, json_object
 from mrjob_pybundle.errors import CacheError
 
 _BUILD_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
@@ -65,6 +65,13 @@ class Status:
     age: float = field(default=0.0, compare=False)
     #: what whoever waits should know, one line each
     notes: tuple[str, ...] = ()
+    #: seconds since the epoch, by S3's clock, when it was read; ``None``: it was not
+    read_at: float | None = field(default=None, compare=False)
+
+    @property
+    def ended(self) -> float:
+        """When the last of the finished stages had ended: seconds since the epoch, by the master's clock."""
+        return self.started + sum(self.stages.values())
 
     @property
     def reason(self) -> str:
@@ -116,13 +123,14 @@ class Builds:
                 message=status.get("message"),
                 age=age(response),
                 notes=tuple(map(str, status.get("notes", ()))),
+                read_at=answered(response),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CacheError(f"{uri} is not a build's status ({error!r})") from error
 
     def put_status(self, build_id: str, status: Status) -> None:
         """Say for a master that can't any more how its build ended."""
-        said = {name: value for name, value in asdict(status).items() if name != "age"}
+        said = {name: value for name, value in asdict(status).items() if name not in ("age", "read_at")}
         self.put(build_id, layout.STATUS, canonical_json(said).encode("ascii"))
 
     def read_log(self, build_id: str, start: int, end: int) -> bytes:

@@ -16,6 +16,7 @@ from typing import Any
 
 from mrjob_pybundle.bundle.libraries import OpenSsl
 from mrjob_pybundle.cache import layout
+from mrjob_pybundle.cache.builds import began
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.cache.claims import Claim
 from mrjob_pybundle.cache.pins import Pin
@@ -24,6 +25,9 @@ from mrjob_pybundle.errors import OptionError
 
 _SHORTEST_PREFIX = 4
 _REQUESTS_AT_ONCE = 16
+
+#: Longer than any cluster takes to start.
+_LONGEST_WAIT_SECONDS = 3600.0
 
 _KINDS = (layout.PYTHON, layout.VENV)
 
@@ -53,6 +57,23 @@ class Manifest:
     openssl: OpenSsl | None = None
     #: of nodes, by both archives of a bundle: see :attr:`mrjob_pybundle.bundle.spec.Archive.needs`
     needs: frozenset[str] = frozenset()
+
+    @property
+    def stages(self) -> dict[str, float]:
+        """Stage → seconds, up to the one that published this."""
+        return {str(stage): float(seconds) for stage, seconds in self.text["build"]["seconds"].items()}
+
+    @property
+    def waited(self) -> float | None:
+        """Seconds from the build's beginning at its author's to its master's first stage, by the clocks of both.
+
+        ``None`` where these disagree too much to tell.
+        """
+        try:
+            waited = self.built_at - self.seconds - began(self.build_id).timestamp()
+        except ValueError:  # an id that none of ours is
+            return None
+        return waited if 0 <= waited <= _LONGEST_WAIT_SECONDS else None
 
     @classmethod
     def parse(cls, kind: str, content: bytes) -> Manifest:

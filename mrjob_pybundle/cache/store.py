@@ -129,7 +129,7 @@ class Store:
         bucket = self.prefix.bucket
         with self._explained(f"asking for s3://{bucket}"):
             answer = self._s3.head_bucket(Bucket=bucket, **self._owner())
-        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
+        return answered(answer)
 
     # writing
 
@@ -262,9 +262,12 @@ class Store:
 
 def age(response: Mapping[str, Any]) -> float:
     """How old an object is, in seconds, by GetObject's answer: both times in it are S3's, whose clock all share."""
-    answered = parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"])
-    seconds: float = (answered - response["LastModified"]).total_seconds()
-    return max(seconds, 0.0)
+    return max(answered(response) - float(response["LastModified"].timestamp()), 0.0)
+
+
+def answered(response: Mapping[str, Any]) -> float:
+    """When S3 gave that answer: seconds since the epoch, by its clock, and to the second."""
+    return parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
 
 
 def json_object(body: bytes, uri: S3Uri) -> dict[str, Any]:

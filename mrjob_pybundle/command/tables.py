@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 from mrjob_pybundle.bundle.libraries import newest_glibc
@@ -12,6 +12,8 @@ from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.housekeeping import Plan
 from mrjob_pybundle.cache.inventory import FoundPin, Inventory, Manifest, Shelf
 from mrjob_pybundle.cache.why import Explanation
+from mrjob_pybundle.job.times import clock
+from mrjob_pybundle.master.stages import WAITING, in_order
 
 _KEY_DIGITS = 12
 _COLORS = {"+": "green", "-": "red", "@": "cyan"}
@@ -149,14 +151,14 @@ def shelf_text(shelf: Shelf, inventory: Inventory, root: str) -> str:
         lines.append(("removed", f"by {shelf.retired.get('by')} at {shelf.retired.get('at')}"))
     manifest = shelf.manifest
     if manifest:
-        text, build = manifest.text, manifest.text["build"]
+        text, build, stages = manifest.text, manifest.text["build"], _stages(manifest)
         lines += [
             ("archive", f"{root}/v1/{shelf.kind}/{shelf.key}/{manifest.sha256}.tar.gz"),
             ("size", f"{megabytes(manifest.size)}, {megabytes(manifest.unpacked_size)} unpacked"),
             ("built", f"{minute(manifest.built_at)} UTC by {manifest.owner}, in {clock(manifest.seconds)}"),
             ("build", f"{manifest.build_id} (cluster {build.get('cluster_id') or 'unknown'}, {build.get('os')})"),
             ("log", f"{root}/{layout.VERSION}/{layout.of_build(manifest.build_id, layout.LOG)}"),
-            ("stages", ", ".join(f"{stage} {clock(seconds)}" for stage, seconds in _stages(build))),
+            ("stages", ", ".join(f"{stage} {clock(seconds)}" for stage, seconds in stages)),
         ]
         if manifest.python_key:
             lines.append(("Python", manifest.python_key))
@@ -188,8 +190,11 @@ def _libraries(manifest: Manifest, inventory: Inventory) -> list[tuple[str, str]
     return [*lines, ("needs", f"glibc {glibc} or newer")] if glibc else lines
 
 
-def _stages(build: Mapping[str, Any]) -> list[tuple[str, float]]:
-    return [(stage, seconds) for stage, seconds in build["seconds"].items() if seconds]
+def _stages(manifest: Manifest) -> list[tuple[str, float]]:
+    """What took time, in its order."""
+    waited = [(WAITING, manifest.waited)] if manifest.waited else []
+    took = manifest.stages
+    return [*waited, *((stage, took[stage]) for stage in in_order(took) if took[stage])]
 
 
 def _value(value: object) -> str:
@@ -290,13 +295,6 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def megabytes(size: int) -> str:
     """``15.9 MB``."""
     return f"{size / 1e6:.1f} MB" if size >= 50_000 else f"{size / 1e3:.1f} kB"
-
-
-def clock(seconds: float) -> str:
-    """``1:02:03`` or ``2:03``."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def day(moment: float) -> str:

@@ -10,9 +10,9 @@ from mrjob_pybundle.cache.builds import Status, cluster_name, is_build_id
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.cache.claims import Claim
 from mrjob_pybundle.cache.inventory import find_claim, running_builds
-from mrjob_pybundle.command.tables import clock
 from mrjob_pybundle.context import Context
 from mrjob_pybundle.errors import BuildError, OptionError
+from mrjob_pybundle.job.times import clock
 
 
 def only_build(cache: Cache) -> str:

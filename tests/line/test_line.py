@@ -45,6 +45,15 @@ def _builds(line: Line) -> dict[str, set[str]]:
     return found
 
 
+def _where_the_time_went(said: str) -> list[list[str]]:
+    """The rows of the table at a run's end, without the times."""
+    table = re.search(
+        r"^build's cluster j-\w+ +from +took +job's cluster j-\w+ +from +took\n((?:.+\n)+?)\d.* in all\.", said, re.M
+    )
+    assert table is not None, said
+    return [re.split(r" +-?[\d:]+ +[\d:]+ *", row)[:-1] for row in table[1].splitlines()]
+
+
 def counted(texts: list[Path]) -> Counter[str]:
     """The words in *texts*, counted without any of us."""
     return Counter(re.findall(r"[^\W\d_]+", "".join(path.read_text("utf-8").lower() for path in texts)))
@@ -70,6 +79,13 @@ def test_the_first_author_builds_and_counts(line: Line, texts: list[Path]) -> No
     (stages,) = _builds(line).values()
     assert {"fetch-python", "venv-build", "publish"} <= stages
     assert re.search(r"^  \[\d+:\d\d\] venv-build \(venv took \d+:\d\d\)$", run.stderr, flags=re.MULTILINE)
+    assert _where_the_time_went(run.stderr) == [
+        ["waiting for the cluster", "waiting for machines"],
+        ["packages", "bootstrapping: bundle, Hadoop"],
+        ["cached Python", "steps"],
+        ["environment"],
+        ["publishing"],
+    ]
     # nothing is left of the job but what nodes that join later need
     kinds = Counter(re.sub(r"[0-9a-f]{64}", "<hex>", key.split("/v1/")[1]) for key in line.objects())
     assert kinds["python/<hex>/manifest.json"] == kinds["python/<hex>/<hex>.tar.gz"] == 1
@@ -98,6 +114,7 @@ def test_the_next_run_builds_nothing(line: Line, texts: list[Path]) -> None:
     (cluster,) = line.new_clusters()
     assert not cluster["Name"].startswith("mrjob-pybundle build")
     assert "Using bundle" in run.stderr
+    assert " in all. " not in run.stderr
     assert len(_builds(line)) == 1
     (action,) = line.client("emr").list_bootstrap_actions(ClusterId=cluster["Id"])["BootstrapActions"]
     *uris, region = action["Args"]
@@ -130,6 +147,10 @@ with job.make_runner() as runner:
     assert "fetch-python" in stages
     assert not {"configure", "compile"} & stages
     assert "2024.11.6" in run.stderr
+    # The first author's build was like it.
+    assert re.search(
+        r"^  \[\d+:\d\d\] venv-build \(venv took \d+:\d\d\), about \d+:\d\d left$", run.stderr, re.MULTILINE
+    )
     manifests = [json.loads(line.read(key)) for key in line.objects() if key.endswith("manifest.json")]
     (inputs,) = (manifest["inputs"] for manifest in manifests if manifest["build"]["id"] == build_id)
     assert inputs["venv_build_sha256"] == hashlib.sha256(edited.read_bytes()).hexdigest()

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mrjob_pybundle.cache.builds import Status
+from mrjob_pybundle.master.stages import WAITING, Forecast
 from mrjob_pybundle.progress import BuildProgress
 
 LOG = b"""\
@@ -82,3 +83,43 @@ def test_what_the_master_notes_is_said_once(caplog: pytest.LogCaptureFixture) ->
     before, after = (replace(_status("packages"), notes=notes) for notes in (("one",), ("one", "two")))
     shown = _shown(caplog, logging.INFO, (before, b""), (before, b""), (after, b""))
     assert [line for line in shown if "note" in line] == ["  note: one", "  note: two"]
+
+
+FORECAST = Forecast(
+    {WAITING: 240, "packages": 30, "venv": 2, "venv-build": 60, "finish-venv": 3, "venv-archive": 5}, False
+)
+
+
+def test_what_is_to_come_as_an_earlier_build_tells(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "mrjob.pybundle")
+    with BuildProgress("b", "j-1", "s3://bucket/log.txt", FORECAST, now=lambda: 0.0) as progress:
+        progress.waiting_for_cluster("STARTING")
+        progress.waiting_for_cluster("BOOTSTRAPPING")
+        progress.show(_status("packages"), b"")
+        # Who looks at last is told of a stage that has gone on for a while.
+        progress.show(replace(_status("venv-build"), stage_started=1000.0, read_at=1050.5), b"")
+    shown = [record.getMessage() for record in caplog.records]
+    assert [line.partition("] ")[2] for line in shown if line.startswith("  [")] == [
+        "waiting for the cluster (STARTING), about 5:40 left",
+        "waiting for the cluster (BOOTSTRAPPING) (waiting for the cluster (STARTING) took 0:00), about 5:40 left",
+        "packages (waiting for the cluster (BOOTSTRAPPING) took 0:00), about 1:40 left",
+        "venv-build (packages took 0:00), about 0:17 left",
+    ]
+    assert [line for line in shown if "to come" in line] == [
+        "  to come: prepare, packages 0:30, fetch-python, inputs, venv 0:02, venv-build 1:00, finish-venv 0:03,"
+        " venv-archive 0:05, publish"
+    ]
+
+
+def test_nothing_is_said_of_what_nobody_knows(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "mrjob.pybundle")
+    with BuildProgress("b", "j-1", "s3://bucket/log.txt", FORECAST, now=lambda: 0.0) as progress:
+        progress.show(_status("compile", packages=3), b"")
+        progress.show(_status("venv-archive", packages=3, compile=100), b"")
+        progress.show(_status("a stage of another version", packages=3, compile=100), b"")
+    said = [record.getMessage() for record in caplog.records]
+    assert [line.partition("] ")[2] for line in said if line.startswith("  [")] == [
+        "compile",
+        "venv-archive (compile took 1:40), about 0:05 left",
+        "a stage of another version (venv-archive took 0:00)",
+    ]
