@@ -151,8 +151,7 @@ explain() {
     printf 'mrjob-pybundle: %s\n' "$(cat "$STATE/message")" >>"$LOG"
 }
 
-# The last resort against a step that runs for ever at its owner's expense. Only on a machine that is ours alone: an EC2
-# instance, seen from its own root and not from a container.
+# The last resort against a step that runs for ever at its owner's expense. Only on a machine that is ours alone.
 shut_down_if_stuck() {
     local limit
     limit=$(limit_seconds "$GRACE_SECONDS")
@@ -162,8 +161,7 @@ shut_down_if_stuck() {
         sleep 5
         kill -0 $$ 2>/dev/null || return 0
     done
-    if grep -qi amazon /sys/devices/virtual/dmi/id/{sys_vendor,bios_version} 2>/dev/null \
-        && [[ $(as_root readlink /proc/1/ns/mnt) == "$(readlink /proc/self/ns/mnt)" ]]; then
+    if machine_is_ours; then
         # Machines have been met on which it did nothing for hours.
         while true; do
             as_root shutdown -h now || true
@@ -172,11 +170,20 @@ shut_down_if_stuck() {
     fi
 }
 
+# An EC2 instance, seen from its own root and not from a container, is one that goes when the build has ended.
+machine_is_ours() {
+    grep -qi amazon /sys/devices/virtual/dmi/id/{sys_vendor,bios_version} 2>/dev/null \
+        && [[ $(as_root readlink /proc/1/ns/mnt) == "$(readlink /proc/self/ns/mnt)" ]]
+}
+
 # limit_seconds MORE: the time limit, which may be a fraction of minutes, and MORE seconds.
 limit_seconds() {
     awk -v minutes="$TIMEOUT_MINUTES" -v more="$1" 'BEGIN { print int(minutes * 60 + more) }'
 }
 
+# The cluster ends with this script, and nobody waits for gigabytes of files to be removed from a disk that goes, too.
 clean_up() {
-    [[ -z $WORK ]] || as_root rm -rf "$WORK"
+    if [[ -n $WORK ]] && ! machine_is_ours; then
+        as_root rm -rf "$WORK"
+    fi
 }
