@@ -186,7 +186,7 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
         _give_back(claim, key, context)
         raise type(error)(_advised(str(error))) from error
     log.info("Build %s: launched cluster %s (one %s)", claim.build_id, cluster.id, order.instance_type)
-    order.times.build_launched()
+    order.times.build_launched(claim.build_id)
     noted = _with_cluster(confirmed, cluster)
     with _goes_on_without_us(noted):
         launched = _patience("S3", context, order.longest_seconds).ask(

@@ -19,6 +19,9 @@ from mrjob_pybundle.errors import CacheError
 _BUILD_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
 _CLUSTER_NAME = "mrjob-pybundle build "
 
+#: What is known of a status because it was read.
+_NOT_SAID = ("age", "read_at", "ahead")
+
 
 def new_build_id() -> str:
     """An id for one attempt to build, such as ``20261122-101112-0a1b2c3d``: when it began, and who knows who."""
@@ -67,6 +70,8 @@ class Status:
     notes: tuple[str, ...] = ()
     #: seconds since the epoch, by S3's clock, when it was read; ``None``: it was not
     read_at: float | None = field(default=None, compare=False)
+    #: seconds by which S3's clock was then ahead of this machine's
+    ahead: float = field(default=0.0, compare=False)
 
     @property
     def ended(self) -> float:
@@ -124,13 +129,14 @@ class Builds:
                 age=age(response),
                 notes=tuple(map(str, status.get("notes", ()))),
                 read_at=answered(response),
+                ahead=answered(response) - time.time(),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CacheError(f"{uri} is not a build's status ({error!r})") from error
 
     def put_status(self, build_id: str, status: Status) -> None:
         """Say for a master that can't any more how its build ended."""
-        said = {name: value for name, value in asdict(status).items() if name not in ("age", "read_at")}
+        said = {name: value for name, value in asdict(status).items() if name not in _NOT_SAID}
         self.put(build_id, layout.STATUS, canonical_json(said).encode("ascii"))
 
     def read_log(self, build_id: str, start: int, end: int) -> bytes:

@@ -38,9 +38,10 @@ class Times:
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._began = now()
-        #: by how much AWS's clock is ahead; heard with the first answer
+        #: seconds by which AWS's clock is ahead, as one answer told
         self._ahead: float | None = None
-        self._launched: float | None = None
+        #: id of a build → when we launched its cluster
+        self._launched: dict[str, float] = {}
         self._build: tuple[Claim, Status] | None = None
         self._cluster_id: str | None = None
         self._cluster: Mapping[str, Any] = {}
@@ -49,21 +50,21 @@ class Times:
 
     # what the run tells
 
-    def build_launched(self) -> None:
-        """The build's cluster is launched, now and by us."""
-        self._launched = self._now()
+    def build_launched(self, build_id: str) -> None:
+        """The cluster of that build is launched, now and by us."""
+        self._launched[build_id] = self._now()
 
     def built(self, claim: Claim, status: Status) -> None:
         """The build of *claim*, ours or another author's, has ended with the bundle: *status* is its last word."""
         self._build = claim, status
         if status.read_at is not None:
-            self._learn_clock(status.read_at)
+            self._ahead = status.ahead
 
     def heard(self, answer: Mapping[str, Any]) -> None:
         """EMR has answered the job: *answer*, as boto3 has it, may be about its cluster or one of its steps."""
         date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-        if date:
-            self._learn_clock(parsedate_to_datetime(date).timestamp())
+        if date and self._ahead is None:
+            self._ahead = parsedate_to_datetime(date).timestamp() - self._now()
         self._cluster_id = answer.get("JobFlowId") or self._cluster_id
         cluster, step = answer.get("Cluster"), answer.get("Step")
         if cluster and cluster["Id"] == self._cluster_id:
@@ -72,10 +73,6 @@ class Times:
                 self._bootstrapping = self._at_aws(self._now())
         if step:
             self._steps[step["Id"]] = step["Status"].get("Timeline", {})
-
-    def _learn_clock(self, moment: float) -> None:
-        if self._ahead is None:
-            self._ahead = moment - self._now()
 
     def _at_aws(self, moment: float) -> float:
         return moment + (self._ahead or 0.0)
@@ -94,7 +91,8 @@ class Times:
         """
         assert self._build is not None
         claim, status = self._build
-        of_build = build_rows(claim, status, None if self._launched is None else self._at_aws(self._launched))
+        launched = self._launched.get(claim.build_id)
+        of_build = build_rows(claim, status, None if launched is None else self._at_aws(launched))
         of_job = self._job_rows(step_ids, "steps, with unpacking" if is_carried else "steps")
         start, now = self._at_aws(self._began), self._at_aws(self._now())
         edit = sum(row.seconds for row in of_build if row.what != _NOT_BY_AN_EDIT)

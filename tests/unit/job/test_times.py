@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from typing import Any
@@ -37,7 +38,8 @@ def _at(seconds: float) -> datetime:
 
 def _status(started: float, stages: dict[str, float], read_at: float) -> Status:
     moment = _at(started).timestamp()
-    return Status("SUCCEEDED", "publish", moment, moment, 0, stages, None, None, read_at=_at(read_at).timestamp())
+    status = Status("SUCCEEDED", "publish", moment, moment, 0, stages, None, None)
+    return replace(status, read_at=_at(read_at).timestamp(), ahead=BEHIND)
 
 
 def _answer(seconds: float, **more: Any) -> dict[str, Any]:
@@ -62,7 +64,8 @@ def _run() -> tuple[Times, _Clock]:
     now = _Clock()
     times = Times(now)
     now.seconds = 5
-    times.build_launched()
+    times.build_launched("20261129-115959-superflu")
+    times.build_launched(CLAIM.build_id)
     now.seconds = 360
     assert not times.waited_for_build
     times.built(CLAIM, _status(245, STAGES, 360))
