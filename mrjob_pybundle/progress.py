@@ -190,11 +190,11 @@ class BuildProgress:
         return Group(self._spinner, *self._render_forecast(), *tail)
 
     def _render_forecast(self) -> list[RenderableType]:
-        from rich.progress_bar import ProgressBar
+        from rich.bar import Bar
         from rich.text import Text
 
         done = self._forecast.done(self._stage_of_forecast(), self._in_stage()) if self._forecast else None
-        bar = [] if done is None else [ProgressBar(total=1.0, completed=done, width=_BAR_WIDTH)]
+        bar = [] if done is None else [Bar(1.0, 0, done, width=_BAR_WIDTH, color="green", bgcolor="bright_black")]
         to_come = self._to_come()
         return [*bar, *([Text(f"to come: {to_come}", overflow="ellipsis", no_wrap=True)] if to_come else [])]
 

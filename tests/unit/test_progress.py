@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import re
 from dataclasses import replace
 
 import pytest
@@ -109,6 +111,26 @@ def test_what_is_to_come_as_an_earlier_build_tells(caplog: pytest.LogCaptureFixt
         "  to come: prepare, packages 0:30, fetch-python, inputs, venv 0:02, venv-build 1:00, finish-venv 0:03,"
         " venv-archive 0:05, publish"
     ]
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "mrjob.pybundle")
+    for name, value in {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}.items():
+        monkeypatch.setenv(name, value)
+    terminal = _Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with BuildProgress("b", "j-1", "s3://bucket/log.txt", FORECAST, now=lambda: 0.0) as progress:
+        progress.show(_status("venv-build", packages=3), b"==> venv-build\n")
+    lines = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", terminal.getvalue()).splitlines()
+    shown = next(number for number, line in enumerate(lines) if "venv-build 0:00, 0:00 in all, about 1:08 left" in line)
+    assert re.fullmatch(r"█{32} *", lines[shown + 1]), "272 of 340 seconds, in 40 characters"
+    assert lines[shown + 2].strip() == "to come: finish-venv 0:03, venv-archive 0:05, publish"
+    assert not [record for record in caplog.records if "to come" in record.getMessage()]
 
 
 def test_nothing_is_said_of_what_nobody_knows(caplog: pytest.LogCaptureFixture) -> None:
