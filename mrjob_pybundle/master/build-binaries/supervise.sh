@@ -50,11 +50,11 @@ supervisor_main() {
     printf 'build %s: log at %s/log.txt\n' "$BUILD_ID" "$BUILD_URI"
     if [[ -e $STATE/message ]]; then
         printf 'mrjob-pybundle: %s\n' "$(cat "$STATE/message")" >"$LOG"
+        release_claim
     else
         have_it_done
     fi
 
-    release_claim
     if ((STATUS == 0)); then
         last_report SUCCEEDED || true # Published is published: who waits finds the bundle when the cluster has ended.
         printf 'build %s: done\n' "$BUILD_ID"
@@ -66,7 +66,8 @@ supervisor_main() {
     return 1
 }
 
-# Starts worker, reporter and watchdog, and waits for the worker. Sets STATUS, to what that ended with.
+# Starts worker, reporter and watchdog, waits for the worker, and gives the claim back. Sets STATUS, to what the worker
+# ended with.
 have_it_done() {
     local reporter watchdog
     mkfifo "$STATE/reporter"
@@ -92,6 +93,7 @@ have_it_done() {
     kill -KILL -- "-$WORKER" 2>/dev/null || true
     # The reporter is asked, not killed: a late upload of it must not replace the last report.
     echo stop >&8
+    release_claim # which takes as long as what the reporter may be in the middle of
     wait "$reporter"
     kill "$watchdog" 2>/dev/null || true
 }
