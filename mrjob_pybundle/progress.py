@@ -144,7 +144,7 @@ class BuildProgress:
 
     def _left(self) -> str:
         """How much is left, in words that follow others; ``""`` where that is not known."""
-        left = self._forecast.left(self._stage_of_forecast(), self._in_stage()) if self._forecast else None
+        left = self._forecast.left(*self._moment_of_forecast()) if self._forecast else None
         return "" if left is None else f", about {clock(left)} left"
 
     def _tell_forecast(self) -> None:
@@ -156,14 +156,15 @@ class BuildProgress:
 
     def _to_come(self) -> str:
         """The stages that are to come, with what is known of their time; ``""`` where nothing is."""
-        stages = self._forecast.to_come(self._stage_of_forecast()) if self._forecast else ()
+        stages = self._forecast.to_come(self._moment_of_forecast()[0]) if self._forecast else ()
         expected = [(stage, self._forecast.expected(stage)) for stage in stages if self._forecast]
         if all(seconds is None for _, seconds in expected):
             return ""
         return ", ".join(stage if seconds is None else f"{stage} {clock(seconds)}" for stage, seconds in expected)
 
-    def _stage_of_forecast(self) -> str:
-        return WAITING if self._stage.startswith(WAITING) else self._stage
+    def _moment_of_forecast(self) -> tuple[str, float]:
+        """The stage, and seconds in it. However many states a cluster goes through, to wait for it is one."""
+        return (WAITING, self._elapsed()) if self._stage.startswith(WAITING) else (self._stage, self._in_stage())
 
     def say(self, text: str) -> None:
         """Show a line of its own."""
@@ -193,7 +194,7 @@ class BuildProgress:
         from rich.bar import Bar
         from rich.text import Text
 
-        done = self._forecast.done(self._stage_of_forecast(), self._in_stage()) if self._forecast else None
+        done = self._forecast.done(*self._moment_of_forecast()) if self._forecast else None
         bar = [] if done is None else [Bar(1.0, 0, done, width=_BAR_WIDTH, color="green", bgcolor="bright_black")]
         to_come = self._to_come()
         return [*bar, *([Text(f"to come: {to_come}", overflow="ellipsis", no_wrap=True)] if to_come else [])]

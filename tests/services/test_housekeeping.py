@@ -108,7 +108,14 @@ def test_show_takes_the_beginning_of_a_key(team: Team) -> None:
     spec = team.spec()
     team.publish(spec, BUILD)
     shown = team.run("show", spec.key[:8]).out
-    for expected in (spec.key, spec.python.key, "regex==2024.11.6", BUILD, "compile 2:05", "Amazon Linux 2023"):
+    for expected in (
+        spec.key,
+        spec.python.key,
+        "regex==2024.11.6",
+        BUILD,
+        "compile 2:05, venv 0:07",
+        "Amazon Linux 2023",
+    ):
         assert expected in shown
     openssl, day = ssl.OPENSSL_VERSION.split()[1], " ".join(ssl.OPENSSL_VERSION.split()[2:5])
     assert f"OpenSSL   {openssl}, of {day}\nneeds     glibc 2.34 or newer\n" in shown

@@ -94,17 +94,20 @@ FORECAST = Forecast(
 
 def test_what_is_to_come_as_an_earlier_build_tells(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "mrjob.pybundle")
-    with BuildProgress("b", "j-1", "s3://bucket/log.txt", FORECAST, now=lambda: 0.0) as progress:
+    now = 0.0
+    with BuildProgress("b", "j-1", "s3://bucket/log.txt", FORECAST, now=lambda: now) as progress:
         progress.waiting_for_cluster("STARTING")
+        now = 100.0
         progress.waiting_for_cluster("BOOTSTRAPPING")
+        now = 250.0
         progress.show(_status("packages"), b"")
         # Who looks at last is told of a stage that has gone on for a while.
         progress.show(replace(_status("venv-build"), stage_started=1000.0, read_at=1050.5), b"")
     shown = [record.getMessage() for record in caplog.records]
     assert [line.partition("] ")[2] for line in shown if line.startswith("  [")] == [
         "waiting for the cluster (STARTING), about 5:40 left",
-        "waiting for the cluster (BOOTSTRAPPING) (waiting for the cluster (STARTING) took 0:00), about 5:40 left",
-        "packages (waiting for the cluster (BOOTSTRAPPING) took 0:00), about 1:40 left",
+        "waiting for the cluster (BOOTSTRAPPING) (waiting for the cluster (STARTING) took 1:40), about 4:00 left",
+        "packages (waiting for the cluster (BOOTSTRAPPING) took 2:30), about 1:40 left",
         "venv-build (packages took 0:00), about 0:17 left",
     ]
     assert [line for line in shown if "to come" in line] == [
