@@ -143,9 +143,9 @@ class BuildProgress:
         self._tell_forecast()
 
     def _left(self) -> str:
-        """How much is left, in words that follow others; ``""`` where that is not known."""
+        """How much is left, in words that follow others; ``""`` where that is not known, or is nothing any more."""
         left = self._forecast.left(*self._moment_of_forecast()) if self._forecast else None
-        return "" if left is None else f", about {clock(left)} left"
+        return f", about {clock(left)} left" if left is not None and left >= 1 else ""
 
     def _tell_forecast(self) -> None:
         """Where there is no display that has it all the time: say once what is to come."""
