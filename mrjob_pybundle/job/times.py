@@ -65,7 +65,9 @@ class Times:
         date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
         if date and self._ahead is None:
             self._ahead = parsedate_to_datetime(date).timestamp() - self._now()
-        self._cluster_id = answer.get("JobFlowId") or self._cluster_id
+        launched = answer.get("JobFlowId")
+        if launched is not None:  # in the place of another, perhaps
+            self._cluster_id, self._cluster, self._bootstrapping = launched, {}, None
         cluster, step = answer.get("Cluster"), answer.get("Step")
         if cluster and cluster["Id"] == self._cluster_id:
             self._cluster = cluster
