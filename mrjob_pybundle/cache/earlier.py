@@ -34,7 +34,7 @@ class Earlier:
 def latest_like(spec: BundleSpec, cache: Cache, *, rebuild: bool = False) -> Earlier:
     """How long builds took that were like that of *spec*: on the same Python, else on one of its version and kind.
 
-    Three small requests if one of the latest bundles is on the same Python, six at most.
+    Two or three small requests if one of the latest bundles is on the same Python, six at most.
 
     :raises CacheError: S3 said no.
     """
