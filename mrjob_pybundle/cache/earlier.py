@@ -45,7 +45,7 @@ def latest_like(spec: BundleSpec, cache: Cache, *, rebuild: bool = False) -> Ear
     listed = _listed(layout.PYTHON, cache)
     is_cached = any(layout.directory_name(found.name) == spec.python.key for found in listed)
     pythons = [found for found in _latest(layout.PYTHON, listed, cache) if _is_like(found, spec.python)]
-    keys = [python.text["key"] for python in pythons]
+    keys = [python.text.get("key") for python in pythons]
     on_like = [manifest for manifest in bundles if manifest.python_key in keys]
     told = [*on_like[:1], *pythons[:1]]
     stages = {stage: seconds for manifest in told for stage, seconds in manifest.stages.items()}
