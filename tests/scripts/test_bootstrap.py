@@ -53,6 +53,8 @@ VENV = archive(
     {
         "venv/bin/python": f'#!/bin/sh\nexec "{sys.executable}" "$@"\n',
         "venv/bin/script": f"{TRAMPOLINE}print(__doc__)\n",
+        "venv/bin/by-another": "#!/nonexistent/mrjob-pybundle-root/venv/bin/another -e\n",
+        "venv/bin/another": '#!/bin/sh\necho "run by $0" "$@"\n',
         "venv/lib/y": "yes",
     }
 )
@@ -176,6 +178,14 @@ def test_installs_the_bundle(node: Node) -> None:
     node.assert_ready()
 
 
+def test_installs_the_bundle_where_bash_is_as_4_2_was(node: Node) -> None:
+    """That of Amazon Linux 2, as far as newer ones can be like it."""
+    old = replace(node, store=replace(node.store, environment={**node.store.environment, "BASH_COMPAT": "4.2"}))
+    done = old.with_values(NEEDS=["libc.so.6:GLIBC_2.4"]).bootstrap()
+    assert (done.returncode, done.stderr) == (0, "")
+    node.assert_ready()
+
+
 def test_the_environment_knows_where_it_is(node: Node) -> None:
     """Which the archive could not. It stays root's, and a second run says it no second time."""
     for _ in range(2):
@@ -184,6 +194,9 @@ def test_the_environment_knows_where_it_is(node: Node) -> None:
         script = node.bundle / "venv" / "bin" / "script"
         assert script.read_text() == f"#!/mnt/pybundle/{ID}/venv/bin/python\nprint(__doc__)\n"
         assert script.stat().st_uid == (node.bundle / "venv").stat().st_uid
+    done = node.machine.run([f"/opt/pybundle/{ID}/venv-exec", "by-another", "here"], dict(os.environ))
+    scripts = f"pybundle/{ID}/venv/bin"
+    assert done.stdout == f"run by /mnt/{scripts}/another -e /opt/{scripts}/by-another here\n", done.stderr
 
 
 def test_a_second_run_fetches_nothing(node: Node) -> None:

@@ -438,6 +438,19 @@ rm "$site/_manylinux.py"
 python -m venv --without-pip other
 other/bin/python -c 'import json, sys; assert sys.prefix.endswith("/other")'
 say
+cd "$VIRTUAL_ENV/bin"
+cat >not-python <<'END'
+#!/bin/sh
+echo "not Python runs $*"
+END
+echo "#!$PWD/not-python -e" >foreign-1
+echo '#!/usr/bin/env not-python' >foreign-2
+cat >foreign-3 <<END
+#!/bin/sh
+exec "$PWD/not-python" -e "\\$0"
+END
+chmod +x not-python foreign-*
+foreign-1 && foreign-2 && foreign-3
 pip uninstall -q -y pip
 """
 
@@ -514,6 +527,15 @@ def test_a_script_is_as_pip_wrote_it(ordinary: Outcome, settled: Path) -> None:
     assert script.read_bytes().decode("latin-1") in (as_written, as_written.replace("/python\n", "/python3\n", 1))
     environment = {"PATH": "/usr/bin:/bin", "PYTHONIOENCODING": "utf-8"}
     assert subprocess.check_output([script, "a b"], env=environment, encoding="utf-8") == "é Its own. a b\n"
+
+
+@pytest.mark.parametrize(("script", "argument"), [("foreign-1", "-e "), ("foreign-2", ""), ("foreign-3", "-e ")])
+def test_a_script_of_another_interpreter(ordinary: Outcome, settled: Path, script: str, argument: str) -> None:
+    """Which is the environment's own. In the build, and on a node."""
+    assert f"not Python runs {argument}/mnt/pybundle-build/ordinary/root/venv/bin/{script}\n" in ordinary.log
+    path = settled / "venv" / "bin" / script
+    output = subprocess.check_output([path], env={"PATH": f"{path.parent}:/usr/bin:/bin"}, text=True)
+    assert output == f"not Python runs {argument}{path}\n"
 
 
 def test_a_node_is_no_worse_than_the_build(settled: Path, tmp_path: Path) -> None:

@@ -23,12 +23,18 @@ TRAMPOLINE = b"""#!/bin/sh
 ' '''
 """
 
+# In what else a script says, stands for where the bundle is: an interpreter that is not Python knows no trampoline.
+PLACE = b"/nonexistent/mrjob-pybundle-root/"
+
 # How a script names its Python: "#!<python>", perhaps with an option, or what pip writes where that is too long.
 # (Encoded, since formatters spell raw bytes in a way that 2.7 cannot read.)
 HEADER = re.compile(
     r"""#!/bin/sh\n'''exec' "?(?P<long>/[^\n"]*)"?(?P<options>(?: -\w+)?) "\$0" "\$@"\n' '''\n"""
     r"""|#![ \t]*(?P<python>/[^\n]*?)(?P<option>(?:[ \t]+-\w+)?)[ \t]*\n""".encode("ascii")
 )
+
+# Of bin/, the names of the interpreter itself.
+PYTHON = re.compile(b"python[0-9.]*t?$")
 
 
 def main():
@@ -68,21 +74,31 @@ def forget_home(config):
 
 
 def rewrite_script(path, root):
-    """Make a script for the Python below *root* find it from its own place. Whether *path* is one."""
+    """Take *root* out of a script, and have it find its Python from its own place. Whether that changed it."""
     if not stat.S_ISREG(os.lstat(path).st_mode):
         return False
     with open(path, "rb") as file:
         text = file.read()
+    rewritten = start_from_its_place(text, root)
+    if b"\0" not in text:  # in a program, or an archive behind a first line, nothing may get longer
+        rewritten = rewritten.replace(root.encode("utf-8") + b"/", PLACE)
+    if rewritten == text:
+        return False
+    with open(path, "wb") as file:
+        file.write(rewritten)
+    return True
+
+
+def start_from_its_place(text, root):
+    """*text* of a script, with a trampoline in place of its first line if that names the Python below *root*."""
     header = HEADER.match(text)
     if header is None:
-        return False
+        return text
     python = header.group("long") or header.group("python")
-    if not python.startswith(root.encode("utf-8") + b"/") or b"python" not in os.path.basename(python):
-        return False
+    if not python.startswith(root.encode("utf-8") + b"/") or not PYTHON.match(os.path.basename(python)):
+        return text
     option = (header.group("options") or header.group("option") or b"").strip()
-    with open(path, "wb") as file:
-        file.write(TRAMPOLINE.replace(b"%s", b" " + option if option else b"") + text[header.end() :])
-    return True
+    return TRAMPOLINE.replace(b"%s", b" " + option if option else b"") + text[header.end() :]
 
 
 def forget_digests(venv, rewritten):

@@ -40,7 +40,7 @@ PARTS = {
     },
     "VENV_RECIPE": {
         "build-binaries/environment.sh": "922a4dfde0948b0d3e8e033dd13335afc2396dd6b415110d43ff25ca916da02f",
-        "programs/relocate.py": "446ce1b11f28aa90b054a457614d9e7a572f696a98072ba1c615e9742859b00d",
+        "programs/relocate.py": "0ff9d22c8d8a0d5d621138b6924156bc9f80122d9baaaa33bdc6bfc7d6a7e849",
     },
     "HOOK_VERSION": {
         "mrjob_pybundle_hook.py": "afbb571b0943bfd86c246ca6af13e8006eaa69a8c7b4d674d3ea0c6736c04d4a",
