@@ -29,6 +29,7 @@ VENV = archive(
     {
         "venv/bin/python": '#!/bin/sh\necho "$VIRTUAL_ENV: $*"\n',
         "venv/bin/script": f"{TRAMPOLINE}print(__doc__)\n",
+        "venv/bin/by-another": "#!/nonexistent/mrjob-pybundle-root/venv/bin/another\n",
         "venv/lib/y": "yes",
     }
 )
@@ -146,6 +147,20 @@ def test_the_environment_knows_where_it_is(node: Node, fits: bool) -> None:
     begins = f"#!{root}/venv/bin/python\n" if fits else TRAMPOLINE
     script = node.machine.directory / root.lstrip("/") / "venv" / "bin" / "script"
     assert script.read_text() == f"{begins}print(__doc__)\n"
+
+
+@pytest.mark.parametrize("bash", ["5", "4.2"])
+def test_a_place_whose_name_shells_take_for_something_else(node: Node, bash: str) -> None:
+    """As a task's own directory may have. Amazon Linux 2 has bash 4.2, where quotes mean something else in places."""
+    odd = "/mnt/it's a & b|c\\d;e"
+    first = f"mkdir -p {shlex.quote(odd)} && cp -P {node.task()}/* {shlex.quote(odd)}; {NOWHERE}"
+    environment = {"BASH_COMPAT": bash} if bash == "4.2" else {}
+    done = node.run(f"{node.jobrunner} script.py a", shlex.quote(odd), first, **environment)
+    node.assert_ran(done, odd)
+    venv = node.machine.mnt / odd.removeprefix("/mnt/") / f"pybundle-{ROOT}" / node.id / "venv"
+    place = f"{odd}/pybundle-{ROOT}/{node.id}"
+    assert (venv / "pyvenv.cfg").read_text() == f"home = {place}/py/bin\n"
+    assert (venv / "bin" / "by-another").read_text() == f"#!{place}/venv/bin/another\n"
 
 
 @pytest.mark.parametrize("home", [None, "/home/", "/proc"])
@@ -313,7 +328,7 @@ def test_bundles_and_files_that_age(node: Node) -> None:
     node.assert_ran(node.run(f"{node.jobrunner} script.py a"))
     assert other.exists()
     files = [path for path in (node.shelf("/mnt/tmp") / node.id).rglob("*") if path.is_file()]
-    assert len(files) == 7
+    assert len(files) == 8
     assert all(path.stat().st_mode & stat.S_ISVTX for path in files)
 
 
