@@ -18,12 +18,15 @@ from tests.line.conftest import ROOT, Line, texts
 __all__ = ["texts"]
 
 HERE = Path(__file__).parent
-#: release of Debian's → the image id that it has in the sandbox
+#: release of Debian's, oldest first → the image id that it has in the sandbox
 IMAGES = {"bullseye": "ami-debian-11", "bookworm": "ami-debian-12"}
 #: What is run: CPython on a release of Debian's. The oldest Python where OpenSSL is 3, the newest where glibc is old.
 PAIRS = [("2.7.18", "bookworm"), ("3.13.5", "bullseye")]
 if os.environ.get("MATRIX") == "whole":
     PAIRS = [(cpython, suite) for suite in IMAGES for cpython in ("2.7.18", "3.9.2", "3.11.2", "3.13.5")]
+    # From there, it is two generations back to the oldest.
+    IMAGES["trixie"] = "ami-debian-13"
+    PAIRS.append(("3.13.5", "trixie"))
 MRJOB_CONF = f"""\
 include: {{}}
 runners:
