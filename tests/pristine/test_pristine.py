@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -309,6 +310,80 @@ def test_a_node_that_is_older_than_the_build_says_what_it_lacks(pristine: Pristi
     assert "GLIBC_2.34" in names
     assert [name for name in names if not re.fullmatch(r"GLIBC_2\.(3[2-9]|4\d)|(GLIBCXX|CXXABI|GCC)_\S+", name)] == []
     assert "fetched" not in done.stdout
+
+
+#: Configurations of OpenSSL 3.5 for a machine, and whether MD5 is to be had then.
+OPENSSL_CNF = {
+    "FIPS mode": (
+        """\
+openssl_conf = init
+.include /etc/ssl/fipsmodule.cnf
+[init]
+providers = providers
+alg_section = algorithms
+[providers]
+fips = fips_sect
+base = base
+[base]
+activate = 1
+[algorithms]
+default_properties = fips=yes
+""",
+        False,
+    ),
+    "the legacy provider, and a directive that is newer than any": (
+        """\
+openssl_conf = init
+[init]
+providers = providers
+ssl_conf = ssl
+[providers]
+default = on
+legacy = on
+[on]
+activate = 1
+[ssl]
+system_default = policy
+[policy]
+MinProtocol = TLSv1.2
+FromTheFuture = yes
+""",
+        True,
+    ),
+}
+
+TRY_OPENSSL = """
+import _hashlib, ssl
+print(ssl.OPENSSL_VERSION)
+print(_hashlib.new("sha256", b"").hexdigest()[:8], len(ssl.create_default_context().get_ciphers()) > 3)
+try:
+    print(_hashlib.new("md5", b"").name)
+except ValueError:
+    print("not allowed")
+"""
+
+
+@pytest.mark.skipif("trixie" not in IMAGES, reason="Debian 13, which has a FIPS provider, is in MATRIX=whole")
+@pytest.mark.parametrize("configuration", OPENSSL_CNF)
+@pytest.mark.usefixtures("answers")
+def test_how_a_node_wants_openssl_to_be(pristine: Pristine, configuration: str) -> None:
+    """What its configuration names are the node's own providers, and newer than the bundle's OpenSSL may be."""
+    if pristine.suite == "bullseye":
+        pytest.skip("OpenSSL 1.1 knows no providers")
+    text, has_md5 = OPENSSL_CNF[configuration]
+    install = (
+        "apt-get -q update && apt-get -q -y install --no-install-recommends openssl openssl-provider-{fips,legacy}"
+    )
+    prepare = "module=$(echo /usr/lib/*/ossl-modules/fips.so) && openssl fipsinstall -module $module -out"
+    bundle = _bundle(pristine)
+    with _bare_cluster(pristine.line, "trixie") as cluster:
+        node = pristine.line.sandbox.nodes(cluster, "MASTER")[0]
+        edit = f"printf %s {shlex.quote(text)} >/etc/ssl/openssl.cnf"
+        _on(node, f"{install} && {prepare} /etc/ssl/fipsmodule.cnf && {edit}")
+        done = _bootstrap(node, bundle)
+        assert done.returncode == 0, done.stderr
+        said = _on(node, f"/opt/pybundle/{bundle.id}/jobrunner -c {shlex.quote(TRY_OPENSSL)}")
+    assert said.splitlines()[1:] == ["e3b0c442 True", "md5" if has_md5 else "not allowed"], said
 
 
 def _plain_cache(line: Line) -> str:

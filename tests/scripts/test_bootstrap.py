@@ -304,6 +304,15 @@ def test_a_full_disk_is_noticed_first(node: Node) -> None:
     node.assert_nothing_installed()
 
 
+def test_a_disk_on_which_no_programs_run(node: Node) -> None:
+    remount = 'mount -o remount,bind,noexec /mnt && exec "$@"'
+    done = node.machine.run(["bash", "-c", remount, "-", *node.words], node.store.environment)
+    why = reason(done)
+    assert why.startswith("the bundle's Python does not work on this node: ")
+    assert why.endswith("/venv/bin/python: Permission denied")
+    node.assert_nothing_installed()
+
+
 def test_a_python_that_does_not_start_is_not_installed(node: Node) -> None:
     broken = archive({"venv/bin/python": "#!/bin/sh\necho 'no glibc' >&2\nexit 1\n"})
     uri = node.store.put("cache/broken.tar.gz", broken)
