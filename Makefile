@@ -7,13 +7,14 @@ BIN := $(VENV)/bin
 CPYTHON := 3.13.5
 BENCH_SANDBOX := .sandbox-bench
 BENCH_JSON := $(BENCH_SANDBOX)/benchmarks.json
+BENCH_SVG := $(BENCH_SANDBOX)/benchmarks.svg
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mrjob-pybundle
 # These compile CPython, or may: that asks more of a machine than a virtual environment.
 COMPILING := demo test test-all test-quick test-engines test-pristine bench bench-starts campaign check-machine
 # For two processors: tests wait more than they compute.
 PROCESSES := 3
 # Of the tests, those to which it matters most who runs them, and that compile nothing.
-QUICK := tests/sandbox $(addprefix tests/scripts/test_,bootstrap.py check_machine.py unpack.py wrappers.py)
+QUICK_TESTS := tests/sandbox $(addprefix tests/scripts/test_,bootstrap.py check_machine.py unpack.py wrappers.py)
 
 .PHONY: demo test test-all test-quick test-engines test-pristine lint bench bench-starts campaign clean check-machine can-test-engines
 
@@ -35,7 +36,7 @@ ifeq ($(filter test-engines,$(MAKECMDGOALS)),)
 endif
 
 test-quick: $(VENV)/.installed
-	$(BIN)/pytest -n 2 $(QUICK)
+	$(BIN)/pytest -n 2 $(QUICK_TESTS)
 
 # On Hadoop and Spark themselves, which need Java, and Maven to fetch Hadoop; and on nodes that have nothing, see below.
 # The first run compiles three Pythons. Before the tests, an empty sandbox says it if this machine lacks something.
@@ -60,11 +61,13 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/mypy
 	$(BIN)/shellcheck --external-sources --exclude SC2016 .ci/run .ci/as-others $$(git ls-files '*.sh' '*.sh.tmpl')
 
-# Figures, not tests. The first run builds an optimized CPython: a quarter of an hour and more.
+# Figures, not tests. The first run builds an optimized CPython: a quarter of an hour and more. QUICK=1 makes do with a
+# plain one, and measures less often.
 bench: $(VENV)/.installed
 	@tarball=$$(scripts/fetch-cpython-source.sh $(CPYTHON) "$(CACHE)/sources") && \
 	$(BIN)/mrjob-pybundle sandbox --dir $(BENCH_SANDBOX) --nodes 1 -- \
-	  $(BIN)/python benchmarks/run.py "$$tarball" --json $(BENCH_JSON)
+	  $(BIN)/python benchmarks/run.py "$$tarball" --json $(BENCH_JSON) $(if $(QUICK),--quick)
+	$(BIN)/python benchmarks/chart.py $(BENCH_SVG) $(BENCH_JSON)
 
 # What a person waits for where clusters take a minute to start. Twelve minutes.
 START_SECONDS ?= 60

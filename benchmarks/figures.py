@@ -8,6 +8,7 @@ import re
 import statistics
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ from rich.table import Table
 class Measurement:
     """One thing that was measured: its alternatives, each with the values of all its runs, in order.
 
-    Ratios are taken to the alternative *baseline*, which is what people have without mrjob-pybundle.
+    Ratios are taken to the alternative *baseline*, which is what people have without mrjob-pybundle. *ours* is what they
+    have with it.
     """
 
     name: str
     unit: str
     baseline: str
+    ours: str
     values: dict[str, list[float]] = field(default_factory=dict)
     note: str = ""
 
@@ -34,9 +37,13 @@ class Measurement:
     def median(self, alternative: str) -> float:
         return statistics.median(self.values[alternative])
 
-    def ratio(self, alternative: str, baseline: str | None = None) -> float:
-        """How many times the median of *alternative* goes into that of *baseline*: above 1 is faster."""
-        return self.median(baseline or self.baseline) / self.median(alternative)
+    def times_as_fast(self, alternative: str) -> float:
+        """How many times the median of *alternative* goes into that of the baseline: above 1 is faster."""
+        return self.median(self.baseline) / self.median(alternative)
+
+    def share(self, baseline: str | None = None) -> float:
+        """Ours as a part of *baseline*: below 1 is faster."""
+        return self.median(self.ours) / self.median(baseline or self.baseline)
 
 
 @dataclass(frozen=True)
@@ -58,8 +65,12 @@ class Target:
 class Results:
     """All of one run."""
 
+    #: the day, ``2026-11-29``, and the time of day (UTC) when it began
+    date: str
     machine: str
     load: list[float]
+    #: what was measured: ``CPython 3.13.5, optimized``
+    bundle: str
     measurements: list[Measurement] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
     #: "s3:PutObject" → alternative → requests
@@ -71,18 +82,19 @@ class Results:
         return {**asdict(self), "targets": [{**asdict(target), "is_met": target.is_met} for target in self.targets]}
 
 
-def this_machine() -> Results:
+def of_this_machine(bundle: str) -> Results:
     """Results without any, of the machine that this is."""
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     processor = model[1].strip() if model else platform.machine()
     description = f"{os.cpu_count()} x {processor}, Linux {platform.release()}, submitter: {platform.python_version()}"
-    return Results(description, list(os.getloadavg()))
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M")
+    return Results(now, description, list(os.getloadavg()), bundle)
 
 
 def show(results: Results) -> None:
     """Print *results* as tables."""
     console = Console(width=140)
-    console.print(f"{results.machine}; load when it began: {results.load[0]:.1f}")
+    console.print(f"{results.bundle}; {results.date} UTC; {results.machine}; load when it began: {results.load[0]:.1f}")
     console.print(_measurements_table(results.measurements))
     for measurement in results.measurements:
         if measurement.note:
@@ -112,7 +124,7 @@ def _rows(measurement: Measurement) -> Iterator[tuple[str, ...]]:
             alternative,
             f"{statistics.median(values):.4g} {measurement.unit}",
             f"{low:.4g} to {high:.4g}" if len(values) > 1 else "",
-            f"{measurement.ratio(alternative):.2f}",
+            f"{measurement.times_as_fast(alternative):.2f}",
             str(len(values)),
         )
         name = ""

@@ -1,127 +1,141 @@
 """Measures mrjob-pybundle against what people have without it, side by side in one run. See README.md beside this.
 
-usage: python benchmarks/run.py CPYTHON_SOURCE_TARBALL [--json FILE]     (in the sandbox: make bench)
+usage: python benchmarks/run.py CPYTHON_SOURCE_TARBALL [--quick] [--json FILE]     (in the sandbox: make bench)
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
-import subprocess
-import sys
 import tempfile
-import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import figures
-import node
+import hook
+import nodes
 import submissions
+import tasks
 from figures import Measurement, Results, Target
+from jobs import OURS, PLACE, STOCK_PLAIN, run_job
 from rich.console import Console
 
 HERE = Path(__file__).parent
 VERSION = "3.13.5"
-JOB = Path(importlib.import_module("mrjob.examples.mr_word_freq_count").__file__ or "")
-#: what the bundle has, for pip
-PACKAGES = ["numpy==2.2.6", "mrjob==0.7.4"]
-TEXT_BYTES = 10_000_000
+#: what the bundle has, for pip; see venv-build.sh
+PACKAGES = ["numpy==2.2.6", "regex==2024.11.6", "mrjob==0.7.4"]
 
 console = Console(stderr=True)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a run takes upon itself: how CPython is compiled, and how often all is repeated."""
+
+    bundle: str
+    switches: tuple[str, ...]
+    tasks: int
+    nodes: int
+    submissions: int
+    hook: int
+
+
+WHOLE = Effort(f"CPython {VERSION}, optimized", (), tasks=7, nodes=9, submissions=15, hook=300)
+QUICK = Effort(f"CPython {VERSION}, not optimized", ("--no-pybundle-optimize",), tasks=2, nodes=3, submissions=5, hook=50)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("tarball", type=Path)
+    parser.add_argument("--quick", action="store_true", help="on a plain build, with fewer repetitions")
     parser.add_argument("--json", type=Path, help="write every value to this file")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
-        results = measure(args.tarball.absolute(), Path(work))
+        results = measure(args.tarball.absolute(), Path(work), QUICK if args.quick else WHOLE)
     if args.json:
         args.json.write_text(json.dumps(results.as_json(), indent=1), encoding="utf-8")
     figures.show(results)
 
 
-def measure(tarball: Path, work: Path) -> Results:
+def measure(tarball: Path, work: Path, effort: Effort) -> Results:
     """Build the bundle if it isn't cached, then measure everything that README.md names."""
     ours = [
         "pybundle-emr",
         "--pybundle-python-version", VERSION,
         "--pybundle-python-source", str(tarball),
         "--pybundle-venv-build", str(HERE / "venv-build.sh"),
+        *effort.switches,
     ]  # fmt: skip
-    inputs = node.Inputs(work / "one-line.txt", documentation(tarball, work / "text.txt"))
-    inputs.one_line.write_text("the quick brown fox\n", encoding="utf-8")
-    announce(f"the bundle: CPython {VERSION}, optimized. A quarter of an hour and more, unless it is cached.")
-    node.run_job(JOB, ours, inputs.one_line, show=True)
+    inputs = tasks.Inputs.of(tarball, work)
+    announce(f"the bundle: {effort.bundle}. Minutes (optimized: a quarter of an hour and more), unless it is cached.")
+    run_job(tasks.WORDS, ours, inputs.one_line, PLACE, show=True)
 
-    results = figures.this_machine()
+    results = figures.of_this_machine(effort.bundle)
     announce("warm submissions")
-    submitted = submissions.measure(JOB, ours, inputs.one_line, work, repetitions=9)
-    announce("on a node: starts of tasks, a mapper on much text, getting ready")
-    start, throughput, ready = node.measure(JOB, ours, inputs, PACKAGES)
-    node.add_compiling(ready)
+    submitted = submissions.measure(tasks.WORDS, ours, inputs.one_line, work, effort.submissions)
     announce("start of Python with and without the hook")
-    hook = measure_hook(work, repetitions=300)
-    results.measurements = [start, throughput, submitted.seconds, ready, hook]
+    hooked = hook.measure(work, effort.hook)
+    announce("the jobs whose tasks are measured")
+    packages_script = nodes.put_packages_script(PACKAGES[:-1])
+    jobs = tasks.Jobs.run(ours, inputs, packages_script)
+    announce("on a node: tasks that start and work, nodes that get ready")
+    measured = on_node(jobs, packages_script, inputs, effort)
+    results.measurements = [*measured.values(), submitted.seconds, hooked]
     results.requests = submitted.counts
     results.timeline = submitted.own
-    results.targets = targets(start, submitted, hook)
+    results.targets = targets(measured, submitted, hooked, jobs.lines_that_differ())
     return results
 
 
-def targets(start: Measurement, submitted: submissions.Submissions, hook: Measurement) -> list[Target]:
+def on_node(jobs: tasks.Jobs, packages_script: str, inputs: tasks.Inputs, effort: Effort) -> dict[str, Measurement]:
+    """All that is measured on a node, by name."""
+    (bootstrap,) = jobs.ours.bootstrap_actions
+    plan = [*tasks.plan(jobs, effort.tasks), *nodes.plan(bootstrap, PACKAGES, effort.nodes)]
+    files = [inputs.one_line, inputs.text, inputs.counts]
+    found = nodes.measure(plan, bootstrap, packages_script, jobs.fetching(), files)
+    measured = {}
+    for name, values in found.items():
+        baseline, ours = (nodes.BY_HAND, nodes.BOOTSTRAP) if name == nodes.READY else (STOCK_PLAIN, OURS)
+        measured[name] = Measurement(name, "s", baseline, ours, values["seconds"])
+    measured[nodes.READY].note = found[nodes.READY]["said"][nodes.BOOTSTRAP]
+    return measured
+
+
+def targets(
+    measured: dict[str, Measurement], submitted: submissions.Submissions, hooked: Measurement, lines_that_differ: int
+) -> list[Target]:
     """What the project has set itself."""
-    seconds = submitted.seconds
-    added = seconds.median(submissions.OURS) - seconds.median(submissions.STOCK_WITHOUT_SLEEP)
-    saved = seconds.median(submissions.STOCK) - seconds.median(submissions.OURS)
-    slower = hook.median(WITH_HOOK) - hook.median(WITHOUT_HOOK)
-    plain = node.STOCK_PLAIN_DISTUTILS
+    ready, warm = measured[nodes.READY], submitted.seconds
+    environment = ready.median(nodes.ENVIRONMENT) / ready.median(nodes.UV)
+
+    def times(name: str) -> float:
+        return measured[name].times_as_fast(OURS)
+
     return [
-        Target("start of a mapper task: times as fast", start.ratio(node.OURS), "", ">=", 2.5),
-        Target(f"the same, against {plain}", start.ratio(node.OURS, plain), "", ">=", 2.5),
+        Target(f"{tasks.MAPPER}: times as fast", times(tasks.MAPPER), "", ">=", 4),
+        Target(f"{tasks.COMBINER}: times as fast", times(tasks.COMBINER), "", ">=", 2.5),
+        Target(f"{tasks.REDUCER}: times as fast", times(tasks.REDUCER), "", ">=", 2.5),
+        Target(f"{tasks.START}: times as fast", times(tasks.START), "", ">=", 3),
+        Target("node ready, to the same by hand", ready.share(), "", "<=", 1),
+        Target("node ready, to uv with bytecode", ready.share(nodes.UV_BYTECODE), "", "<=", 0.5),
+        Target("the environment's archive alone, to uv without bytecode", environment, "", "<=", 1.2),
+        Target("warm submission, to -r emr without its sleep", warm.share(), "", "<=", 0.6),
+        Target("lines of a job's output that differ from -r emr's", lines_that_differ, "", "<=", 0),
         Target("requests to S3 that a warm submission adds", submitted.added_to_s3, "", "<=", 5),
         Target("of which at once", submitted.at_once, "", ">=", 3),
-        Target("seconds that it adds (to -r emr without its sleep)", added, "s", "<=", 0.5),
-        Target("seconds that it saves (of -r emr as it is)", saved, "s", ">=", 0),
-        Target("start of other Python programs: later by", slower, "ms", "<=", 1),
+        Target(
+            "start of other Python programs: later by",
+            hooked.median(hook.WITH_HOOK) - hooked.median(hook.WITHOUT_HOOK),
+            "ms",
+            "<=",
+            1,
+        ),
     ]
 
 
 def announce(text: str) -> None:
     console.print(f"[bold]{text}[/bold]", highlight=False)
-
-
-def documentation(tarball: Path, path: Path) -> Path:
-    """Real text: the first :data:`TEXT_BYTES` of CPython's documentation, whole lines, written to *path*."""
-    extract = ["tar", "-xOf", str(tarball), "--wildcards", "*/Doc/*.rst"]
-    text = subprocess.run(extract, stdout=subprocess.PIPE, check=True).stdout
-    path.write_bytes(text[: text.rindex(b"\n", 0, TEXT_BYTES) + 1])
-    return path
-
-
-WITH_HOOK, WITHOUT_HOOK = "with the hook", "without"
-
-
-def measure_hook(work: Path, repetitions: int) -> Measurement:
-    """``python -c pass`` in two environments that differ by the hook alone."""
-    pythons = {}
-    for name in (WITHOUT_HOOK, WITH_HOOK):
-        environment = work / name.replace(" ", "-")
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
-        pythons[name] = environment / "bin" / "python"
-        if name == WITH_HOOK:
-            (site_packages,) = environment.glob("lib/python*/site-packages")
-            for file in ("mrjob_pybundle_hook.py", "mrjob_pybundle_hook.pth"):
-                (site_packages / file).write_bytes((HERE.parent / file).read_bytes())
-    measured = Measurement("python -c pass", "ms", WITHOUT_HOOK)
-    for repetition in range(repetitions + 1):
-        for name, python in pythons.items():
-            began = time.perf_counter()
-            subprocess.run([python, "-c", "pass"], env=submissions.environment_with_bytecode(), check=True)
-            if repetition:  # the first compiles the hook
-                measured.add(name, (time.perf_counter() - began) * 1000)
-    return measured
 
 
 if __name__ == "__main__":

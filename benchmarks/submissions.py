@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from figures import Measurement
+from jobs import OURS, STOCK
 
 HERE = Path(__file__).parent
-STOCK, STOCK_WITHOUT_SLEEP, OURS = "-r emr", "-r emr, cloud_fs_sync_secs: 0", "-r pybundle-emr"
+WARM = "process start until RunJobFlow"
+STOCK_WITHOUT_SLEEP = "-r emr, cloud_fs_sync_secs: 0"
 
 Request = dict[str, Any]
 
@@ -54,7 +56,7 @@ class Submissions:
 def measure(job: Path, ours: list[str], input_path: Path, work: Path, repetitions: int) -> Submissions:
     """Submit *job* with each runner in turn, *repetitions* times. None of them gets a cluster."""
     runners = {STOCK: ["emr"], STOCK_WITHOUT_SLEEP: ["emr", "--cloud-fs-sync-secs", "0"], OURS: ours}
-    submissions = Submissions(Measurement("process start until RunJobFlow", "s", STOCK), {})
+    submissions = Submissions(Measurement(WARM, "s", STOCK_WITHOUT_SLEEP, OURS), {})
     for repetition in range(repetitions + 1):
         for name, runner in runners.items():
             requests = _submit([str(job), "-r", *runner, str(input_path)], work / "requests.json")
@@ -64,14 +66,14 @@ def measure(job: Path, ours: list[str], input_path: Path, work: Path, repetition
     return submissions
 
 
-def environment_with_bytecode() -> dict[str, str]:
-    """This process's environment, in which Python keeps what it has compiled, as it does by default."""
-    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+def ordinary_environment() -> dict[str, str]:
+    """This process's environment, in which Python keeps what it has compiled, and buffers, as it does by default."""
+    return {n: v for n, v in os.environ.items() if n not in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")}
 
 
 def _submit(argv: list[str], record: Path) -> list[Request]:
     command = [sys.executable, str(HERE / "submission.py"), str(time.monotonic()), str(record), *argv]
-    done = subprocess.run(command, env=environment_with_bytecode(), capture_output=True, text=True)
+    done = subprocess.run(command, env=ordinary_environment(), capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(argv)}: exit status {done.returncode}\n{done.stderr}")
     requests: list[Request] = json.loads(record.read_text(encoding="utf-8"))
