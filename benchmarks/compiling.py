@@ -103,9 +103,17 @@ def _compile(tarball: Path, tree: Path, command: list[str]) -> None:
     compilation, stage = Compilation(), "configure"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     began, used = time.monotonic(), 0.0
-    with (tree / "compiling.log").open("wb") as log, subprocess.Popen(
-        command, cwd=tree, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as process:
+    with (
+        (tree / "compiling.log").open("wb") as log,
+        subprocess.Popen(
+            command,
+            cwd=tree,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ) as process,
+    ):
         assert process.stdout is not None
         for line in process.stdout:
             log.write(line)

@@ -20,8 +20,8 @@ from rich.table import Table
 class Measurement:
     """One thing that was measured: its alternatives, each with the values of all its runs, in order.
 
-    Ratios are taken to the alternative *baseline*, which is what people have without mrjob-pybundle. *ours* is what they
-    have with it.
+    Ratios are taken to the alternative *baseline*, which is what people have without mrjob-pybundle. *ours* is what
+    they have with it.
     """
 
     name: str

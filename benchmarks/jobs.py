@@ -34,7 +34,7 @@ class FinishedJob:
     cwd: str
 
     def alternative(self, switch: str, environment: dict[str, str] | None = None) -> dict[str, Any]:
-        """How the job's ``-mapper``, ``-combiner`` or ``-reducer`` is started: as Hadoop Streaming does, without a shell."""
+        """How its ``-mapper``, ``-combiner`` or ``-reducer`` is started. No shell: as Hadoop Streaming has it."""
         values = [self.args[i + 1] for i, arg in enumerate(self.args) if arg == "-cmdenv"]
         settings = dict(value.split("=", 1) for value in values)
         return alternative(

@@ -6,7 +6,7 @@ The plan is a list of ``{"name", "repetitions", "input": PATH or null, "alternat
 "environment", "before": shell commands that are not measured, "same_output": bool}}}``. Alternatives take turns; the
 first turn isn't counted. Those with *same_output* must write the same bytes, or it all ends with an error.
 
-The output is ``{name: {"seconds": {alternative: [one, …]}, "said": {alternative: its last stdout, if that is short}}}``.
+The output is ``{name: {"seconds": {alternative: [one, …]}, "said": {alternative: its last stdout, if short}}}``.
 """
 
 from __future__ import annotations

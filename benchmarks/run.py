@@ -10,7 +10,6 @@ import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import figures
 import hook
@@ -42,7 +41,9 @@ class Effort:
 
 
 WHOLE = Effort(f"CPython {VERSION}, optimized", (), tasks=7, nodes=9, submissions=15, hook=300)
-QUICK = Effort(f"CPython {VERSION}, not optimized", ("--no-pybundle-optimize",), tasks=2, nodes=3, submissions=5, hook=50)
+QUICK = Effort(
+    f"CPython {VERSION}, not optimized", ("--no-pybundle-optimize",), tasks=2, nodes=3, submissions=5, hook=50
+)
 
 
 def main() -> None:

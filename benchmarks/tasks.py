@@ -19,7 +19,12 @@ WORDS = Path(importlib.import_module("mrjob.examples.mr_word_freq_count").__file
 LETTERS = HERE.parent / "examples" / "wordcount.py"
 TEXT_BYTES, SAMPLE_BYTES = 10_000_000, 1_000_000
 
-START, MAPPER, COMBINER, REDUCER = "start of a mapper", "mapper on 10 MB", "combiner on its words", "reducer on its words"
+START, MAPPER, COMBINER, REDUCER = (
+    "start of a mapper",
+    "mapper on 10 MB",
+    "combiner on its words",
+    "reducer on its words",
+)
 OWN_WORK = "mapper with regex on 10 MB"
 OURS_SLOW = "-r pybundle-emr, pybundle_fast_tasks: false"
 BARE = "the bundle's Python alone: -c pass"
@@ -56,10 +61,15 @@ def _whole_lines(text: bytes, size: int) -> bytes:
 
 
 def _counts(text: str) -> bytes:
-    """A count for each word of *text*. They differ: a task that had to read each distinct value once would be too fast."""
+    """A count for each word of *text*. They differ: a task that reads each distinct value once would be too fast."""
     words = re.findall(r"[\w']+", text.lower())
-    lines = [f"{json.dumps(word)}\t{number}\n".encode() for number, word in enumerate(words, start=1)]
-    return b"".join(sorted(lines, key=lambda line: line.partition(b"\t")[0]))
+    lines: list[bytes] = [f"{json.dumps(word)}\t{number}\n".encode() for number, word in enumerate(words, start=1)]
+    lines.sort(key=_key)
+    return b"".join(lines)
+
+
+def _key(line: bytes) -> bytes:
+    return line.partition(b"\t")[0]
 
 
 @dataclass(frozen=True)
