@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from boto3.exceptions import Boto3Error
@@ -30,7 +30,7 @@ from mrjob_pybundle.aws.emr import ExistingCluster, Machines, Place, is_known_to
 from mrjob_pybundle.aws.errors import explain
 from mrjob_pybundle.aws.requests import Wanted, check_asks_for, shared_with_build, wanted_by
 from mrjob_pybundle.aws.s3 import S3Uri
-from mrjob_pybundle.build import Order, build_bundle
+from mrjob_pybundle.background import Background
 from mrjob_pybundle.bundle.inputs import Inputs, read_inputs
 from mrjob_pybundle.bundle.sources import Source, find_source
 from mrjob_pybundle.bundle.spec import Bundle, BundleSpec, PythonSpec
@@ -53,6 +53,7 @@ from mrjob_pybundle.nodes.bootstrap import (
     bootstrap_arguments,
     bootstrap_script,
     bootstrap_script_name,
+    script_uri,
     upload_script,
 )
 from mrjob_pybundle.nodes.carried import Carried, check_can_be_carried, why_not_carried
@@ -61,6 +62,7 @@ from mrjob_pybundle.progress import tell_times
 from mrjob_pybundle.values import check_value
 
 if TYPE_CHECKING:
+    from mrjob_pybundle.build import Order
     from mrjob_pybundle.cache.why import Explanation
 
 log = logging.getLogger("mrjob.pybundle")
@@ -92,6 +94,9 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         self._told: set[str] = set()
         self._brought: list[str] = []
         self._times = Times()
+        self._look_up: Background[Hit | None] | None = None
+        self._sent: Background[S3Uri] | None = None
+        self._output_is_checked = False
         #: of the job's cluster, which EMR tells with its answers
         self._place: Place | None = None
         with _explained("preparing the job"):
@@ -283,7 +288,8 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
             return self._bring_along(bundle)
         if cluster is None:
             region = self.context.region_of(self.cache.root.bucket)
-            uri = upload_script("bootstrap", script, self._tmp_dir, self.context.s3)
+            uri = script_uri("bootstrap", script, self._tmp_dir)
+            self._sent = Background(partial(upload_script, "bootstrap", script, self._tmp_dir, self.context.s3))
             self._bootstrap_action = {"path": str(uri), "args": bootstrap_arguments(bundle, self.cache, region)}
         elif bootstrap_script_name(script) not in cluster.script_names:
             self._check_can_bring_along(cluster)
@@ -356,8 +362,14 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         emr_releases.check_python_for_spark(self._pybundle.python_version, self._release, why)
 
     def _find_or_build(self, *, for_a_job: bool) -> Hit:
-        hit = None if self._pybundle.rebuild else self.cache.bundles.look_up(self.bundle_spec)
+        self._look_up_bundle()
+        hit = self._look_up.result() if self._look_up else None
         return hit or Hit(self._build_bundle(for_a_job=for_a_job))
+
+    def _look_up_bundle(self) -> None:
+        """Ask for it, and do not wait."""
+        if self._look_up is None and not self._pybundle.rebuild:
+            self._look_up = Background(partial(self.cache.bundles.look_up, self.bundle_spec))
 
     def _note_use(self) -> None:
         """Note where the bundle is used, for the housekeeping, unless that has been noted lately."""
@@ -401,6 +413,9 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
             raise
 
     def _built(self, order: Order) -> Bundle:
+        from mrjob_pybundle.build import build_bundle
+
+        self._output_is_checked = False
         try:
             bundle = build_bundle(order, self.context)
         except BuildError:
@@ -475,6 +490,8 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         )
 
     def _order(self) -> Order:
+        from mrjob_pybundle.build import Order
+
         ours, arch = self._pybundle, self.bundle_spec.python.arch
         instance_type = ours.build_instance_type or emr_releases.build_instance_type(arch)
         emr_releases.check_build_instance_type(instance_type, arch)
@@ -564,8 +581,21 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
     # bootstrap action and cluster
 
     def _prepare_for_launch(self) -> None:
+        self._look_up_bundle()
+        self._check_output_not_exists()
         self._prepare_bundle(for_a_job=True)
         super()._prepare_for_launch()
+
+    def _check_output_not_exists(self) -> None:
+        """Like mrjob's, but not again where nothing has taken its time since."""
+        if not self._output_is_checked:
+            super()._check_output_not_exists()
+        self._output_is_checked = True
+
+    def _upload_local_files(self) -> None:
+        super()._upload_local_files()
+        if self._sent is not None:
+            self._sent.result()
 
     def _add_bootstrap_files_for_upload(self, persistent: bool = False) -> None:
         self._prepare_bundle()  # make_persistent_cluster() comes only here

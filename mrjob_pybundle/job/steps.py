@@ -23,6 +23,7 @@ from mrjob_pybundle.aws.patience import Patience
 from mrjob_pybundle.aws.requests import check_step_fits
 from mrjob_pybundle.context import Context
 from mrjob_pybundle.job import step_logs
+from mrjob_pybundle.job.s3_files import S3Files
 from mrjob_pybundle.job.step_logs import StepLog, unreadable_logs_told, wait_for_log
 
 log = logging.getLogger("mrjob.pybundle")
@@ -61,6 +62,20 @@ class EMRStepsRunner(EMRJobRunner):
         self._steps_to_come: list[dict[str, Any]] = []
         self._awaited_logs: set[str] = set()
         super().__init__(**kwargs)
+
+    # files
+
+    @property
+    def fs(self) -> Any:
+        """Like mrjob's, but for how S3 is asked."""
+        is_new, files = self._fs is None, super().fs
+        if is_new:
+            files.s3 = S3Files(files.s3)
+        return files
+
+    def _upload_local_files(self) -> None:
+        with self.fs.s3.side_by_side():
+            super()._upload_local_files()
 
     # a network that is gone for a while
 
