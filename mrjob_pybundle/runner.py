@@ -698,8 +698,9 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         with _explained("cleaning up"), _logged_in_one_line("cleaning up"):
             super().cleanup(mode=mode)
 
-    def make_emr_client(self) -> Any:
-        client = super().make_emr_client()
+    @cached_property
+    def _emr_client(self) -> Any:
+        client = super()._emr_client
         refuse_incomplete_answers(client)
         client.meta.events.register("after-call.emr", self._learn_place)
         return client

@@ -76,6 +76,7 @@ class EMRStepsRunner(EMRJobRunner):
     def _upload_local_files(self) -> None:
         with self.fs.s3.side_by_side():
             super()._upload_local_files()
+            self.make_emr_client()  # for what comes next; that takes as long as files take to arrive
 
     # a network that is gone for a while
 
@@ -90,9 +91,13 @@ class EMRStepsRunner(EMRJobRunner):
     def _patience(self, service: str, limit: float = _A_DAY) -> Patience:
         return Patience(service, limit, self._opts["check_cluster_every"], partial(log.info, "  %s"))
 
+    @cached_property
+    def _emr_client(self) -> Any:
+        return super().make_emr_client()
+
     def make_emr_client(self) -> Any:
-        client = super().make_emr_client()
-        return _PatientClient(client, self._patience_with_emr) if self._cluster_id else client
+        """Like mrjob's, which makes a new one for each request."""
+        return _PatientClient(self._emr_client, self._patience_with_emr) if self._cluster_id else self._emr_client
 
     def _add_tags(self, tags: dict[str, str], cluster_id: str) -> None:
         """Like mrjob's, but a cluster that has just been launched is not given up because it has no tags yet."""
