@@ -4,17 +4,36 @@
 # Files of the bundle need these version names of libraries that are not in it: "libc.so.6:GLIBC_2.34". A name is there
 # or not; its number says nothing, for distributions add some to a release that came without them.
 check_libraries() {
-    local need name file='' before='' missing=''
-    for need in "${NEEDS[@]+"${NEEDS[@]}"}"; do
+    local need name known before='' missing=''
+    local -a names versions=()
+    ((${#NEEDS[@]} > 0)) || return 0
+    names=("${NEEDS[@]%%:*}")
+    # A node knows a thousand libraries, and line by line bash takes long to read that.
+    known=$(/sbin/ldconfig -p 2>/dev/null | grep -F "${names[@]/#/-e}") || known=''
+    # Those of a library follow each other.
+    for need in "${NEEDS[@]}" ''; do
         name=${need%%:*}
-        [[ $name == "$before" ]] || file=$(library_of_node "$name")
-        before=$name
-        # Where a library is missing, not all that needs it need be in use: its loader says so where it is.
-        # In the file, each name ends with NUL.
-        [[ -z $file ]] || LC_ALL=C grep -aqzxF -- "${need#*:}" "$file" || missing+="${need#*:} in $file, "
+        if [[ $name != "$before" ]]; then
+            ((${#versions[@]} == 0)) || missing+=$(lacking "$(library_of_node "$before")" "${versions[@]}")
+            before=$name versions=()
+        fi
+        versions+=("${need#*:}")
     done
     [[ -z $missing ]] \
         || die "the bundle was built on a newer system than this node's, which lacks ${missing%, }. $REMEDY"
+}
+
+# lacking FILE VERSION…: which of these names the library does not have.
+lacking() {
+    local file=$1 version found
+    # Where a library is missing, not all that needs it need be in use: its loader says so where it is.
+    [[ -n $file ]] || return 0
+    shift
+    # In the file, each name ends with NUL.
+    found=$(LC_ALL=C grep -azxF "${@/#/-e}" -- "$file" | tr '\0' '\n') || found=''
+    for version in "$@"; do
+        [[ $'\n'$found$'\n' == *$'\n'"$version"$'\n'* ]] || printf '%s in %s, ' "$version" "$file"
+    done
 }
 
 # library_of_node NAME: its path, "" if there is none.
@@ -25,7 +44,7 @@ library_of_node() {
             printf '%s' "${place##*=> }"
             return
         fi
-    done < <(/sbin/ldconfig -p 2>/dev/null || true)
+    done <<<"$known"
     for place in {,/usr}/lib64 {,/usr}/lib/*-linux-gnu {,/usr}/lib; do
         if [[ -e $place/$1 ]]; then
             printf '%s' "$place/$1"
