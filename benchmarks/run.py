@@ -64,13 +64,14 @@ def measure(tarball: Path, work: Path, effort: Effort) -> Results:
     ours = [
         "pybundle-emr",
         "--pybundle-python-version", VERSION,
-        "--pybundle-python-source", str(tarball),
         "--pybundle-venv-build", str(HERE / "venv-build.sh"),
         *effort.switches,
     ]  # fmt: skip
     inputs = tasks.Inputs.of(tarball, work)
     announce(f"the bundle: {effort.bundle}. Minutes (optimized: a quarter of an hour and more), unless it is cached.")
-    run_job(tasks.WORDS, ours, inputs.one_line, PLACE, show=True)
+    # Only who builds needs it: python.org has released it, so the version says which.
+    source = ["--pybundle-python-source", str(tarball)]
+    run_job(tasks.WORDS, [*ours, *source], inputs.one_line, PLACE, show=True)
 
     results = figures.of_this_machine(effort.bundle)
     announce("warm submissions")
