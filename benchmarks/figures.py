@@ -29,6 +29,8 @@ class Measurement:
     baseline: str
     ours: str
     values: dict[str, list[float]] = field(default_factory=dict)
+    #: seconds of processors, where they were counted: those differ less when a machine has other work
+    processor: dict[str, list[float]] = field(default_factory=dict)
     note: str = ""
 
     def add(self, alternative: str, value: float) -> None:
@@ -106,7 +108,7 @@ def show(results: Results) -> None:
 
 def _measurements_table(measurements: list[Measurement]) -> Table:
     table = Table("measured", "alternative", title="Medians, and the range of nine runs in ten")
-    for column in ("median", "5 % to 95 %", "times as fast", "runs"):
+    for column in ("median", "5 % to 95 %", "times as fast", "processors", "runs"):
         table.add_column(column, justify="right", no_wrap=True)
     for measurement in measurements:
         for row in _rows(measurement):
@@ -125,9 +127,14 @@ def _rows(measurement: Measurement) -> Iterator[tuple[str, ...]]:
             f"{statistics.median(values):.4g} {measurement.unit}",
             f"{low:.4g} to {high:.4g}" if len(values) > 1 else "",
             f"{measurement.times_as_fast(alternative):.2f}",
+            _processors(measurement.processor.get(alternative)),
             str(len(values)),
         )
         name = ""
+
+
+def _processors(seconds: list[float] | None) -> str:
+    return f"{statistics.median(seconds):.3g} s" if seconds else ""
 
 
 def _spread(values: list[float]) -> tuple[float, float]:

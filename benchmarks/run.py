@@ -99,7 +99,7 @@ def on_node(jobs: tasks.Jobs, packages_script: str, inputs: tasks.Inputs, effort
     measured = {}
     for name, values in found.items():
         baseline, ours = (nodes.BY_HAND, nodes.BOOTSTRAP) if name == nodes.READY else (STOCK_PLAIN, OURS)
-        measured[name] = Measurement(name, "s", baseline, ours, values["seconds"])
+        measured[name] = Measurement(name, "s", baseline, ours, values["seconds"], values["processor"])
     measured[nodes.READY].note = found[nodes.READY]["said"][nodes.BOOTSTRAP]
     return measured
 
