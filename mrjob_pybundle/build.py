@@ -474,7 +474,9 @@ def follow(
     builds = context.cache.builds
     with (
         _goes_on_without_us(claim),
-        BuildProgress(claim.build_id, claim.cluster_id, log_uri, _forecast(order, context.cache)) as progress,
+        BuildProgress(
+            claim.build_id, claim.cluster_id, log_uri, _forecast(order, context.cache), claim.age
+        ) as progress,
     ):
         s3, emr = (_patience(service, context, longest, progress.say) for service in ("S3", "EMR"))
         while True:

@@ -38,7 +38,7 @@ _STAGE_OF_THE_USER = "venv-build"
 class BuildProgress:
     """Shows stage, elapsed time and log of a build, and by *forecast* how much is left. Use it as a context manager.
 
-    *now* tells seconds from anywhere on.
+    *waited*: seconds since its cluster was launched. *now* tells seconds from anywhere on.
     """
 
     def __init__(
@@ -47,12 +47,14 @@ class BuildProgress:
         cluster_id: str | None,
         log_uri: str,
         forecast: Forecast | None = None,
+        waited: float = 0.0,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         cluster = f"cluster {cluster_id}" if cluster_id else "on a cluster whose id nobody has noted"
         self._title = f"Building the bundle (build {build_id}, {cluster})"
         self._log_uri = log_uri
         self._forecast = forecast
+        self._waited = waited
         self._is_forecast_told = False
         self._now = now
         self._began = now()
@@ -164,7 +166,9 @@ class BuildProgress:
 
     def _moment_of_forecast(self) -> tuple[str, float]:
         """The stage, and seconds in it. However many states a cluster goes through, to wait for it is one."""
-        return (WAITING, self._elapsed()) if self._stage.startswith(WAITING) else (self._stage, self._in_stage())
+        if self._stage.startswith(WAITING):
+            return WAITING, self._waited + self._elapsed()
+        return self._stage, self._in_stage()
 
     def say(self, text: str) -> None:
         """Show a line of its own."""

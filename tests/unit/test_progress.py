@@ -95,7 +95,7 @@ FORECAST = Forecast(
 def test_what_is_to_come_as_an_earlier_build_tells(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "mrjob.pybundle")
     now = 0.0
-    with BuildProgress("b", "j-1", "s3://bucket/log.txt", FORECAST, now=lambda: now) as progress:
+    with BuildProgress("b", "j-1", "s3://bucket/log.txt", FORECAST, waited=20.0, now=lambda: now) as progress:
         progress.waiting_for_cluster("STARTING")
         now = 100.0
         progress.waiting_for_cluster("BOOTSTRAPPING")
@@ -105,8 +105,8 @@ def test_what_is_to_come_as_an_earlier_build_tells(caplog: pytest.LogCaptureFixt
         progress.show(replace(_status("venv-build"), stage_started=1000.0, read_at=1050.5), b"")
     shown = [record.getMessage() for record in caplog.records]
     assert [line.partition("] ")[2] for line in shown if line.startswith("  [")] == [
-        "waiting for the cluster (STARTING), about 5:40 left",
-        "waiting for the cluster (BOOTSTRAPPING) (waiting for the cluster (STARTING) took 1:40), about 4:00 left",
+        "waiting for the cluster (STARTING), about 5:20 left",
+        "waiting for the cluster (BOOTSTRAPPING) (waiting for the cluster (STARTING) took 1:40), about 3:40 left",
         "packages (waiting for the cluster (BOOTSTRAPPING) took 2:30), about 1:40 left",
         "venv-build (packages took 0:00), about 0:17 left",
     ]
