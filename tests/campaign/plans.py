@@ -167,6 +167,16 @@ BUILD = (
     Point("publishing: manifest", "PutObject", NODES, "*/v1/venv/*/manifest.json"),
 )
 
+#: Of a job's cluster that starts while its bundle is being built.
+OVERLAP = (
+    Point("sign of life", "PutObject", AUTHORS, "*/submitter", is_polled=True),
+    Point("master: sign of life", "[GH]*Object", NODES, "*/submitter", is_polled=True),
+    Point("carried scripts", "PutObject", AUTHORS, "*/pybundle/unpack-*"),
+    Point("RunJobFlow", "RunJobFlow", AUTHORS, _EMR),
+    Point("AddJobFlowSteps", "AddJobFlowSteps", AUTHORS, _EMR),
+    Point("TerminateJobFlows", "TerminateJobFlows", AUTHORS, _EMR),
+)
+
 #: who can be killed, and at which points
 _VICTIMS = {
     "the author": WARM[:9] + BUILD[:9],
@@ -191,12 +201,27 @@ def plan(seed: int, builds: float, more: bool = True) -> Plan:
     faults = tuple(_fault(dice, points, is_cached) for _ in range(dice.choices((1, 2, 3), (5, 3, 2))[0]))
     regions = (HOME,) * count
     # Drawn from another stack: without more, a seed means what it always has.
+    dice = random.Random(f"overlap for {seed}")
+    if more and not is_cached and dice.random() < 0.5:
+        faults = (*faults[1:], _of_overlap(dice))
     dice = random.Random(f"more for {seed}")
     if more and dice.random() < 0.5:
         faults = (*faults[1:], _further(dice, points, is_cached))
     if more and dice.random() < 0.3:
         regions = tuple(dice.choice((HOME, ELSEWHERE)) for _ in authors)
     return Plan(seed, is_cached, authors, core_nodes, faults, regions)
+
+
+def _of_overlap(dice: random.Random) -> Befalling:
+    point = dice.choice(OVERLAP)
+    # The first cluster of a run is its build's.
+    after = 1 if point.operation == "RunJobFlow" else _after(point, dice)
+    if point.who == AUTHORS and dice.random() < 0.4:
+        if dice.random() < 0.5:
+            return Kill("the author", point, after, done=dice.random() < 0.5)
+        return Sleep(point, after, dice.choice((30, 75)))
+    brief = dice.random() < 0.5
+    return Trouble(dice.choice(_possible(point, dice)), point, after, dice.choice((1, 2, 3)) if brief else None)
 
 
 def _further(dice: random.Random, points: tuple[Point, ...], is_cached: bool) -> Befalling:
