@@ -205,7 +205,12 @@ class Campaign:
             told["runners"]["pybundle-emr"]["region"] = region
             conf = conf.with_suffix(f".{region}.conf")
             conf.write_text(json.dumps(told), encoding="utf-8")
-        return {**self._sandbox.environment, "MRJOB_CONF": str(conf), "AWS_ACCESS_KEY_ID": name}
+        own = {
+            "MRJOB_CONF": str(conf),
+            "AWS_ACCESS_KEY_ID": name,
+            "XDG_CACHE_HOME": str(self._directory / f"{name}.cache"),
+        }
+        return {**self._sandbox.environment, **own}
 
     def scratch(self) -> Path:
         descriptor, path = tempfile.mkstemp(dir=self._directory)

@@ -175,7 +175,9 @@ def line(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Li
         conf = directory / "mrjob.conf"
         included = sandbox.environment["MRJOB_CONF"]
         conf.write_text(CONF.format(sandbox_conf=included, version=CPYTHON, tarball=tarball, cache=CACHE_PREFIX))
-        line = Line({**sandbox.environment, "MRJOB_CONF": str(conf)}, directory, sandbox, requests, faults, access)
+        # What jobs keep on their author's machine.
+        environment = {**sandbox.environment, "MRJOB_CONF": str(conf), "XDG_CACHE_HOME": str(directory / "cache")}
+        line = Line(environment, directory, sandbox, requests, faults, access)
         line.client("s3").create_bucket(Bucket="the-team")
         for name, content in python.files.items():
             key = f"{CACHE_PREFIX}/v1/python/{python.key}/{name}"
