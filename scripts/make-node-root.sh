@@ -3,7 +3,7 @@
 #
 #     make-node-root.sh SUITE [DIRECTORY]
 #
-# SUITE is a release of Debian's by name: bullseye, bookworm. DIRECTORY is where the tests look for it, unless given:
+# SUITE is a release of Debian's by name: bullseye, bookworm, trixie. DIRECTORY is where the tests look for it, unless given:
 # ~/.cache/mrjob-pybundle/roots/<suite>. debootstrap makes it (variant minbase: what dpkg and apt need, and no Python,
 # compiler or OpenSSL), from the mirror that this machine's own apt sources name. Takes root. What is there already is
 # not made again: delete it for a newer one. Packages are kept beside it, so that the next one takes less time.
@@ -38,7 +38,8 @@ main() {
 have_debootstrap() {
     command -v debootstrap >/dev/null && return
     say 'debootstrap is not installed: apt-get installs it'
-    DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends debootstrap >&2 \
+    # Other tests may be installing something, too.
+    DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600 install --no-install-recommends debootstrap >&2 \
         || die 'apt-get could not install debootstrap'
 }
 

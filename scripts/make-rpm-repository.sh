@@ -29,7 +29,8 @@ have_tools() {
     say "apt-get installs ${TOOLS[*]}"
     {
         apt-get -q update
-        DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends "${TOOLS[@]}"
+        # Other tests may be installing something, too.
+        DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600 install --no-install-recommends "${TOOLS[@]}"
     } >&2 || die "apt-get could not install ${TOOLS[*]}"
 }
 
