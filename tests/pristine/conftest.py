@@ -55,7 +55,7 @@ class Pristine:
         return self.line.job(script, *python, *image, *args, **kwargs)
 
 
-def _have(script: str, *args: object) -> Path:
+def have(script: str, *args: object) -> Path:
     """What one of the project's scripts makes or fetches."""
     run = subprocess.run([ROOT / "scripts" / script, *map(str, args)], capture_output=True, text=True)
     if run.returncode:
@@ -66,7 +66,7 @@ def _have(script: str, *args: object) -> Path:
 @pytest.fixture(scope="package")
 def trees() -> dict[str, Path]:
     """The file trees of nodes that have nothing: {release of Debian's: directory}."""
-    return {suite: _have("make-node-root.sh", suite) for suite in IMAGES}
+    return {suite: have("make-node-root.sh", suite) for suite in IMAGES}
 
 
 @pytest.fixture(scope="package")
@@ -95,4 +95,4 @@ def line(trees: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> It
 @pytest.fixture(scope="package", params=PAIRS, ids="-".join)
 def pristine(request: pytest.FixtureRequest, line: Line) -> Pristine:
     cpython, suite = request.param
-    return Pristine(cpython, suite, line, _have("fetch-cpython-source.sh", cpython, CACHE / "sources"))
+    return Pristine(cpython, suite, line, have("fetch-cpython-source.sh", cpython, CACHE / "sources"))
