@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
-"""Draws what a command shows on a terminal, as SVG: the last screen that has some words on it.
+r"""Draws what a build shows on a terminal, as SVG: the last screen on which a line matches a regular expression.
 
-usage: draw-build.py OUTPUT.svg WORDS COMMAND…     (with a Python that has rich)
+usage: draw-build.py OUTPUT.svg PATTERN COMMAND…     (with a Python that has rich)
 
-docs/build.svg is made by it, in a clone in which nothing has been built:
+COMMAND has a bundle built. docs/build.svg was made by this, with the switches of examples/demo.sh, where the Python was
+cached, and an earlier build had told how long things take:
 
-    .venv/bin/python scripts/draw-build.py docs/build.svg "venv-build" make demo
+    .venv/bin/mrjob-pybundle sandbox -- .venv/bin/python scripts/draw-build.py docs/build.svg '^. venv-build .* left' \
+        .venv/bin/python examples/wordcount.py -r pybundle-emr …
 """
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import io
 import os
@@ -24,7 +27,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-COLUMNS, LINES = 118, 24
+COLUMNS, LINES = 118, 40
+#: What a job says before it builds: what is above is of no interest.
+BEGINNING = "No bundle of these inputs"
 
 #: rich's own format, without its fonts from elsewhere: a document shows what it has.
 FORMAT = """\
@@ -58,9 +63,14 @@ class Screen:
     def __init__(self) -> None:
         self.lines = [""]
         self._row = 0
+        self._rest = ""
 
     def write(self, text: str) -> None:
-        end = 0
+        text, end = self._rest + text, 0
+        # A control sequence may come in two pieces.
+        cut = re.search(r"\x1b[^A-Za-z]*\Z", text)
+        self._rest = cut[0] if cut else ""
+        text = text.removesuffix(self._rest)
         for found in self._CONTROL.finditer(text):
             self._put(text[end : found.start()])
             end = found.end()
@@ -87,31 +97,34 @@ def outputs_of(command: list[str]) -> Iterator[str]:
     if pid == 0:
         os.execvp(command[0], command)
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
-    with open(terminal, encoding="utf-8", newline="", errors="replace") as reader:
-        while True:
-            try:
-                # A line at a time would cut displays in two.
-                piece = os.read(reader.fileno(), 65536)
-            except OSError:  # the last process has closed it
-                break
-            yield piece.decode(errors="replace")
-            sys.stdout.write(piece.decode(errors="replace"))
-            sys.stdout.flush()
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    while True:
+        try:
+            piece = os.read(terminal, 65536)
+        except OSError:  # the last process has closed it
+            break
+        text = decoder.decode(piece)
+        yield text
+        sys.stdout.write(text)
+        sys.stdout.flush()
     _, status = os.waitpid(pid, 0)
     if status:
         sys.exit(f"{command[0]} ended with exit status {os.waitstatus_to_exitcode(status)}")
 
 
 def main() -> None:
-    output, words, *command = sys.argv[1:]
+    output, pattern, *command = sys.argv[1:]
     screen, wanted = Screen(), list[str]()
     for piece in outputs_of(command):
         screen.write(piece)
         now = [line for line in screen.lines if line.strip()][-LINES:]
-        if any(words in line for line in now[-LINES // 2 :]):
+        # What is read may end in the middle of a screen.
+        if len(now) >= len(wanted) and any(re.search(pattern, Text.from_ansi(line).plain) for line in now):
             wanted = now
     if not wanted:
-        sys.exit(f"{words!r} was never on the screen")
+        sys.exit(f"no line on the screen ever matched {pattern!r}")
+    first = next((number for number, line in enumerate(wanted) if BEGINNING in line), 0)
+    wanted = wanted[first:]
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     for line in wanted:
         console.print(Text.from_ansi(line), no_wrap=True, overflow="ellipsis")
