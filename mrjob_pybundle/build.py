@@ -91,7 +91,7 @@ class Order:
     tags: Mapping[str, str]
     #: is told when the build began and how it went
     times: Times
-    #: called, more than once, while the build goes on and its Python is in the cache
+    #: called once in a build that goes on, as soon as its Python is in the cache
     when_python_is_there: Callable[[], None] | None = None
 
     @property
@@ -196,8 +196,8 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
         log.info("Another author has taken over in the meantime: ending cluster %s", cluster.id)
         context.emr.terminate(cluster.id)
         return _claim(order, context)
-    seen = _tell_of_python(order, is_there=python is not None)
-    status = follow(launched, context, order.longest_seconds, leading=True, seen=seen, order=order)
+    has_python = python is not None
+    status = follow(launched, context, order.longest_seconds, leading=True, order=order, has_python=has_python)
     _give_back(launched, key, context, _patience("S3", context, order.longest_seconds))
     return _bundle_of(status, launched, order, context)
 
@@ -422,8 +422,7 @@ def _follow_to_the_end(claim: Claim, order: Order, context: Context) -> Bundle |
     s3 = _patience("S3", context, order.longest_seconds)
     asks = order.when_python_is_there is not None and not order.rebuild
     python = s3.ask(partial(context.cache.bundles.find_python, order.spec.python)) if asks else None
-    seen = _tell_of_python(order, is_there=python is not None)
-    status = follow(claim, context, order.longest_seconds, seen=seen, order=order)
+    status = follow(claim, context, order.longest_seconds, order=order, has_python=python is not None)
     if order.rebuild and not claim.rebuild:
         log.info("Build %s was no rebuild: now comes the one that is", claim.build_id)
         return _claim(order, context, instead_of=claim)
@@ -449,15 +448,16 @@ def follow(
     longest: float = longest_seconds(DEFAULT_BUILD_TIMEOUT_MINUTES),
     *,
     leading: bool = False,
-    seen: Callable[[Status | None], None] = lambda _: None,
     order: Order | None = None,
+    has_python: bool = False,
 ) -> Status:
-    """Show what the master says until the build has ended, and return its last word. *seen* gets each.
+    """Show what the master says until the build has ended, and return its last word.
 
     Who is *leading*, having launched the cluster, asks EMR for its state, and says in the master's place that it
     is gone. All others ask S3, and EMR only when the master has been silent for too long. Clusters of other regions,
     and those whose id is not known, are told of by S3 alone. Who has an *order* for that bundle is shown how much is
-    left, if builds that were like it are known.
+    left, if builds that were like it are known, and told once when its Python is in the cache, which it has been since
+    before if the build *has_python*.
 
     While AWS does not answer, it is asked again for as long as a build takes, *longest* (seconds).
 
@@ -472,6 +472,7 @@ def follow(
     asked_emr, pause = joined, context.emr_poll_seconds if leading else _SILENCE_SECONDS
     log_uri = str(_log_uri(claim, context.cache))
     builds = context.cache.builds
+    when_python_is_there = order.when_python_is_there if order else None
     with (
         _goes_on_without_us(claim),
         BuildProgress(
@@ -489,7 +490,11 @@ def follow(
                     return status
             else:
                 progress.waiting_for_cluster(cluster.state)
-            seen(status)
+            is_cached = has_python or (status is not None and not _PYTHON_IS_CACHED.isdisjoint(status.stages))
+            if when_python_is_there is not None and is_cached:
+                with progress.paused():
+                    when_python_is_there()
+                when_python_is_there = None
             if _is_gone(cluster, status.age if status else claim.age + time.monotonic() - joined):
                 break
             is_silent = status is None or status.age >= _SILENCE_SECONDS
@@ -510,17 +515,6 @@ def follow(
         except CacheError as error:
             log.warning("could not tell others that the build has ended: %s", error)
     return gone
-
-
-def _tell_of_python(order: Order, *, is_there: bool) -> Callable[[Status | None], None]:
-    """What :func:`follow` is to do with each status: tell whoever waits for the Python as soon as it is cached."""
-
-    def look(status: Status | None) -> None:
-        is_cached = is_there or (status is not None and not _PYTHON_IS_CACHED.isdisjoint(status.stages))
-        if order.when_python_is_there is not None and is_cached:
-            order.when_python_is_there()
-
-    return look
 
 
 def _forecast(order: Order | None, cache: Cache) -> Forecast | None:

@@ -12,7 +12,8 @@ import logging
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -71,18 +72,7 @@ class BuildProgress:
     def __enter__(self) -> BuildProgress:
         log.info("%s", self._title)
         if log.isEnabledFor(logging.INFO) and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.live import Live
-            from rich.spinner import Spinner
-
-            self._spinner = Spinner("dots")
-            self._live = Live(
-                console=Console(stderr=True),
-                get_renderable=self._render,
-                refresh_per_second=4,
-                transient=True,
-            )
-            self._live.start()
+            self._begin_display()
         elif not log.isEnabledFor(logging.DEBUG):
             log.info("  all of its log: %s (with -v as it comes)", self._log_uri)
         return self
@@ -90,10 +80,27 @@ class BuildProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._end_display()
+        self.say(f"  {'stopped watching' if kind else 'the build ended'} after {clock(self._elapsed())}")
+
+    def _begin_display(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+        from rich.spinner import Spinner
+
+        self._spinner = Spinner("dots")
+        self._live = Live(
+            console=Console(stderr=True),
+            get_renderable=self._render,
+            refresh_per_second=4,
+            transient=True,
+        )
+        self._live.start()
+
+    def _end_display(self) -> None:
         if self._live is not None:
             self._live.stop()
         self._live = None
-        self.say(f"  {'stopped watching' if kind else 'the build ended'} after {clock(self._elapsed())}")
 
     def waiting_for_cluster(self, state: str) -> None:
         """No word from the master yet: its cluster is in *state*."""
@@ -176,6 +183,18 @@ class BuildProgress:
             log.info("%s", text)
         else:  # above the display, which a line written around it would break
             self._live.console.print(text, markup=False, highlight=False)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """In here, others may write to stderr."""
+        if self._live is None:
+            yield
+            return
+        self._end_display()
+        try:
+            yield
+        finally:
+            self._begin_display()
 
     def _elapsed(self) -> float:
         return self._now() - self._began

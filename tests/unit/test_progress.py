@@ -5,13 +5,17 @@ from __future__ import annotations
 import io
 import logging
 import re
+import runpy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from mrjob_pybundle.cache.builds import Status
 from mrjob_pybundle.master.stages import WAITING, Forecast
 from mrjob_pybundle.progress import BuildProgress
+
+ROOT = Path(__file__).parents[2]
 
 LOG = b"""\
 mrjob-pybundle 1.0, build b for ada
@@ -134,6 +138,27 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch, caplog: pytest.Log
     assert re.fullmatch(r"█{32} *", lines[shown + 1]), "272 of 340 seconds, in 40 characters"
     assert lines[shown + 2].strip() == "to come: finish-venv 0:03, venv-archive 0:05, publish"
     assert not [record for record in caplog.records if "to come" in record.getMessage()]
+
+
+def test_others_write_between_two_pictures(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """What is on the screen in the end is what others wrote, whole, and nothing of the display."""
+    for name, value in {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}.items():
+        monkeypatch.setenv(name, value)
+    caplog.set_level(logging.INFO, "mrjob.pybundle")
+    terminal = _Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with BuildProgress("b", "j-1", "s3://bucket/log.txt", FORECAST, now=lambda: 0.0) as progress:
+        progress.show(_status("venv-build", packages=3), b"==> venv-build\nline\n")
+        with progress.paused():
+            print("Created new cluster", file=terminal)
+            print("Added EMR tags", file=terminal)
+        progress.show(_status("venv-archive", packages=3), b"==> venv-build\nline\n==> venv-archive\n")
+    screen = runpy.run_path(str(ROOT / "scripts" / "draw-build.py"))["Screen"]()
+    screen.write(terminal.getvalue())
+    plain = [re.sub(r"\x1b\[[\d;]*m", "", line).strip() for line in screen.lines]
+    created = plain.index("Created new cluster")
+    assert plain[created + 1] == "Added EMR tags"
+    assert not [line for line in plain if "to come" in line or "█" in line]
 
 
 def test_nothing_is_said_of_what_nobody_knows(caplog: pytest.LogCaptureFixture) -> None:
