@@ -422,7 +422,9 @@ def _follow_to_the_end(claim: Claim, order: Order, context: Context) -> Bundle |
     s3 = _patience("S3", context, order.longest_seconds)
     asks = order.when_python_is_there is not None and not order.rebuild
     python = s3.ask(partial(context.cache.bundles.find_python, order.spec.python)) if asks else None
-    status = follow(claim, context, order.longest_seconds, order=order, has_python=python is not None)
+    # A rebuild still has to come after a build that is none.
+    theirs = replace(order, when_python_is_there=None) if order.rebuild and not claim.rebuild else order
+    status = follow(claim, context, order.longest_seconds, order=theirs, has_python=python is not None)
     if order.rebuild and not claim.rebuild:
         log.info("Build %s was no rebuild: now comes the one that is", claim.build_id)
         return _claim(order, context, instead_of=claim)

@@ -364,6 +364,8 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
     def _find_or_build(self, *, for_a_job: bool) -> Hit:
         self._look_up_bundle()
         hit = self._look_up.result() if self._look_up else None
+        if hit is not None:
+            last_build.note_success(self.cache.root)
         return hit or Hit(self._build_bundle(for_a_job=for_a_job))
 
     def _look_up_bundle(self) -> None:
@@ -431,8 +433,12 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         wish = self._pybundle.overlap
         if wish is False:
             return False
-        why = obstacle(self._opts, repr((self._opts, self._get_steps(), self._extra_args)))
+        request = self._with_extra_cluster_params(self._params_by_options())
+        why = obstacle(self._opts, request, repr((self._opts, self._get_steps(), self._extra_args)))
         why = why or why_not_carried(self.cache, self._tmp_dir)
+        cache_region = self.context.region_of(self.cache.root.bucket)
+        if why is None and cache_region not in ("", self._opts["region"]):
+            why = f"Hadoop may not find the cache, which is in {cache_region}"
         if why is None and self._has_driver_on_master():
             why = "the master, on which Spark's driver is to run in client mode, would not have the bundle"
         if why is None and not self._fit_steps_with_carried_bundle():
@@ -442,7 +448,7 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
             return False
         if wish:
             return True
-        instances = count_instances(self._with_extra_cluster_params(self._params_by_options()))
+        instances = count_instances(request)
         if instances > MOST_INSTANCES:
             why = f"it has {instances} instances, which would wait for the rest of the build"
         elif last_build.has_failed(self.cache.root):
@@ -596,6 +602,7 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         super()._upload_local_files()
         if self._sent is not None:
             self._sent.result()
+            self._tell_of_buckets_elsewhere()  # S3 has told by now where that went
 
     def _add_bootstrap_files_for_upload(self, persistent: bool = False) -> None:
         self._prepare_bundle()  # make_persistent_cluster() comes only here
@@ -680,6 +687,7 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
 
     def run(self) -> None:
         with _explained("running the job"):
+            self._look_up, self._output_is_checked = None, False
             try:
                 super().run()
             finally:

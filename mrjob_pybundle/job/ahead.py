@@ -6,12 +6,13 @@ import logging
 from functools import partial
 from typing import Any
 
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from mrjob.step import StepFailedException
 
 from mrjob_pybundle.aws.emr import Life
 from mrjob_pybundle.aws.errors import explain
-from mrjob_pybundle.errors import CacheError
+from mrjob_pybundle.errors import CacheError, PyBundleError
 from mrjob_pybundle.job.steps import EMRStepsRunner
 from mrjob_pybundle.job.waiting import STEP_NAME, SignsOfLife, Waiting
 
@@ -40,20 +41,30 @@ class ClusterAheadRunner(EMRStepsRunner):
         self._signs = signs = SignsOfLife(waiting, self.context.s3)
         try:
             signs.start()
-            super()._add_bootstrap_files_for_upload()
-            self.fs.mkdir(self._upload_mgr.prefix)
-            for path, uri in self._upload_mgr.path_to_uri().items():
-                self.fs.put(path, uri)
+            self._upload_bootstrap_files()
             self._waiting = waiting
             self._cluster_id = self._create_cluster()
-        except (BotoCoreError, ClientError, CacheError) as error:
+        except (BotoCoreError, ClientError, Boto3Error, PyBundleError, OSError) as error:
             self._end_cluster_ahead()
-            reason = error if isinstance(error, CacheError) else explain(error, "launching the job's cluster")
+            is_told = isinstance(error, (PyBundleError, OSError))
+            reason = error if is_told else explain(error, "launching the job's cluster")
             log.warning("The job's cluster does not start yet, but when the bundle is there. %s", reason)
             return
         self._waiting = None
         self._created_cluster = True
         log.info("The job's cluster %s starts while the bundle is being built", self._cluster_id)
+
+    def _upload_bootstrap_files(self) -> None:
+        """Put into S3 what the cluster's bootstrap actions are, and nothing else of the job's: that may be much."""
+        super()._add_bootstrap_files_for_upload()
+        wanted = {*self._bootstrap_dir_mgr.paths(), self._master_bootstrap_script_path}
+        wanted.update(action["path"] for action in self._bootstrap_actions())
+        files = {path: uri for path, uri in self._upload_mgr.path_to_uri().items() if path in wanted}
+        if files:
+            self.fs.mkdir(self._upload_mgr.prefix)
+            with self.fs.s3.side_by_side():
+                for path, uri in files.items():
+                    self.fs.put(path, uri)
 
     def _add_tags(self, tags: dict[str, str], cluster_id: str) -> None:
         if self._waiting is not None:  # mrjob notes it later, but whatever happens now, it is to be ended
@@ -85,19 +96,22 @@ class ClusterAheadRunner(EMRStepsRunner):
         """End the cluster that was launched ahead, and forget it. The result says whether there was one."""
         if self._signs is None:
             return False
-        cluster_id, signs, was_asked_for = self._cluster_id, self._signs, self._waiting is not None
+        self._signs.stop()
+        cluster_id, was_asked_for = self._cluster_id, self._waiting is not None
+        if cluster_id is not None:
+            self._end(cluster_id)
+            log.info("Ended the job's cluster %s, which had no steps yet", cluster_id)
+        elif was_asked_for:
+            log.info("Should EMR have launched the job's cluster, it ends by itself: nobody tells it to go on")
+        # Not before: who interrupts this has mrjob end the cluster that is still noted.
         self._cluster_id, self._created_cluster, self._signs, self._waiting = None, False, None, None
-        signs.stop()
-        if cluster_id is None:
-            if was_asked_for:
-                log.info("Should EMR have launched the job's cluster, it ends by itself: nobody tells it to go on")
-            return False
+        return cluster_id is not None
+
+    def _end(self, cluster_id: str) -> None:
         try:
             self.context.emr.terminate(cluster_id)
-            log.info("Ended the job's cluster %s, which had no steps yet", cluster_id)
         except CacheError as error:
             log.warning("%s. It ends by itself, as nobody tells it to go on.", str(error).rstrip("."))
-        return True
 
     def _room_for_steps(self) -> int:
         return super()._room_for_steps() - (self._signs is not None)
@@ -114,7 +128,7 @@ class ClusterAheadRunner(EMRStepsRunner):
         try:
             super()._launch_emr_job()
         except ClientError:
-            if signs is None or self._cluster_goes_on():
+            if signs is None or self._cluster_id is None or self._life(self._cluster_id) is not Life.ENDED:
                 raise
             self._relaunch_without_waiting()
             return
@@ -132,7 +146,11 @@ class ClusterAheadRunner(EMRStepsRunner):
 
     def _has_given_up(self) -> bool:
         """Whether the cluster that was launched ahead has not waited until our steps were there."""
-        steps = self._patience_with_emr.ask(partial(self.context.emr.steps, str(self._cluster_id)))
+        try:
+            steps = self._patience_with_emr.ask(partial(self.context.emr.steps, str(self._cluster_id)))
+        except CacheError as error:  # what the job's own step has failed of is what to say then
+            log.debug("could not look whether the cluster has waited: %s", error)
+            return False
         return any(step["Name"] == STEP_NAME and step["Status"]["State"] == "FAILED" for step in steps)
 
     def _relaunch_without_waiting(self) -> None:
@@ -140,4 +158,8 @@ class ClusterAheadRunner(EMRStepsRunner):
         if self._signs is not None:
             self._signs.stop()
         self._signs = None
+        self._end(str(self._cluster_id))
         self._relaunch()
+
+    def _life(self, cluster_id: str) -> Life:
+        return self._patience_with_emr.ask(partial(self.context.emr.cluster, cluster_id)).life

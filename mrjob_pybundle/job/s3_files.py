@@ -52,6 +52,9 @@ class S3Files(S3Filesystem):
         if self._sent is None or Path(src).stat().st_size > _SMALL:
             super().put(src, path)
             return
+        for each in [one for one in self._sent if one.is_done]:
+            self._sent.remove(each)
+            each.result()
         bucket_name, key = parse_s3_uri(path)
         client = self.get_bucket(bucket_name).meta.client
         # Read now: a temporary file may have other content later.
@@ -68,12 +71,14 @@ class S3Files(S3Filesystem):
 
     @contextmanager
     def side_by_side(self) -> Iterator[None]:
-        """In here, small files need not have arrived when :meth:`put` returns. Afterwards, all have."""
+        """In here, small files need not have arrived when :meth:`put` returns. Afterwards, none is on its way."""
         sent: list[Background[None]] = []
         self._sent = sent
         try:
             yield
         finally:
             self._sent = None
+            for each in sent:
+                each.wait()
         for each in sent:
             each.result()

@@ -135,6 +135,7 @@ class EMRStepsRunner(EMRJobRunner):
         copied = copy(self)
         for manager in ("_working_dir_mgr", "_master_node_setup_mgr", "_upload_mgr"):
             setattr(copied, manager, deepcopy(getattr(self, manager)))
+        copied._cluster_id = None  # nobody is asked which version it has: to steps, all are alike
         return copied
 
     def _rehearse(self) -> None:

@@ -17,7 +17,6 @@ from typing import Any
 
 from mrjob_pybundle.aws.errors import explained
 from mrjob_pybundle.aws.s3 import S3Uri
-from mrjob_pybundle.errors import CacheError
 from mrjob_pybundle.templates import read_template
 
 log = logging.getLogger("mrjob.pybundle")
@@ -103,21 +102,20 @@ class SignsOfLife:
         :raises CacheError: S3 said no.
         """
         self.stop()
+        if self._thread.is_alive():  # a sign that is on its way must not come after this word
+            self._thread.join()
         self._write(_GO)
 
     def stop(self) -> None:
-        """Say nothing more."""
+        """Say nothing more, but for a sign that is on its way."""
         self._done.set()
-        if self._thread.is_alive():
-            self._thread.join()
 
     def _repeat(self) -> None:
         while not self._done.wait(self._waiting.silence / _SIGNS):
             try:
                 self._give()
-            except (
-                CacheError
-            ) as error:  # the next may come through; if none does, the cluster ends, and that is noticed
+            except Exception as error:
+                # The next may come through. If none does, the cluster ends, and that is noticed.
                 log.debug("could not give a sign of life: %s", error)
 
     def _give(self) -> None:
@@ -137,22 +135,24 @@ class SignsOfLife:
             self._s3.put_object(Bucket=uri.bucket, Key=uri.key, Body=word)
 
 
-def obstacle(opts: Mapping[str, Any], commands: str) -> str | None:
-    """What in mrjob's options *opts* speaks against a cluster that waits for its steps; ``None``: nothing does.
+def obstacle(opts: Mapping[str, Any], request: Mapping[str, Any], commands: str) -> str | None:
+    """What speaks against a cluster that waits for its steps; ``None``: nothing does.
 
+    *opts* are mrjob's options, *request* is RunJobFlow's for that cluster, with ``extra_cluster_params`` in it.
     *commands* is all that the job has its cluster and its steps run, in whatever form.
     """
-    extra = opts["extra_cluster_params"]
-    instances = extra.get("Instances") or {}
-    own = [name for name in _OWN_LIFE if extra.get(name)]
+    instances = request.get("Instances") or {}
+    own = [name for name in _OWN_LIFE if request.get(name)]
     own += [f"Instances.{name}" for name in _OWN_LIFE_OF_INSTANCES if instances.get(name)]
-    at_once = max(opts["max_concurrent_steps"], extra.get("StepConcurrencyLevel") or 1)
+    at_once = max(opts["max_concurrent_steps"], request.get("StepConcurrencyLevel") or 1)
     if opts["cluster_id"] or opts["pool_clusters"]:
         return "it may be one that exists already"
     if at_once > 1:
         return "it runs several steps at once"
     if own:
         return f"extra_cluster_params has {' and '.join(own)}"
+    if request.get("SecurityConfiguration"):
+        return "its SecurityConfiguration may have Hadoop read S3 as somebody else than bootstrap actions do"
     if "/opt/pybundle" in commands or "/mnt/pybundle" in commands:
         return "a command of the job names /opt/pybundle, which only a bootstrap action makes"
     return None

@@ -14,32 +14,28 @@ PLAIN: dict[str, Any] = {
     "cluster_id": None,
     "pool_clusters": False,
     "max_concurrent_steps": 1,
-    "extra_cluster_params": {},
 }
 
 
 @pytest.mark.parametrize(
-    ("opts", "commands", "says"),
+    ("opts", "asked", "commands", "says"),
     [
-        ({}, "python mr_job.py", None),
-        ({"extra_cluster_params": {"Instances": {"Ec2SubnetId": "subnet-1"}, "Steps": []}}, "", None),
-        ({"cluster_id": "j-1"}, "", "exists already"),
-        ({"pool_clusters": True}, "", "exists already"),
-        ({"max_concurrent_steps": 2}, "", "several steps at once"),
-        ({"extra_cluster_params": {"StepConcurrencyLevel": 3}}, "", "several steps at once"),
-        ({"extra_cluster_params": {"Steps": [{"Name": "theirs"}]}}, "", "Steps"),
-        ({"extra_cluster_params": {"AutoTerminationPolicy": {"IdleTimeout": 60}}}, "", "AutoTerminationPolicy"),
-        ({"extra_cluster_params": {"Instances": {"TerminationProtected": True}}}, "", "Instances.TerminationProtected"),
-        (
-            {"extra_cluster_params": {"Instances": {"KeepJobFlowAliveWhenNoSteps": True}}},
-            "",
-            "Instances.KeepJobFlowAliveWhenNoSteps",
-        ),
-        ({}, "sudo cp -r /opt/pybundle/*/venv /home", "/opt/pybundle"),
+        ({}, {}, "python mr_job.py", None),
+        ({}, {"Instances": {"Ec2SubnetId": "subnet-1"}, "Steps": []}, "", None),
+        ({"cluster_id": "j-1"}, {}, "", "exists already"),
+        ({"pool_clusters": True}, {}, "", "exists already"),
+        ({"max_concurrent_steps": 2}, {}, "", "several steps at once"),
+        ({}, {"StepConcurrencyLevel": 3}, "", "several steps at once"),
+        ({}, {"Steps": [{"Name": "theirs"}]}, "", "Steps"),
+        ({}, {"AutoTerminationPolicy": {"IdleTimeout": 60}}, "", "AutoTerminationPolicy"),
+        ({}, {"Instances": {"TerminationProtected": True}}, "", "Instances.TerminationProtected"),
+        ({}, {"Instances": {"KeepJobFlowAliveWhenNoSteps": True}}, "", "Instances.KeepJobFlowAliveWhenNoSteps"),
+        ({}, {"SecurityConfiguration": "ours"}, "", "SecurityConfiguration"),
+        ({}, {}, "sudo cp -r /opt/pybundle/*/venv /home", "/opt/pybundle"),
     ],
 )
-def test_obstacles(opts: dict[str, Any], commands: str, says: str | None) -> None:
-    found = obstacle({**PLAIN, **opts}, commands)
+def test_obstacles(opts: dict[str, Any], asked: dict[str, Any], commands: str, says: str | None) -> None:
+    found = obstacle({**PLAIN, **opts}, asked, commands)
     assert (found is None) == (says is None)
     assert says is None or says in str(found)
 
