@@ -17,6 +17,7 @@ from typing import Any
 
 from mrjob_pybundle.aws.errors import explained
 from mrjob_pybundle.aws.s3 import S3Uri
+from mrjob_pybundle.errors import PyBundleError
 from mrjob_pybundle.templates import read_template
 
 log = logging.getLogger("mrjob.pybundle")
@@ -114,8 +115,9 @@ class SignsOfLife:
         while not self._done.wait(self._waiting.silence / _SIGNS):
             try:
                 self._give()
-            except Exception as error:
-                # The next may come through. If none does, the cluster ends, and that is noticed.
+            except (PyBundleError, RuntimeError) as error:
+                # (botocore's word for credentials that cannot be refreshed is a RuntimeError.) The next may come through. If
+                # none does, the cluster ends, and that is noticed.
                 log.debug("could not give a sign of life: %s", error)
 
     def _give(self) -> None:
