@@ -116,7 +116,7 @@ class SignsOfLife:
             try:
                 self._give()
             except (PyBundleError, RuntimeError) as error:
-                # (botocore's word for credentials that cannot be refreshed is a RuntimeError.) The next may come through. If
+                # (RuntimeError is botocore's word for credentials that cannot be refreshed.) The next may come through. If
                 # none does, the cluster ends, and that is noticed.
                 log.debug("could not give a sign of life: %s", error)
 
