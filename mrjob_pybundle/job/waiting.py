@@ -116,8 +116,8 @@ class SignsOfLife:
             try:
                 self._give()
             except (PyBundleError, RuntimeError) as error:
-                # RuntimeError: botocore's word for credentials that cannot be refreshed. The next sign may come through.
-                # If none does, the cluster ends, and that is noticed.
+                # RuntimeError: botocore's word for credentials that cannot be refreshed.
+                # The next sign may come through. If none does, the cluster ends, and that is noticed.
                 log.debug("could not give a sign of life: %s", error)
 
     def _give(self) -> None:
