@@ -222,9 +222,8 @@ def test_emr_launches_no_cluster_meanwhile(line: Line, submit: Submit, clusters:
     [
         (["--no-pybundle-overlap"], None),
         (["--num-core-instances", "12"], "it has 13 instances, which would wait for the rest of the build"),
-        (["--bootstrap", "ls /opt/pybundle || true"], "a command of the job names /opt/pybundle"),
     ],
-    ids=["told", "many", "bootstrap"],
+    ids=["told", "many"],
 )
 def test_jobs_whose_cluster_comes_after_the_build(
     line: Line, submit: Submit, clusters: _Clusters, tmp_path: Path, switches: list[str], why: str | None

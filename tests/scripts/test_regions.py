@@ -49,6 +49,7 @@ def test_a_node_fetches(machine: Machine, store: Store) -> None:
     node.assert_ready()
 
 
+@pytest.mark.whole
 def test_a_master_gets_its_script(machine: Machine, store: Store) -> None:
     script = b"echo the script\n"
     words = [store.put("build.sh", script), sha256(script), store.region]
@@ -56,6 +57,7 @@ def test_a_master_gets_its_script(machine: Machine, store: Store) -> None:
     assert (done.returncode, done.stdout) == (0, "the script\n"), done.stderr
 
 
+@pytest.mark.whole
 def test_a_master_publishes(store: Store, tmp_path: Path) -> None:
     publish = PublishCommand(store, tmp_path)
     assert publish("b-1", region="").returncode == 1, "S3 does not insist"

@@ -58,6 +58,7 @@ def _pinned(team: Team, key: str) -> list[str]:
     return sorted(name for name in team.objects() if name.startswith(f"venv/{key}/pins/"))
 
 
+@pytest.mark.whole
 def test_boto3_takes_what_is_printed(team: Team, spec: BundleSpec, caplog: pytest.LogCaptureFixture) -> None:
     cluster_id = _launch(team, _params(team))
     (action,) = team.emr.list_bootstrap_actions(ClusterId=cluster_id)["BootstrapActions"]
@@ -117,6 +118,7 @@ def test_nothing_takes_what_is_pinned(team: Team, spec: BundleSpec) -> None:
     assert _cached(team, spec) != old
 
 
+@pytest.mark.whole
 def test_when_it_is_unpinned_clusters_still_have_what_they_were_started_with(team: Team, spec: BundleSpec) -> None:
     params = _params(team)
     team.run("unpin", spec.key)
@@ -140,6 +142,7 @@ def test_when_it_is_unpinned_clusters_still_have_what_they_were_started_with(tea
     assert not any(name.startswith(f"venv/{spec.key}/") for name in team.objects())
 
 
+@pytest.mark.whole
 def test_a_pin_that_cannot_be_read_might_name_anything(team: Team, spec: BundleSpec) -> None:
     _params(team)
     pin, _ = _pinned(team, spec.key)

@@ -95,6 +95,7 @@ def test_a_bundle_that_is_not_cached(laptop: Laptop) -> None:
     assert said.startswith(f"mrjob-pybundle: The bundle is not cached (key {key}), and shell builds none: ")
 
 
+@pytest.mark.whole
 def test_a_bundle_that_this_machine_cannot_run(laptop: Laptop) -> None:
     """Of another architecture, or built on a newer system. It is not even fetched."""
     here = "The bundle cannot be had on this machine"
@@ -110,6 +111,7 @@ def test_a_bundle_that_this_machine_cannot_run(laptop: Laptop) -> None:
     )
 
 
+@pytest.mark.whole
 def test_a_damaged_archive(laptop: Laptop, tmp_path: Path) -> None:
     """Nothing of it is left, in a cache that is elsewhere."""
     spec = laptop.team.spec()
