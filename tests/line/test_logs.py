@@ -48,6 +48,7 @@ def cluster_id(line: Line) -> Iterator[str]:
     line.client("emr").terminate_job_flows(JobFlowIds=[created.stdout.rstrip("\n")])
 
 
+@pytest.mark.whole
 def test_a_part_of_a_log_is_none(line: Line, cluster_id: str) -> None:
     """EMR copies the log of a long step while it runs. Counters are at the end."""
 
@@ -70,6 +71,7 @@ def test_a_part_of_a_log_is_none(line: Line, cluster_id: str) -> None:
     assert run.stderr.count("Waiting for the log of step") == 1
 
 
+@pytest.mark.whole
 def test_logs_that_never_come(line: Line, cluster_id: str, tmp_path: Path) -> None:
     """Each step is waited for once, whatever of its logs mrjob asks for; and the job has its output."""
     script = tmp_path / "mr_twice.py"
@@ -81,6 +83,7 @@ def test_logs_that_never_come(line: Line, cluster_id: str, tmp_path: Path) -> No
     assert run.stderr.count("has not come: its counters may be missing") == 2
 
 
+@pytest.mark.whole
 def test_logs_that_s3_does_not_give(line: Line, cluster_id: str, tmp_path: Path) -> None:
     script = tmp_path / "mr_twice.py"
     script.write_text(IMPATIENT)
@@ -90,6 +93,7 @@ def test_logs_that_s3_does_not_give(line: Line, cluster_id: str, tmp_path: Path)
     assert "could not read the counters: AWS said no (reading logs): An error occurred (InternalError)" in run.stderr
 
 
+@pytest.mark.whole
 def test_ctrl_c_once_skips_the_waiting(line: Line, cluster_id: str) -> None:
     with line.faults.injected(NEVER):
         author = line.submit(LENGTHS, "-r", "pybundle-emr", "--cluster-id", cluster_id)

@@ -140,6 +140,7 @@ print(cluster["Name"], cluster["Status"]["State"])
 """
 
 
+@pytest.mark.whole
 def test_clusters_of_an_earlier_sandbox_are_known_to_have_ended(tmp_path: Path) -> None:
     """As EMR knows them. Who waits for one is not left waiting by a sandbox that was interrupted."""
 
@@ -165,6 +166,7 @@ print(s3.get_object(Bucket="sandbox", Key="said")["Body"].read().decode())
 """
 
 
+@pytest.mark.whole
 def test_aws_on_an_image_comes_with_its_own_python(tmp_path: Path) -> None:
     """The image is this machine's own system here: tests/pristine has others."""
     command = [

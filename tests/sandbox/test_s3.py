@@ -58,6 +58,7 @@ def _sandbox(directory: Path, *command: str) -> subprocess.CompletedProcess[str]
     )
 
 
+@pytest.mark.whole
 def test_content_survives_the_end_and_the_death_of_a_sandbox(tmp_path: Path) -> None:
     first = _sandbox(tmp_path / "kept", _WRITE, json.dumps(_KEYS), "end")
     assert first.returncode == 0, first.stderr

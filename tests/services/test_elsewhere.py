@@ -113,6 +113,7 @@ def _falls_silent(team: Team, build_id: str, minutes: float) -> None:
     team._stored(f"builds/{build_id}/status.json").last_modified -= timedelta(minutes=minutes)
 
 
+@pytest.mark.whole
 def test_an_author_of_each_waits_for_the_others_build(team: Team, people: list[Somebody]) -> None:
     """Two bundles: Ada builds one, Barbara in another region the other; everybody wants both."""
     builders = {"one": people[0], "two": people[3]}

@@ -114,6 +114,7 @@ class Job:
         raise AssertionError(f"no {pattern}: {''.join(log)}")
 
 
+@pytest.mark.whole
 def test_a_plug_that_is_pulled(team: Team, plug: Plug, gates: _Gates) -> None:
     """What was awaited happens while there is no network; it has been gone for longer than botocore and mrjob try."""
     team.publish(team.spec(), "build-1")
