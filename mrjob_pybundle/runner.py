@@ -14,9 +14,10 @@ import threading
 import time
 import traceback
 from collections.abc import Collection, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from boto3.exceptions import Boto3Error
@@ -30,7 +31,6 @@ from mrjob_pybundle.aws.emr import ExistingCluster, Machines, Place, is_known_to
 from mrjob_pybundle.aws.errors import explain
 from mrjob_pybundle.aws.requests import Wanted, check_asks_for, shared_with_build, wanted_by
 from mrjob_pybundle.aws.s3 import S3Uri
-from mrjob_pybundle.background import Background
 from mrjob_pybundle.bundle.inputs import Inputs, read_inputs
 from mrjob_pybundle.bundle.sources import Source, find_source
 from mrjob_pybundle.bundle.spec import Bundle, BundleSpec, PythonSpec
@@ -94,8 +94,8 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         self._told: set[str] = set()
         self._brought: list[str] = []
         self._times = Times()
-        self._look_up: Background[Hit | None] | None = None
-        self._sent: Background[S3Uri] | None = None
+        self._look_up: Future[Hit | None] | None = None
+        self._sent: Future[S3Uri] | None = None
         self._output_is_checked = False
         #: of the job's cluster, which EMR tells with its answers
         self._place: Place | None = None
@@ -289,7 +289,7 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         if cluster is None:
             region = self.context.region_of(self.cache.root.bucket)
             uri = script_uri("bootstrap", script, self._tmp_dir)
-            self._sent = Background(partial(upload_script, "bootstrap", script, self._tmp_dir, self.context.s3))
+            self._sent = self._beside.submit(upload_script, "bootstrap", script, self._tmp_dir, self.context.s3)
             self._bootstrap_action = {"path": str(uri), "args": bootstrap_arguments(bundle, self.cache, region)}
         elif bootstrap_script_name(script) not in cluster.script_names:
             self._check_can_bring_along(cluster)
@@ -368,10 +368,15 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
             last_build.note_success(self.cache.root)
         return hit or Hit(self._build_bundle(for_a_job=for_a_job))
 
+    @cached_property
+    def _beside(self) -> Executor:
+        """What is asked of S3 while mrjob does something else."""
+        return ThreadPoolExecutor(1)
+
     def _look_up_bundle(self) -> None:
         """Ask for it, and do not wait."""
         if self._look_up is None and not self._pybundle.rebuild:
-            self._look_up = Background(partial(self.cache.bundles.look_up, self.bundle_spec))
+            self._look_up = self._beside.submit(self.cache.bundles.look_up, self.bundle_spec)
 
     def _note_use(self) -> None:
         """Note where the bundle is used, for the housekeeping, unless that has been noted lately."""

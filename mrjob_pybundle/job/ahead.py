@@ -84,11 +84,9 @@ class ClusterAheadRunner(EMRStepsRunner):
         cluster = self._patience_with_emr.ask(partial(self.context.emr.cluster, str(self._cluster_id)))
         if cluster.life is Life.LIVING and not self._signs.may_have_lapsed:
             return True
-        log.info(
-            "The job's cluster %s %s: it gets another one",
-            cluster.id,
-            "may have given up waiting" if cluster.life is Life.LIVING else f"is {cluster.state} ({cluster.reason})",
-        )
+        is_living = cluster.life is Life.LIVING
+        why = "may have given up waiting" if is_living else f"is {cluster.state} ({cluster.reason})"
+        log.info("The job's cluster %s %s: it gets another one", cluster.id, why)
         self._end_cluster_ahead()
         return False
 
@@ -100,7 +98,6 @@ class ClusterAheadRunner(EMRStepsRunner):
         cluster_id, was_asked_for = self._cluster_id, self._waiting is not None
         if cluster_id is not None:
             self._end(cluster_id)
-            log.info("Ended the job's cluster %s, which had no steps yet", cluster_id)
         elif was_asked_for:
             log.info("Should EMR have launched the job's cluster, it ends by itself: nobody tells it to go on")
         # Not before: who interrupts this has mrjob end the cluster that is still noted.
@@ -109,7 +106,9 @@ class ClusterAheadRunner(EMRStepsRunner):
 
     def _end(self, cluster_id: str) -> None:
         try:
-            self.context.emr.terminate(cluster_id)
+            if self.context.emr.cluster(cluster_id).life is Life.LIVING:
+                self.context.emr.terminate(cluster_id)
+                log.info("Ended the job's cluster %s, of which no step of the job's has begun", cluster_id)
         except CacheError as error:
             log.warning("%s. It ends by itself, as nobody tells it to go on.", str(error).rstrip("."))
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mrjob.fs.s3 import S3Filesystem
 from mrjob.parse import parse_s3_uri
-
-from mrjob_pybundle.background import Background
 
 #: Bytes. What is larger is sent as mrjob has it: in parts, several at a time, and Ctrl-C ends that.
 _SMALL = 4 << 20
@@ -25,9 +23,10 @@ class S3Files(S3Filesystem):
         self.__dict__.update(vars(stock))
         self._resources: dict[str | None, Any] = {}
         self._buckets: dict[str, Any] = {}
-        #: of small files, while these are sent side by side
-        self._sent: list[Background[None]] | None = None
-        self._room = threading.BoundedSemaphore(_SIDE_BY_SIDE)
+        #: what sends small files, while these are sent side by side
+        self._senders: Executor | None = None
+        #: those that are on their way
+        self._sent: list[Future[Any]] = []
 
     def make_s3_resource(self, region_name: str | None = None) -> Any:
         region = region_name or self._s3_region
@@ -49,36 +48,28 @@ class S3Files(S3Filesystem):
             super().mkdir(path)
 
     def put(self, src: str, path: str) -> None:
-        if self._sent is None or Path(src).stat().st_size > _SMALL:
+        if self._senders is None or Path(src).stat().st_size > _SMALL:
             super().put(src, path)
             return
-        for each in [one for one in self._sent if one.is_done]:
-            self._sent.remove(each)
-            each.result()
+        if len(self._sent) == _SIDE_BY_SIDE:  # no more than that are in memory
+            wait(self._sent, return_when=FIRST_COMPLETED)
+        for arrived in [each for each in self._sent if each.done()]:
+            self._sent.remove(arrived)
+            arrived.result()
         bucket_name, key = parse_s3_uri(path)
         client = self.get_bucket(bucket_name).meta.client
         # Read now: a temporary file may have other content later.
         body = Path(src).read_bytes()
-
-        def send() -> None:
-            try:
-                client.put_object(Bucket=bucket_name, Key=key, Body=body)
-            finally:
-                self._room.release()
-
-        self._room.acquire()
-        self._sent.append(Background(send))
+        self._sent.append(self._senders.submit(client.put_object, Bucket=bucket_name, Key=key, Body=body))
 
     @contextmanager
     def side_by_side(self) -> Iterator[None]:
         """In here, small files need not have arrived when :meth:`put` returns. Afterwards, none is on its way."""
-        sent: list[Background[None]] = []
-        self._sent = sent
+        self._sent = []
         try:
-            yield
+            with ThreadPoolExecutor(_SIDE_BY_SIDE) as self._senders:
+                yield
         finally:
-            self._sent = None
-            for each in sent:
-                each.wait()
-        for each in sent:
+            self._senders = None
+        for each in self._sent:
             each.result()

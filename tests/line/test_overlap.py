@@ -134,7 +134,7 @@ def test_a_build_that_fails_ends_the_cluster(line: Line, submit: Submit, cluster
     _, log = author.communicate()
     assert author.returncode == 1
     (cluster_id,) = clusters.of_jobs()
-    assert f"Ended the job's cluster {cluster_id}, which had no steps yet" in log
+    assert f"Ended the job's cluster {cluster_id}, of which no step of the job's has begun" in log
     assert log.count("mrjob-pybundle build first, then the job, goes without that") == 1
     assert "venv-build.sh ended with exit status 3" in log[log.index("Ended the job's cluster") :]
     assert _wait_until(lambda: _ended(line, cluster_id))

@@ -13,20 +13,11 @@ from typing import Any
 
 import pytest
 
-from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.cache.claims import Claim
 from tests.team import Team
 
 BUILD = "20261120-101112-0a1b2c3d"
 OTHER_BUILD = "20261121-101112-0a1b2c3d"
-
-
-@pytest.fixture
-def team(bucket: S3Uri, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Team:
-    from moto.backends import get_backend
-
-    get_backend("emr")["123456789012"]["us-east-1"].clusters.clear()  # none of them ends by itself
-    return Team(bucket.bucket, tmp_path, capsys)
 
 
 @pytest.fixture

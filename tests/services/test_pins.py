@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.spec import Bundle, BundleSpec
 from tests.team import Team
 
@@ -17,14 +15,6 @@ OTHER_BUILD = "20261121-101112-0a1b2c3d"
 
 #: which the Spark of EMR 7 runs
 PYTHON = ("--pybundle-python-version", "3.11.2")
-
-
-@pytest.fixture
-def team(bucket: S3Uri, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Team:
-    from moto.backends import get_backend
-
-    get_backend("emr")["123456789012"]["us-east-1"].clusters.clear()  # none of them ends by itself
-    return Team(bucket.bucket, tmp_path, capsys)
 
 
 @pytest.fixture

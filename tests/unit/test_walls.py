@@ -16,7 +16,7 @@ HOOK = "mrjob_pybundle_hook"
 
 #: From the ground up. A file imports from its own floor and from those below it.
 FLOORS = [
-    ["errors", "templates", "home", "background", "__init__"],
+    ["errors", "templates", "home", "__init__"],
     ["bundle"],
     ["aws"],
     ["options", "values", "cache"],
