@@ -20,6 +20,7 @@ from mrjob_pybundle.bundle.spec import Archive, Bundle
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.nodes.bootstrap import bootstrap_arguments, bootstrap_script
 from mrjob_pybundle.nodes.carried import Carried
+from tests import openssl_cnf
 from tests.line.conftest import CACHE_PREFIX, ROOT, Line
 from tests.pristine.conftest import IMAGES, Pristine
 
@@ -332,22 +333,7 @@ default_properties = fips=yes
         False,
     ),
     "the legacy provider, and a directive that is newer than any": (
-        """\
-openssl_conf = init
-[init]
-providers = providers
-ssl_conf = ssl
-[providers]
-default = on
-legacy = on
-[on]
-activate = 1
-[ssl]
-system_default = policy
-[policy]
-MinProtocol = TLSv1.2
-FromTheFuture = yes
-""",
+        openssl_cnf.ODD,
         True,
     ),
 }

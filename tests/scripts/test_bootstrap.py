@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from mrjob_pybundle.templates import Value, read_template, render
+from tests import openssl_cnf
 
 from .conftest import Machine, Store, sha256, tool, wait_for_line
 
@@ -349,25 +350,6 @@ activate = 1
 """
 
 
-#: A provider besides the default one, and a directive of some other version.
-ODD_OPENSSL_CNF = """\
-openssl_conf = init
-[init]
-providers = providers
-ssl_conf = ssl
-[providers]
-default = on
-legacy = on
-[on]
-activate = 1
-[ssl]
-system_default = policy
-[policy]
-MinProtocol = TLSv1.2
-FromTheFuture = yes
-"""
-
-
 def with_openssl_cnf(text: str) -> str:
     """Shell that gives a machine of its own that configuration, until what runs there ends."""
     return f"cat >/mnt/openssl.cnf <<<{shlex.quote(text)}; mount --bind /mnt/openssl.cnf {OPENSSL_CNF_PATH}"
@@ -379,7 +361,7 @@ def _bootstrap_with_openssl_cnf(node: Node, text: str) -> subprocess.CompletedPr
 
 
 def test_a_configuration_of_openssl_that_is_odd(node: Node) -> None:
-    done = _bootstrap_with_openssl_cnf(node, ODD_OPENSSL_CNF)
+    done = _bootstrap_with_openssl_cnf(node, openssl_cnf.ODD)
     assert (done.returncode, done.stderr) == (0, "")
     node.assert_ready()
 
