@@ -292,6 +292,11 @@ def test_buckets_elsewhere(team: Team, people: list[Somebody], requests: Request
     assert "HeadBucket" not in ours[: ours.index("PutObject")], "mrjob's own come later"
     _, said = ada.run("create-cluster")
     assert "the cluster is in" not in said
+    # What is sent beside mrjob's own work tells of a bucket that the cache is not in.
+    other = f"{team.bucket}-tmp"
+    team.s3.create_bucket(Bucket=other)
+    _, said = colleague.run("create-cluster", "--cloud-tmp-dir", f"s3://{other}/tmp/")
+    assert said.index(f"cloud_tmp_dir ({other}) is in us-east-1") < said.index("Created new cluster")
 
 
 @pytest.mark.whole

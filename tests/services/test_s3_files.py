@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,17 @@ def test_a_file_that_s3_refuses_is_an_error_in_the_end(files: S3Files, bucket: S
     files.get_bucket(bucket.bucket).delete()
     with pytest.raises(ClientError, match="PutObject operation"), files.side_by_side():
         files.put(str(tmp_path / "file"), f"{bucket}/file")
+
+
+def test_after_a_refusal_no_more_is_sent(files: S3Files, bucket: S3Uri, tmp_path: Path) -> None:
+    sent: Counter[str] = Counter()
+    _on_every_request(lambda operation: sent.update([operation]))
+    (tmp_path / "file").write_text("x")
+    files.get_bucket(bucket.bucket).delete()
+    many = (f"{bucket}/{number}" for number in range(100))
+    with pytest.raises(ClientError, match="PutObject operation"), files.side_by_side():
+        list(map(files.put, repeat(str(tmp_path / "file")), many))
+    assert sent["PutObject"] <= 2 * 8
 
 
 def test_large_files_are_sent_in_parts(aws_environment: dict[str, str], bucket: S3Uri, tmp_path: Path) -> None:
