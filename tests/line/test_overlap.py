@@ -13,7 +13,7 @@ from typing import IO, Any
 import pytest
 
 from mrjob_pybundle.job.waiting import STEP_NAME
-from mrjob_pybundle.sandbox.api.faults import ACCESS_DENIED, Rule
+from mrjob_pybundle.sandbox.api.faults import ACCESS_DENIED, ACCESS_DENIED_BY_EMR, Rule
 from tests.existing import fetched_archives
 from tests.line.conftest import PLAIN, ROOT, Line
 
@@ -114,6 +114,9 @@ def test_an_edit_waits_for_both_clusters_at_once(line: Line, submit: Submit, clu
     )  # fmt: skip
     assert len(launched) == 2
     assert launched[1] < published, "the job's cluster was there before the bundle"
+    inputs = [number for number, (operation, key) in enumerate(asked) if operation == "PutObject" and "/STDIN" in key]
+    assert inputs
+    assert min(inputs) > launched[1], "it did not wait for what may be long in coming"
     assert len(fetched_archives(line, since)) == 2, "which each job brings along once"
     assert _wait_until(lambda: _ended(line, cluster_id))
 
@@ -215,6 +218,17 @@ def test_emr_launches_no_cluster_meanwhile(line: Line, submit: Submit, clusters:
     assert (author.returncode, output) == (0, "3\t1\n"), log
     assert len(strikes) == 1
     assert "The job's cluster does not start yet, but when the bundle is there" in log
+
+
+def test_steps_that_emr_refuses(line: Line, submit: Submit, clusters: _Clusters) -> None:
+    """That is no reason for another cluster, which would refuse them, too."""
+    with line.faults.injected(Rule("AddJobFlowSteps", ACCESS_DENIED_BY_EMR)):
+        author = submit("echo refused\n")
+        _, log = author.communicate()
+    assert author.returncode == 1
+    assert "No permission" in log.strip().splitlines()[-1], log
+    (cluster_id,) = clusters.of_jobs()
+    assert _wait_until(lambda: _ended(line, cluster_id))
 
 
 @pytest.mark.parametrize(
