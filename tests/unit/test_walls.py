@@ -77,6 +77,12 @@ def _pairs(*wings: str) -> Iterator[tuple[str, str]]:
             yield from ((module, name) for name in imported)
 
 
+@pytest.mark.parametrize("folder", ["examples", "tests/pristine/jobs", "tests/engines/jobs"])
+def test_jobs_are_ascii(folder: str) -> None:
+    """CPython 2.7, which runs them, too, reads nothing else where no encoding is declared (PEP 263)."""
+    assert [path.name for path in (ROOT / folder).glob("*.py") if not path.read_text("utf-8").isascii()] == []
+
+
 def test_no_circles() -> None:
     left = {module: set(imported) for module, imported in OURS.items()}
     while free := [module for module, imported in left.items() if not imported & left.keys()]:

@@ -237,7 +237,7 @@ def check_uv():
 def check_venv():
     """Another environment, which has a pip of its own, from this one."""
     output_of(sys.executable, "-m", "venv", "--clear", "other")
-    # Before 3.10, how Python got there may still be in the path: …/venv/bin/../../py
+    # Before 3.10, how Python got there may still be in the path: .../venv/bin/../../py
     base = "os.path.normpath(sys.base_prefix)"
     show = "import os, pip, sys; print(pip.__version__, %s, pip.__file__.startswith(sys.prefix))" % base
     return output_of("other/bin/python", "-c", show)
