@@ -117,9 +117,9 @@ class Line:
         body: bytes = self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
         return body
 
-    def claims(self) -> list[str]:
+    def claims(self, bucket: str = "the-team") -> list[str]:
         """Keys of the claims that there are."""
-        return [key for key in self.objects() if "/v1/claims/" in key]
+        return [key for key in self.objects(bucket) if "/v1/claims/" in key]
 
     def make_older(self, key: str, seconds: float, bucket: str = "the-team") -> None:
         """Let an object have been written so much earlier, by S3's clock."""
@@ -198,6 +198,11 @@ def plain_cache(line: Line) -> None:
         if found:
             copy = f"cache/v1/python/{key}/{rest}"
             line.client("s3").copy_object(Bucket=PLAIN, Key=copy, CopySource={"Bucket": "the-team", "Key": name})
+
+
+def plain_addresses() -> list[str]:
+    """Switches for a job whose cache is :func:`plain_cache`'s: what Hadoop can carry."""
+    return ["--pybundle-cache-uri", f"s3://{PLAIN}/cache", "--cloud-tmp-dir", f"s3://{PLAIN}/tmp"]
 
 
 def recording(requests: list[Request]) -> Callable[[Any], Any]:

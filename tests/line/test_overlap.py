@@ -15,7 +15,7 @@ import pytest
 from mrjob_pybundle.job.waiting import STEP_NAME
 from mrjob_pybundle.sandbox.api.faults import ACCESS_DENIED, ACCESS_DENIED_BY_EMR, Rule
 from tests.existing import fetched_archives
-from tests.line.conftest import PLAIN, ROOT, Line
+from tests.line.conftest import ROOT, Line, plain_addresses
 
 pytestmark = [pytest.mark.whole, pytest.mark.usefixtures("plain_cache")]
 
@@ -37,7 +37,7 @@ def submit(line: Line, tmp_path: Path) -> Submit:
         script.write_text(text)
         return line.submit(
             *(JOB, "-r", "pybundle-emr", "--pybundle-venv-build", script, *switches),
-            *("--pybundle-cache-uri", f"s3://{PLAIN}/cache", "--cloud-tmp-dir", f"s3://{PLAIN}/tmp"),
+            *plain_addresses(),
             HOME=str(home),
             XDG_CACHE_HOME=str(home),
         )

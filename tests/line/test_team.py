@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.line.conftest import ROOT, Line
+from mrjob_pybundle.job.waiting import STEP_NAME
+from tests.line.conftest import PLAIN, ROOT, Line, plain_addresses
 from tests.plug import Plug
 
 JOB = ROOT / "tests" / "jobs" / "mr_line_lengths.py"
-AUTHORS = 50
+AUTHORS, PATIENT_AUTHORS = 50, 5
 DEADLINE_SECONDS = 900
 
 
@@ -42,33 +43,57 @@ def _script(tmp_path: Path, text: str) -> Path:
 
 
 @pytest.mark.whole
+@pytest.mark.usefixtures("plain_cache")
 def test_fifty_authors_at_once(line: Line, tmp_path: Path) -> None:
-    """Two (or fifty) authors need the same missing bundle at once: one builds, the others wait for it."""
-    script = _script(tmp_path, "echo fifty authors\nsleep 20\n")
+    """Two (or fifty) authors need the same missing bundle at once: one builds, the others' clusters start meanwhile.
+
+    Some more only wait: they want one cluster after the other.
+    """
+    script = _script(tmp_path, "echo fifty authors\nsleep 60\n")
     line.new_clusters()
     line.requests.clear()
-    # Clusters of one node: what is tested happens before they start, and fifty of them share this machine.
-    switches = ["--pybundle-venv-build", script, "--num-core-instances", "0"]
-    authors = [line.submit(*_job(*switches), key_id=f"author-{number}") for number in range(AUTHORS)]
+    # Clusters of one node: fifty of them share this machine.
+    job = _job("--pybundle-venv-build", script, "--num-core-instances", "0", *plain_addresses())
+    patient = ["--no-pybundle-overlap", "--pybundle-overlap-patience-seconds", "600"]
+    eager = ["--pybundle-overlap", "--pybundle-overlap-patience-seconds", "600"]
+    began = time.monotonic()
+    authors = [
+        line.submit(*job, *(eager if number < AUTHORS else patient), key_id=f"author-{number}")
+        for number in range(AUTHORS + PATIENT_AUTHORS)
+    ]
     results = [(*author.communicate(), author.returncode) for author in authors]
-    assert [status for _, _, status in results] == [0] * AUTHORS, [log[-2000:] for _, log, s in results if s]
+    minutes = (time.monotonic() - began) / 60
+    assert {status for _, _, status in results} == {0}, [log[-2000:] for _, log, s in results if s]
     assert {output for output, _, _ in results} == {"3\t1\n"}
-    assert len(line.build_clusters()) == 1
+    clusters = line.new_clusters()
+    of_jobs = [cluster["Id"] for cluster in clusters if not cluster["Name"].startswith("mrjob-pybundle build")]
+    assert (len(clusters), len(of_jobs)) == (len(authors) + 1, len(authors)), "one build, and one cluster each"
     used = {re.search(r"Using bundle (\w+)", log)[1] for _, log, _ in results}  # type: ignore[index]
     assert len(used) == 1
-    assert line.claims() == []
+    assert line.claims(PLAIN) == []
 
+    ahead = [cluster_id for cluster_id in of_jobs if _waited(line, cluster_id)]
+    assert len(ahead) > AUTHORS / 2, "they did come at once"
     waiting = [number for number, (_, log, _) in enumerate(results) if "is already building this bundle" in log]
-    assert len(waiting) > AUTHORS / 2, "they did come at once"
     asked = {author: _requests_until_the_job_starts(line, f"author-{author}") for author in waiting}
     emr = [counts["elasticmapreduce"] for counts in asked.values()]
     s3 = [counts["s3"] for counts in asked.values()]
+    signs = Counter(request.key for request in line.requests if request.key.endswith("/submitter"))
     print(
-        f"{len(waiting)} of {AUTHORS} authors waited; requests of each until the bundle was there:"
-        f" S3 {statistics.median(s3)} (median), {max(s3)} (most); EMR {statistics.median(emr)}, {max(emr)}"
+        f"{len(ahead)} of {AUTHORS} clusters started ahead of their steps, within {minutes:.1f} minutes;"
+        f" requests of each waiting author until their cluster or the bundle was there:"
+        f" S3 {statistics.median(s3)} (median), {max(s3)} (most); EMR {statistics.median(emr)}, {max(emr)};"
+        f" about signs of life, of an author and their master, {max(signs.values())} (most)"
     )
     # Two a second at most, by check_cluster_every of 1, as long as the slowest of them took; EMR: is it still running?
     assert max(emr) <= 2
+    assert max(signs.values()) <= 4 * minutes + 3, "four a minute, and the first, the last, and the master's last look"
+
+
+def _waited(line: Line, cluster_id: str) -> bool:
+    """Whether that cluster was there before its steps."""
+    steps = line.client("emr").list_steps(ClusterId=cluster_id)["Steps"]
+    return any(step["Name"] == STEP_NAME for step in steps)
 
 
 def _requests_until_the_job_starts(line: Line, key_id: str) -> Counter[str]:
