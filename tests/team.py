@@ -96,10 +96,12 @@ class Team:
         owner: str = "ada",
         archives: Mapping[str, bytes] | None = None,
         glibc: str = "2.34",
+        contents: Mapping[str, Any] | None = None,
     ) -> None:
         """Put a bundle of *spec* into the cache as a build does, with its inputs.
 
         *archives* are those of the kinds, if it is to have others than a text in each; *glibc* is what nodes must have.
+        *contents* is what the build has written down of what is inside, by kinds; without it, the build is one of old.
         """
         archives = archives or {"python": _archive(spec.python.key), "venv": _archive(spec.key + build_id)}
         inputs = read_inputs(Source("3.13.5", "s3://nowhere/Python.tgz", None), venv_build, ())
@@ -108,8 +110,8 @@ class Team:
             packed.seek(0)
             self.cache.builds.put(build_id, "inputs.tar.gz", packed)
         if self.cache.bundles.find_python(spec.python) is None:
-            self._publish("python", spec.python.key, spec, build_id, owner, archives, glibc)
-        self._publish("venv", spec.key, spec, build_id, owner, archives, glibc)
+            self._publish("python", spec.python.key, spec, build_id, owner, archives, glibc, contents or {})
+        self._publish("venv", spec.key, spec, build_id, owner, archives, glibc, contents or {})
 
     def _publish(
         self,
@@ -120,6 +122,7 @@ class Team:
         owner: str,
         archives: Mapping[str, bytes],
         glibc: str,
+        contents: Mapping[str, Any],
     ) -> None:
         python, content = archives["python"], archives[kind]
         inputs = spec.python.inputs() if kind == "python" else spec.inputs()
@@ -128,13 +131,16 @@ class Team:
             "description": json.dumps(_description(content, "2.9" if kind == "python" else glibc)).encode(),
             "python-description": json.dumps(_description(python, "2.9")).encode(),
             "inputs": json.dumps(inputs).encode(),
-            "freeze": b"mrjob==0.7.4\nregex==2024.11.6\n",
+            "freeze": _freeze(contents.get("venv")),
             "seconds": b"compile 125\nvenv 7\n",
+            **({"contents": json.dumps(contents[kind]).encode()} if kind in contents else {}),
         }
         for name, body in files.items():
             (self.directory / name).write_bytes(body)
         values = {
             **{name: str(self.directory / name) for name in files},
+            **({} if kind in contents else {"contents": "/nonexistent"}),
+            "python-contents": "/nonexistent",  # it was cached
             **{"kind": kind, "key": key, "python-key": spec.python.key},
             **{"source-name": "Python-3.13.5.tar.xz", "source-sha256": "aa" * 32, "python-version": "3.13.5"},
             "directory": str(self.cache.bundles.directory(kind, key)),
@@ -170,6 +176,15 @@ class Team:
 
         backend = get_backend("s3")["123456789012"]["aws"]
         return backend.buckets[self.bucket].keys[f"the cache/v1/{name}"]
+
+
+def _freeze(contents: Mapping[str, Any] | None) -> bytes:
+    """What ``pip list --format=freeze`` says of *contents*."""
+    installed = contents["distributions"] if contents else _OF_OLD
+    return "".join(f"{one['name']}=={one['version']}\n" for one in installed).encode()
+
+
+_OF_OLD = [{"name": "mrjob", "version": "0.7.4"}, {"name": "regex", "version": "2024.11.6"}]
 
 
 def _archive(text: str) -> bytes:

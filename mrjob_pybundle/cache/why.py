@@ -1,4 +1,7 @@
-"""Why a bundle is not in the cache: what in its inputs differs from the cached bundle that is most like it."""
+"""Why a bundle is not in the cache: what in its inputs differs from the cached bundle that is most like it.
+
+And what two cached bundles differ in: what went in, and what is inside.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from mrjob_pybundle.bundle.spec import BundleSpec
 from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.cache import Cache
+from mrjob_pybundle.cache.contents import Contents, contents_of
 from mrjob_pybundle.cache.inventory import Inventory, Shelf
 
 #: Longer files are told apart by their digests alone.
@@ -22,7 +28,7 @@ _VENV_BUILD = "venv-build.sh"
 
 @dataclass(frozen=True)
 class Difference:
-    """One input that differs. *before* and *after* are for people; ``None`` where there is no such input."""
+    """One thing that differs. *before* and *after* are for people; ``None`` where there is no such thing."""
 
     name: str
     before: str | None
@@ -39,6 +45,23 @@ class Explanation:
     differences: tuple[Difference, ...]
     #: why there is no diff of texts that differ; ``""`` if there is, or none does
     no_texts: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How one cached bundle differs from another."""
+
+    before: Shelf
+    after: Shelf
+    #: what went in
+    inputs: tuple[Difference, ...]
+    #: what is inside
+    contents: tuple[Difference, ...]
+    #: what could not be compared
+    remarks: tuple[str, ...]
+
+
+_NO_TEXTS = "The old texts are gone with that build's inputs: only their digests are known."
 
 
 def explain_miss(
@@ -61,12 +84,72 @@ def explain_miss(
         texts[_VENV_BUILD] = venv_build
     if not any(difference.before and difference.name in texts for difference in found):
         return Explanation(nearest, found)
-    old_texts = _inputs_of(nearest, cache)
+    old_texts, new_texts = _inputs_of(nearest, cache), _read({d.name: texts[d.name] for d in found if d.name in texts})
     return Explanation(
         nearest,
-        tuple(_with_diff(difference, old_texts, texts, nearest) for difference in found),
-        "" if old_texts else "The old texts are gone with that build's inputs: only their digests are known.",
+        tuple(_with_diff(difference, old_texts, new_texts, nearest.key[:12], "now") for difference in found),
+        "" if old_texts else _NO_TEXTS,
     )
+
+
+def compare_bundles(before: Shelf, after: Shelf, inventory: Inventory, cache: Cache) -> Comparison:
+    """Compare two bundles that have their manifests.
+
+    :raises CacheError: S3 said no, or a manifest does not say what is inside as it should.
+    """
+    inputs = compare(*_inputs_of_both(before, after, inventory))
+    remarks = []
+    if any(difference.before and difference.after and _is_text(difference.name) for difference in inputs):
+        old_texts, new_texts = _inputs_of(before, cache), _inputs_of(after, cache)
+        inputs = tuple(_with_diff(one, old_texts, new_texts, before.key[:12], after.key[:12]) for one in inputs)
+        remarks += [] if old_texts and new_texts else [_NO_TEXTS]
+    insides = [_contents_of(shelf, inventory) for shelf in (before, after)]
+    remarks += [
+        f"{shelf.key[:12]}: {inside.remark}"
+        for shelf, inside in zip((before, after), insides, strict=True)
+        if inside.remark
+    ]
+    return Comparison(before, after, inputs, compare_contents(*insides), tuple(remarks))
+
+
+def _inputs_of_both(before: Shelf, after: Shelf, inventory: Inventory) -> list[dict[str, str]]:
+    manifests = [shelf.manifest for shelf in (before, after) if shelf.manifest]
+    pythons = [inventory.pythons.get(str(manifest.python_key)) for manifest in manifests]
+    inputs = [python.manifest.inputs for python in pythons if python and python.manifest]
+    known = inputs if len(inputs) == len(manifests) else [None] * len(manifests)
+    return [flat_inputs(manifest.inputs, python) for manifest, python in zip(manifests, known, strict=True)]
+
+
+def _contents_of(shelf: Shelf, inventory: Inventory) -> Contents:
+    assert shelf.manifest is not None
+    return contents_of(shelf.manifest, inventory.python_of(shelf.manifest))
+
+
+def compare_contents(before: Contents, after: Contents) -> tuple[Difference, ...]:
+    """What differs inside: CPython, distributions, and, where both bundles know theirs, libraries."""
+    there = {canonicalize_name(one.name): one for one in after.distributions}
+    same = {
+        name
+        for name, one in ((canonicalize_name(one.name), one) for one in before.distributions)
+        if name in there and one.may_be(there[name])
+    }
+    differences = compare(_flat_contents(before, after), _flat_contents(after, before))
+    return tuple(difference for difference in differences if difference.name not in same)
+
+
+def _flat_contents(contents: Contents, other: Contents) -> dict[str, str]:
+    """What is inside by names for people, as far as it is known of the *other*, too."""
+    python = contents.python
+    flat = {"CPython": python.version or "unknown"}
+    if python.source_sha256 and other.python.source_sha256:
+        flat["CPython"] += f", source sha256 {_short(python.source_sha256)}"
+    flat |= {
+        canonicalize_name(one.name): f"{one.version} ({one.source})" if one.source else one.version
+        for one in contents.distributions
+    }
+    if not (contents.not_recorded or other.not_recorded):
+        flat |= {one.name: f"{one}, sha256 {_short(one.sha256)}" for one in contents.libraries}
+    return flat
 
 
 def _both(spec: BundleSpec, shelf: Shelf, inventory: Inventory) -> tuple[dict[str, str], dict[str, str]]:
@@ -128,6 +211,11 @@ def _file(name: str) -> str:
     return f"build file {name}"
 
 
+def _is_text(name: str) -> bool:
+    """Whether that input has a text."""
+    return name == _VENV_BUILD or name.startswith(_file(""))
+
+
 def _in_common(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[int, int]:
     """How many inputs are the same; then, how many are there on both sides: an edited file is more alike than none."""
     return len(before.items() & after.items()), len(before.keys() & after.keys())
@@ -153,16 +241,20 @@ def _inputs_of(shelf: Shelf, cache: Cache) -> dict[str, bytes]:
     return found
 
 
+def _read(paths: Mapping[str, Path]) -> dict[str, bytes]:
+    return {name: path.read_bytes() for name, path in paths.items() if path.stat().st_size <= _LONGEST_TEXT}
+
+
 def _with_diff(
-    difference: Difference, old_texts: Mapping[str, bytes], texts: Mapping[str, Path], nearest: Shelf
+    difference: Difference, old_texts: Mapping[str, bytes], new_texts: Mapping[str, bytes], before: str, after: str
 ) -> Difference:
-    before, path = old_texts.get(difference.name), texts.get(difference.name)
-    if before is None or path is None or path.stat().st_size > _LONGEST_TEXT:
+    """*before* and *after* say whose texts these are."""
+    if difference.name not in old_texts or difference.name not in new_texts:
         return difference
     try:
-        old, new = before.decode("utf-8").splitlines(), path.read_text("utf-8").splitlines()
+        old, new = (texts[difference.name].decode("utf-8").splitlines() for texts in (old_texts, new_texts))
     except UnicodeDecodeError:
         return difference
-    labels = f"{difference.name} of {nearest.key[:12]}", f"{difference.name} now"
+    labels = f"{difference.name} of {before}", f"{difference.name} {after if after == 'now' else f'of {after}'}"
     lines = tuple(difflib.unified_diff(old, new, *labels, lineterm=""))
     return replace(difference, diff=lines or ("(They differ in line ends alone.)",))

@@ -5,14 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 
+from mrjob_pybundle.cache.inventory import Shelf, find_shelf, take_inventory
+from mrjob_pybundle.cache.why import compare_bundles
 from mrjob_pybundle.command import tables
-from mrjob_pybundle.command.switches import Commands, runner_of
+from mrjob_pybundle.command.switches import Commands, context_of, runner_of
+from mrjob_pybundle.errors import OptionError
 
 
 def add(commands: Commands) -> None:
     """Add the commands."""
     commands.about_job("key", _key, "", "print the keys of a job's bundle, and what goes into them, as JSON")
-    commands.about_job("why", _why, "", "say why a job's bundle is not cached: what differs from the one most like it")
+    why = commands.about_job(
+        "why", _why, "[KEY KEY]", "say why a job's bundle is not cached, or what those of two KEYs differ in"
+    )
+    why.add_argument("keys", nargs="*", help=argparse.SUPPRESS)
 
 
 def _key(args: argparse.Namespace) -> int:
@@ -27,6 +33,8 @@ def _key(args: argparse.Namespace) -> int:
 
 
 def _why(args: argparse.Namespace) -> int:
+    if args.keys:
+        return _compare(args)
     runner = runner_of(args)
     spec, cache = runner.bundle_spec, runner.cache
     if cache.bundles.find(spec) is not None:
@@ -41,3 +49,20 @@ def _why(args: argparse.Namespace) -> int:
     lines += tables.explanation_lines(explanation) if explanation else [f"No other bundle is in {cache.root}, either."]
     tables.write("\n".join(lines))
     return 0
+
+
+def _compare(args: argparse.Namespace) -> int:
+    if len(args.keys) != 2:
+        raise OptionError("why compares two bundles: give two keys, or none to ask why a job's bundle is not cached.")
+    cache = context_of(args).cache
+    before, after = (_bundle(find_shelf(cache, key)) for key in args.keys)
+    comparison = compare_bundles(before, after, take_inventory(cache), cache)
+    tables.write("\n".join(tables.comparison_lines(comparison)))
+    return 0
+
+
+def _bundle(shelf: Shelf) -> Shelf:
+    if shelf.manifest is None or shelf.kind != "venv":
+        what = "a Python" if shelf.kind == "python" else "removed, or its manifest is damaged"
+        raise OptionError(f"{shelf.key[:12]} is {what}: why compares bundles in the cache.")
+    return shelf

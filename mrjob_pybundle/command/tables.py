@@ -9,9 +9,10 @@ from typing import Any, TextIO
 
 from mrjob_pybundle.bundle.libraries import newest_glibc
 from mrjob_pybundle.cache import layout
+from mrjob_pybundle.cache.contents import Contents, contents_of
 from mrjob_pybundle.cache.housekeeping import Plan
 from mrjob_pybundle.cache.inventory import FoundPin, Inventory, Manifest, Shelf
-from mrjob_pybundle.cache.why import Explanation
+from mrjob_pybundle.cache.why import Comparison, Difference, Explanation
 from mrjob_pybundle.job.times import clock
 from mrjob_pybundle.master.stages import WAITING, in_order
 
@@ -151,7 +152,7 @@ def shelf_text(shelf: Shelf, inventory: Inventory, root: str) -> str:
         lines.append(("removed", f"by {shelf.retired.get('by')} at {shelf.retired.get('at')}"))
     manifest = shelf.manifest
     if manifest:
-        text, build, stages = manifest.text, manifest.text["build"], _stages(manifest)
+        build, stages = manifest.text["build"], _stages(manifest)
         lines += [
             ("archive", f"{root}/v1/{shelf.kind}/{shelf.key}/{manifest.sha256}.tar.gz"),
             ("size", f"{megabytes(manifest.size)}, {megabytes(manifest.unpacked_size)} unpacked"),
@@ -167,9 +168,7 @@ def shelf_text(shelf: Shelf, inventory: Inventory, root: str) -> str:
             for number, (name, value) in enumerate(sorted(manifest.inputs.items()))
         ]
         lines += _libraries(manifest, inventory)
-        contents = text.get("contents", {})
-        inside = contents.get("freeze") or [f"{name}: {value}" for name, value in sorted(contents.items())]
-        lines += [("inside" if number == 0 else "", str(line)) for number, line in enumerate(inside)]
+        lines += _inside(contents_of(manifest, inventory.python_of(manifest)))
     if shelf.kind == "venv":
         lines.append(
             ("last used", f"{minute(shelf.used)} UTC, noted at most once a day" if shelf.used else "not noted")
@@ -182,6 +181,18 @@ def shelf_text(shelf: Shelf, inventory: Inventory, root: str) -> str:
     else:
         lines.append(("bundles", " ".join(b.key[:_KEY_DIGITS] for b in inventory.bundles_on(shelf.key)) or "none"))
     return "\n".join(f"{name:<10}{value}" for name, value in lines)
+
+
+def _inside(contents: Contents) -> list[tuple[str, str]]:
+    python = contents.python
+    source = f" ({python.source_name}, sha256 {python.source_sha256[:12]})" if python.source_sha256 else ""
+    inside = [f"CPython {python.version}{source}"] if python.version else []
+    inside += [
+        f"{one.name}=={one.version}" + (f" ({one.source})" if one.source else "") for one in contents.distributions
+    ]
+    inside += [f"{library.name} ({library})" for library in contents.libraries]
+    inside += [contents.remark] if contents.remark else []
+    return [("inside" if number == 0 else "", line) for number, line in enumerate(inside)]
 
 
 def _libraries(manifest: Manifest, inventory: Inventory) -> list[tuple[str, str]]:
@@ -212,16 +223,30 @@ def _value(value: object) -> str:
 
 def explanation_lines(explanation: Explanation) -> list[str]:
     """What differs, one line each, and unified diffs below."""
-    manifest = explanation.nearest.manifest
-    assert manifest is not None
-    built = f"built {day(manifest.built_at)} by {manifest.owner}"
-    lines = [
-        f"The cached bundle that is most like it is {explanation.nearest.key[:_KEY_DIGITS]} ({built}). What differs:"
-    ]
-    for difference in explanation.differences:
+    lines = [f"The cached bundle that is most like it is {_named(explanation.nearest)}. What differs:"]
+    lines += _differences(explanation.differences)
+    return lines + ([explanation.no_texts] if explanation.no_texts else [])
+
+
+def comparison_lines(comparison: Comparison) -> list[str]:
+    """The same of two cached bundles: what went in, and what is inside."""
+    lines = [f"From bundle {_named(comparison.before)} to {_named(comparison.after)}."]
+    for title, differences in (("What went in", comparison.inputs), ("What is inside", comparison.contents)):
+        lines += [f"{title}:", *_differences(differences)] if differences else [f"{title} does not differ."]
+    return lines + list(comparison.remarks)
+
+
+def _named(shelf: Shelf) -> str:
+    assert shelf.manifest is not None
+    return f"{shelf.key[:_KEY_DIGITS]} (built {day(shelf.manifest.built_at)} by {shelf.manifest.owner})"
+
+
+def _differences(differences: Iterable[Difference]) -> list[str]:
+    lines = []
+    for difference in differences:
         lines.append(f"  {difference.name}: {difference.before or 'none'} → {difference.after or 'none'}")
         lines += [f"    {line}" for line in difference.diff]
-    return lines + ([explanation.no_texts] if explanation.no_texts else [])
+    return lines
 
 
 # gc

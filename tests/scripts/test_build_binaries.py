@@ -309,6 +309,23 @@ def test_venv_manifest_names_its_python(built: Outcome) -> None:
     assert manifest["build"]["owner"] == 'O\'Hara "Scarlett" $(id)\\'
 
 
+def test_what_is_inside_is_in_manifests(built: Outcome) -> None:
+    """Distributions with their sources, and what was copied from the machine, with packages: of both archives."""
+    of_python, contents = (
+        built.manifest(kind, key)["contents"] for kind, key in (("python", PYTHON.key), ("venv", built.key))
+    )
+    assert {one["name"]: one["source"]["kind"] for one in contents["distributions"]} == {
+        "mrjob": "submitter",
+        "pip": "cpython",
+    }
+    assert [(one["name"], one["package"]) for one in contents["libraries"]] == [("libGL.so.1", None)]
+    packages = {one["name"]: (one["package"] or {}).get("source") for one in of_python["libraries"]}
+    assert {"libssl.so.3": "openssl", "libcrypto.so.3": "openssl"}.items() <= packages.items()
+    assert None not in packages.values(), "what CPython needs is the operating system's"
+    # The Python was cached before this build began.
+    assert contents["python"] == {**of_python, "source": built.manifest("python", PYTHON.key)["source"]}
+
+
 def test_what_it_needs_of_nodes_is_in_manifests(built: Outcome) -> None:
     """Whoever waits reads of what the oldest nodes lack: here, anything that is younger than glibc 2.1."""
     python_needs, venv_needs = (

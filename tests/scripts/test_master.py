@@ -398,6 +398,8 @@ class PublishCommand:
             "python-key": "pk",
             "python-description": str(self.directory / "a.json"),
             "freeze": str(self.directory / "freeze.txt"),
+            "contents": str(self.directory / "contents.json"),
+            "python-contents": str(self.directory / "python-contents.json"),
             "source-name": "",
             "source-sha256": "",
             "python-version": "3.13.5",
@@ -428,7 +430,46 @@ def test_publishes_archive_and_manifest(publish: PublishCommand) -> None:
     assert publish.store.get(publish.archive_key) == publish.content
     manifest = publish.manifest()
     assert manifest["inputs"] == {"é": 1}
-    assert manifest["contents"] == {"freeze": ["mrjob==0.7.4"], "openssl": ssl.OPENSSL_VERSION}
+    assert manifest["contents"] == {
+        "freeze": ["mrjob==0.7.4"],
+        "openssl": ssl.OPENSSL_VERSION,
+        "python": {"python_version": "3.13.5"},
+    }
+
+
+def test_what_a_build_found_inside_is_in_the_manifest(publish: PublishCommand) -> None:
+    inside: dict[str, object] = {"distributions": [{"name": "é"}], "libraries": []}
+    for name in ("contents", "python-contents"):
+        (publish.directory / f"{name}.json").write_text(json.dumps(inside))
+    assert publish("b-1", source_name="Python.tgz", source_sha256="ab").returncode == 0
+    contents = publish.manifest()["contents"]
+    source = {"name": "Python.tgz", "sha256": "ab"}
+    assert contents == {
+        **inside,
+        "freeze": ["mrjob==0.7.4"],
+        "openssl": ssl.OPENSSL_VERSION,
+        "python": {**inside, "source": source, "python_version": "3.13.5"},
+    }
+
+
+@pytest.mark.parametrize("of_another", [False, True])
+def test_what_is_inside_of_a_cached_python_its_own_manifest_says(publish: PublishCommand, of_another: bool) -> None:
+    """So that a bundle's manifest has it all, whatever becomes of the Python's; unless that is another's by now."""
+    published: dict[str, dict[str, object]] = {
+        "archive": {"sha256": "ab" if of_another else sha256(publish.content)},
+        "contents": {"python_version": "3.13.5", "libraries": []},
+        "source": {"name": "Python.tgz", "sha256": "cd"},
+    }
+    publish.store.put("a b/v1/python/pk/manifest.json", json.dumps(published).encode())
+    done = publish("b-1")
+    assert done.returncode == 0, done.stderr
+    contents = publish.manifest()["contents"]
+    assert isinstance(contents, dict)
+    if of_another:
+        assert contents["python"] == {"python_version": "3.13.5"}
+        assert "what is inside of the Python is not known: it is of another archive by now" in done.stdout
+    else:
+        assert contents["python"] == {**published["contents"], "source": published["source"]}
 
 
 @pytest.mark.whole

@@ -120,6 +120,13 @@ def test_only_its_verb_knows_the_sandbox_which_knows_little() -> None:
     assert known - {"sandbox"} <= {"errors", "templates"}
 
 
+def test_only_show_knows_what_renders_bills_of_materials() -> None:
+    """It is an extra, which jobs never import; and ``show`` imports it when it is asked for one."""
+    extra = ("cyclonedx", "packageurl")
+    assert {m for m, name in _pairs() if name.split(".")[0] in extra} == {f"{PACKAGE}.command.sbom"}
+    assert {m for m, name in _pairs() if name == f"{PACKAGE}.command.sbom"} == {f"{PACKAGE}.command.contents"}
+
+
 def test_what_a_bundle_is_has_nothing_to_do_with_aws() -> None:
     names = {name.split(".")[0] for _, name in _pairs("bundle")}
     assert names <= {PACKAGE, "mrjob", *sys.stdlib_module_names}

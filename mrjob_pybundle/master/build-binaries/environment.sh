@@ -56,7 +56,7 @@ stage_finish_venv() {
     # where it is.
     helper relocate.py --root "$ROOT"
     rm -f "$VENV"/bin/[Aa]ctivate*
-    helper shared_libraries.py --tree "$VENV" --into "$VENV/lib" --also "$ROOT/py/lib"
+    helper shared_libraries.py --tree "$VENV" --into "$VENV/lib" --also "$ROOT/py/lib" --copied "$WORK/venv-copied.json"
     compile_modules "$VENV/lib/python$SHORT_VERSION"
 }
 

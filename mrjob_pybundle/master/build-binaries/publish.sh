@@ -10,11 +10,13 @@ publish() {
     local kind=$1 key=$PYTHON_KEY directory=$PYTHON_DIRECTORY
     [[ $kind == python ]] || { key=$VENV_KEY; directory=$VENV_DIRECTORY; }
     say_what_is_new_for_some_nodes "$kind"
+    write_down_what_is_inside "$kind"
     make_tools
     as_tool "$INPUTS/master/publish.py" --kind "$kind" --key "$key" --directory "$directory" \
         --archive "$ARCHIVES/$kind.tar.gz" --description "$WORK/$kind-archive.json" --inputs "$WORK/$kind-inputs.json" \
         --python-key "$PYTHON_KEY" --python-directory "$PYTHON_DIRECTORY" \
         --python-description "$WORK/python-archive.json" --freeze "$WORK/freeze.txt" \
+        --contents "$WORK/$kind-contents.json" --python-contents "$WORK/python-contents.json" \
         --source-name "${SOURCE_URI##*/}" --source-sha256 "$SOURCE_SHA256" --python-version "$PYTHON_VERSION" \
         --build-id "$BUILD_ID" --owner "$OWNER" --cluster-id "$(cluster_id)" --os "$(os_release PRETTY_NAME)" \
         --arch "$ARCH" --pybundle-version "$PYBUNDLE_VERSION" --seconds "$STATE/stages" --rebuild "$REBUILD" \
@@ -28,6 +30,16 @@ say_what_is_new_for_some_nodes() {
     [[ -n $OLDEST_GLIBC ]] || return 0
     newer=$(helper needs.py --description "$WORK/$kind-archive.json" --oldest-glibc "$OLDEST_GLIBC")
     [[ -z $newer ]] || note "the $kind archive needs $newer: nodes of older releases may have only glibc $OLDEST_GLIBC"
+}
+
+# Nothing depends on it: a bundle of which it is not known is as good as any.
+write_down_what_is_inside() {
+    local kind=$1 top=py said
+    [[ $kind == python ]] || top=venv
+    said=$("$PYTHON" -B -S "$INPUTS/master/contents.py" --root "$ROOT" --kind "$top" --given "$INPUTS" \
+        --copied "$WORK/$kind-copied.json" --contents "$WORK/$kind-contents.json") \
+        || said="not all that is inside of the $kind archive was written down: $(tail -n 1 "$LOG")"
+    [[ -z $said ]] || note "$(tr '\n' ' ' <<<"$said")"
 }
 
 # What publish.py runs with, apart from everything that goes into an archive: the submitter's own, which came along, or

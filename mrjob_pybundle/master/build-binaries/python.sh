@@ -208,7 +208,7 @@ stage_install() {
         helper python27_venv.py prepare "$ROOT/py"
     fi
     # libssl and all the others come along: nodes install no packages.
-    helper shared_libraries.py --tree "$ROOT/py" --into "$ROOT/py/lib" --strict
+    helper shared_libraries.py --tree "$ROOT/py" --into "$ROOT/py/lib" --copied "$WORK/python-copied.json" --strict
     compile_modules "$ROOT/py/lib/python$SHORT_VERSION"
 }
 

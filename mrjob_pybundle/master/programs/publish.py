@@ -43,6 +43,8 @@ OPTIONS = [
     "python-directory",
     "python-description",
     "freeze",
+    "contents",
+    "python-contents",
     "source-name",
     "source-sha256",
     "python-version",
@@ -105,7 +107,7 @@ def publish(cache, options, archive):
         cache.replace(archive_key, options.archive, "application/gzip")
 
     manifest_key = key_of(options.directory) + "/manifest.json"
-    body = json.dumps(manifest(options, archive), indent=1, sort_keys=True).encode("utf-8")
+    body = json.dumps(manifest(cache, options, archive), indent=1, sort_keys=True).encode("utf-8")
     if options.rebuild == "yes":
         cache.replace(manifest_key, io.BytesIO(body), "application/json")
         print("published " + cache.uri(manifest_key))
@@ -136,7 +138,7 @@ def has_its_archives(cache, options, published):
     return all(cache.size(archive_key_in(directory, archive)) == archive["size"] for directory, archive in named)
 
 
-def manifest(options, archive):
+def manifest(cache, options, archive):
     result = {
         "format": 1,
         "kind": options.kind,
@@ -154,14 +156,40 @@ def manifest(options, archive):
             "pybundle_version": options.pybundle_version,
         },
     }
+    # What contents.py could not find out, a manifest does not have.
+    contents = dict(
+        read_json(options.contents) if os.path.exists(options.contents) else {}, openssl=ssl.OPENSSL_VERSION
+    )
     if options.kind == "python":
         result["source"] = {"name": options.source_name, "sha256": options.source_sha256}
-        result["contents"] = {"python_version": options.python_version, "openssl": ssl.OPENSSL_VERSION}
+        result["contents"] = dict(contents, python_version=options.python_version)
     else:
         result["python"] = dict(read_json(options.python_description), key=options.python_key)
         with open(options.freeze) as file:
-            result["contents"] = {"freeze": file.read().splitlines(), "openssl": ssl.OPENSSL_VERSION}
+            result["contents"] = dict(contents, freeze=file.read().splitlines(), python=python_inside(cache, options))
     return result
+
+
+def python_inside(cache, options):
+    """What is inside of the Python of an environment; of one that was cached, what its own manifest says."""
+    if os.path.exists(options.python_contents):
+        source = {"name": options.source_name, "sha256": options.source_sha256}
+        return dict(read_json(options.python_contents), source=source, python_version=options.python_version)
+    try:
+        published = json.loads(cache.read(key_of(options.python_directory) + "/manifest.json").decode("utf-8"))
+        if published["archive"]["sha256"] != read_json(options.python_description)["sha256"]:
+            raise ValueError("it is of another archive by now")
+        return dict(published["contents"], source=published["source"])
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        botocore.exceptions.BotoCoreError,
+        botocore.exceptions.ClientError,
+    ) as error:
+        # A bundle of which this is not known is as good as any.
+        print("what is inside of the Python is not known: %s" % error)
+        return {"python_version": options.python_version}
 
 
 def read_json(path):

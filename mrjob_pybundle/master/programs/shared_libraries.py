@@ -1,10 +1,11 @@
 """Copies into a tree what its programs and shared objects need and a node may not have.
 
-    shared_libraries.py --tree TREE --into DIRECTORY [--also DIRECTORY] [--strict]
+    shared_libraries.py --tree TREE --into DIRECTORY [--also DIRECTORY] [--copied FILE] [--strict]
 
 --tree    every ELF file below it is looked at
 --into    libraries are copied there; the interpreter's DT_RPATH leads there
 --also    a directory on that path in which a library may lie already
+--copied  JSON that is written: {name of what was copied: path that it was copied from}
 --strict  fail if a library is nowhere to be found (otherwise only say so: a package may bring modules
           for hardware or software that neither this machine nor a node has)
 """
@@ -12,6 +13,7 @@
 from __future__ import print_function
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -52,10 +54,14 @@ def main():
     parser.add_argument("--tree", required=True)
     parser.add_argument("--into", required=True)
     parser.add_argument("--also", action="append", default=[])
+    parser.add_argument("--copied")
     parser.add_argument("--strict", action="store_true")
     options = parser.parse_args()
     bundler = Bundler(options.tree, options.into, options.also)
     missing = bundler.bundle()
+    if options.copied:
+        with open(options.copied, "w") as file:
+            json.dump(bundler.copied, file)
     if bundler.left:
         print("left to the node: " + ", ".join(sorted(bundler.left)))
     for name, needed_by in sorted(missing.items()):
@@ -79,6 +85,7 @@ class Bundler(object):
         self.names_in_tree.update(elf.soname for elf in self.queue if elf.soname)
         self.system = SystemLibraries()
         self.left = set()
+        self.copied = {}
 
     def bundle(self):
         """Copy what is needed. Returns what could not be found, as {library: one file that needs it}."""
@@ -120,6 +127,7 @@ class Bundler(object):
         print("copied: %s, for %s" % (source, os.path.basename(elf.path)))
         shutil.copyfile(source, target)
         os.chmod(target, 0o755)
+        self.copied[os.path.basename(name)] = source
         copied = Elf(target)
         # Where it came from does not count; what it needs does.
         copied.path = target

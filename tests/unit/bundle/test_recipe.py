@@ -32,14 +32,14 @@ HOOK_VERSION = 3
 
 PARTS = {
     "PYTHON_RECIPE": {
-        "build-binaries/python.sh": "e7de3ababb6c892ae0adad43bccd442c942b31a6f9798674ac9d20f0b88971f6",
+        "build-binaries/python.sh": "eff1627302bd0a9dd4713b50ac45169afc3743d0572a06bcbc0cd5ee5b08f671",
         "programs/archive.py": "5af6007c952d9c95100821b00bcae7a142a009462488eab319bcb678a264119d",
         "programs/elf.py": "49081140668940be0a2538c49d91a1bbaa7c208880fcccd500665d849db6db9a",
         "programs/python27_venv.py": "72816d5d2c4bd145d0b31ec5847889595f53f682122f24cae610ca4c1659e30d",
-        "programs/shared_libraries.py": "17ac0151d6501a28f541945a9d67fee8c7b82774f6f2245653cd5217fcf9dd71",
+        "programs/shared_libraries.py": "f13bfea83e9e3be46dbb0cc6058d60077efbf26053ac2f88c93bb3337d776120",
     },
     "VENV_RECIPE": {
-        "build-binaries/environment.sh": "922a4dfde0948b0d3e8e033dd13335afc2396dd6b415110d43ff25ca916da02f",
+        "build-binaries/environment.sh": "f90bb8873e51cbf46a29c0c23efed9850e04e7c72422d9bdad4b02160883d67e",
         "programs/relocate.py": "0ff9d22c8d8a0d5d621138b6924156bc9f80122d9baaaa33bdc6bfc7d6a7e849",
     },
     "HOOK_VERSION": {
@@ -54,7 +54,7 @@ PARTS = {
 IN_NO_RECIPE = {
     *("build-binaries.sh.tmpl", "fetch-and-run.sh"),
     *(f"build-binaries/{part}.sh" for part in ("prepare", "publish", "report", "supervise")),
-    *(f"programs/{program}.py" for program in ("check_inputs", "check_modules", "needs", "publish")),
+    *(f"programs/{program}.py" for program in ("check_inputs", "check_modules", "contents", "needs", "publish")),
 }
 
 
