@@ -370,7 +370,8 @@ PASSES = ["pass: -fprofile-generate", "cleaned", "pass: -fprofile-generate -fpro
 @pytest.mark.parametrize(
     ("build_id", "optimize", "early", "passes"),
     [
-        ("damaged-profile", "yes", "@true", PASSES),
+        # In CPython 3.13, make fails if a profiled test does.
+        ("damaged-profile", "yes", "@false $(PROFILE_TASK)", PASSES),
         ("no-profile-yet", "yes", "@false", PASSES[:1]),
         ("plain", "no", "@true", PASSES[:1]),
     ],

@@ -32,7 +32,7 @@ HOOK_VERSION = 3
 
 PARTS = {
     "PYTHON_RECIPE": {
-        "build-binaries/python.sh": "eff1627302bd0a9dd4713b50ac45169afc3743d0572a06bcbc0cd5ee5b08f671",
+        "build-binaries/python.sh": "13db6bb91d0e35ac56342824490e2d109a8b0100ac5a67444d308cc2b1ffa0ee",
         "programs/archive.py": "5af6007c952d9c95100821b00bcae7a142a009462488eab319bcb678a264119d",
         "programs/elf.py": "49081140668940be0a2538c49d91a1bbaa7c208880fcccd500665d849db6db9a",
         "programs/python27_venv.py": "72816d5d2c4bd145d0b31ec5847889595f53f682122f24cae610ca4c1659e30d",
