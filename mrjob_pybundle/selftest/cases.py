@@ -1,0 +1,415 @@
+"""What is checked: a case each, with what it shows, what it launches at most, and how it is done."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mrjob_pybundle.selftest.conf import BUILD_INSTANCE_TYPE, JOB_INSTANCE_TYPE, bootstrap_facts
+from mrjob_pybundle.selftest.doors import PROGRAMS, Doors, Ran, TooLongError
+from mrjob_pybundle.selftest.prices import Cluster
+
+_SPARK_PYTHON = "3.11.15"
+_AMAZON_LINUX_2 = "emr-6.15.0"
+_IDLE_MINUTES = 15
+#: After so many seconds without a sign of a killed submitter, the cluster that waits for its steps ends.
+_PATIENCE_SECONDS = 60
+_POLL_SECONDS = 2.0
+
+_BUILD_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
+_CLUSTER_ID = re.compile(r"\bj-[0-9A-Z]{8,}\b")
+
+
+class FailedError(Exception):
+    """Something is not as it should be. The text says what."""
+
+
+class NotCheckedError(Exception):
+    """A case could not look. The text says why."""
+
+
+@dataclass
+class Bench:
+    """What a case works with."""
+
+    doors: Doors
+    #: state and steps (names and states, the first first) of a cluster, as EMR has them
+    look: Callable[[str], tuple[str, list[tuple[str, str]]]]
+    #: what cases leave for those that need them: the id of a cluster
+    shared: dict[str, str]
+    #: place → name → value, as the probe saw it
+    facts: dict[str, dict[str, str]]
+    #: what is worth a line in the report
+    seen: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to be checked."""
+
+    name: str
+    shows: str
+    run: Callable[[Bench], None]
+    #: what it launches, each living for so long at most
+    clusters: tuple[Cluster, ...] = ()
+    #: as long as it may take itself
+    minutes: int = 20
+    #: among those that are checked if nobody says which
+    is_core: bool = True
+    #: cases that must be green before
+    needs: tuple[str, ...] = ()
+    #: it comes when all others have ended
+    is_last: bool = False
+    #: why nothing can be checked where the endpoint is none of AWS's; ``None``: it can
+    only_on_aws: str | None = None
+
+
+def _a_build(minutes: int) -> Cluster:
+    return Cluster(BUILD_INSTANCE_TYPE, 1, minutes)
+
+
+def _a_job(minutes: int) -> Cluster:
+    return Cluster(JOB_INSTANCE_TYPE, 2, minutes)
+
+
+# what cases have in common
+
+
+def _venv_build(bench: Bench, name: str, commands: str = "") -> tuple[str, ...]:
+    """Switches for a bundle with a ``venv-build.sh`` that no other case, and no other run, has."""
+    text = f"#!/usr/bin/env bash\nset -eu\necho '{name}, run {bench.doors.names.id}'\n{commands}"
+    return ("--pybundle-venv-build", str(bench.doors.file(f"{name}-venv-build.sh", text)))
+
+
+def _shared_bundle(bench: Bench) -> tuple[str, ...]:
+    """Switches for the bundle of the case ``build``: it has a package, and its build looks at its machine."""
+    probe = ("--pybundle-build-file", str(PROGRAMS / "probe.sh"))
+    return (*_venv_build(bench, "shared", "sh probe.sh\npip install regex==2024.11.6\n"), *probe)
+
+
+def _must(ran: Ran, status: int = 0) -> Ran:
+    if ran.status != status:
+        raise FailedError(f"{ran.words[0]} ended with exit status {ran.status}, not {status}:\n{ran.last_words}")
+    return ran
+
+
+def _must_say(ran: Ran, text: str) -> None:
+    if text not in ran.err + ran.out:
+        raise FailedError(f"{ran.words[0]} did not say {text!r}:\n{ran.last_words}")
+
+
+def _must_count(ran: Ran) -> None:
+    """The job's output must be the words of words.txt, as counted here."""
+    _must(ran)
+    lines = (line.split("\t") for line in ran.out.splitlines())
+    found = {json.loads(word): json.loads(count) for word, count in lines}
+    text = (PROGRAMS / "words.txt").read_text("utf-8")
+    if found != Counter(text.split()):
+        raise FailedError(f"the words were counted wrongly: {found}")
+
+
+def _words(bench: Bench, *switches: str, **kwargs: Any) -> Ran:
+    ran = bench.doors.job("mr_words.py", str(PROGRAMS / "words.txt"), *switches, **kwargs)
+    _note_times(bench, ran)
+    return ran
+
+
+def _note_times(bench: Bench, ran: Ran) -> None:
+    """Where the time went, as the run itself has said it in the end."""
+    bench.seen.append(f"{ran.words[0]}: {ran.seconds:.0f} s")
+    table = re.search(r"^build's cluster .*?^[^\n]* in all\.[^\n]*$", ran.err, re.DOTALL | re.MULTILINE)
+    if table:
+        bench.seen += table[0].splitlines()
+
+
+def _build(bench: Bench, *switches: str, **kwargs: Any) -> Ran:
+    ran = bench.doors.command("build", *switches, **kwargs)
+    _note_times(bench, ran)
+    return ran
+
+
+def _wait_until(bench: Bench, condition: Callable[[], bool], what: str) -> None:
+    while not condition():
+        if time.monotonic() > bench.doors.deadline:
+            raise TooLongError(f"{what} did not come in time")
+        time.sleep(_POLL_SECONDS)
+
+
+# the cases
+
+
+def _doctor(bench: Bench) -> None:
+    ran = bench.doors.command("doctor")
+    bench.seen += ran.out.splitlines()
+    _must(ran)
+
+
+def _plain_build(bench: Bench) -> None:
+    ran = _must(_build(bench, *_shared_bundle(bench)))
+    _must_say(ran, "built, s3://")
+    build_id = _BUILD_ID.search(ran.err)
+    if build_id is None:
+        raise FailedError("the build's id was not said")
+    log = _must(bench.doors.command("watch", build_id[0]))
+    bench.facts["build"] = facts_in(log.out.splitlines())
+
+
+def _cached(bench: Bench) -> None:
+    ran = _words(bench, *_shared_bundle(bench))
+    _must_count(ran)
+    if "Building the bundle" in ran.err:
+        raise FailedError("the bundle was built, though it was there")
+
+
+def _cold(bench: Bench) -> None:
+    packages = "pip install regex==2024.11.6\n"
+    ran = _words(bench, *_venv_build(bench, "cold", packages), "--no-pybundle-overlap")
+    _must_count(ran)
+    _must_say(ran, "No bundle of these inputs")
+
+
+def _edit(bench: Bench) -> None:
+    packages = "pip install regex==2024.11.6\n"
+    ran = _words(bench, *_venv_build(bench, "edit", packages), "--pybundle-overlap")
+    _must_count(ran)
+    _must_say(ran, "starts while the bundle is being built")
+    cluster = re.search(r"The job's cluster (\S+) starts while", ran.err)
+    if cluster:
+        _, steps = bench.look(cluster[1])
+        bench.seen.append("steps: " + ", ".join(f"{name} {state}" for name, state in steps))
+        if [state for _, state in steps] != ["COMPLETED", "COMPLETED"]:
+            raise FailedError(f"the steps of the job's cluster are {steps}")
+
+
+def _killed(bench: Bench) -> None:
+    bundle = _venv_build(bench, "killed", "sleep 20\n")
+    switches = (*bundle, "--pybundle-overlap", "--pybundle-overlap-patience-seconds", str(_PATIENCE_SECONDS))
+    author = bench.doors.start_job("mr_words.py", str(PROGRAMS / "words.txt"), *switches)
+    author.wait_until_said("starts while the bundle is being built")
+    author.kill()
+    ran = author.wait()
+    cluster = re.search(r"The job's cluster (\S+) starts while", ran.err)
+    if cluster is None:
+        raise FailedError(f"the job's cluster did not start beside the build:\n{ran.last_words}")
+    _must(_build(bench, *bundle))
+    _wait_until(bench, lambda: bench.look(cluster[1])[0].startswith("TERMINATED"), "the end of the dead job's cluster")
+    state, steps = bench.look(cluster[1])
+    bench.seen.append(f"the dead job's cluster: {state}, " + ", ".join(f"{name} {state}" for name, state in steps))
+
+
+def _failing(bench: Bench) -> None:
+    ran = _must(_build(bench, *_venv_build(bench, "failing", "echo the last words\nexit 3\n")), 4)
+    _must_say(ran, "venv-build.sh ended with exit status 3")
+    _must_say(ran, "the last words")
+
+
+def _joined(bench: Bench) -> None:
+    bundle = _venv_build(bench, "joined", "sleep 20\n")
+    authors = [bench.doors.start_command("build", *bundle)]
+    authors[0].wait_until_said("No bundle of these inputs")
+    authors.append(bench.doors.start_command("build", *bundle))
+    ended = [author.wait() for author in authors]
+    for ran in ended:
+        _must(ran)
+        _note_times(bench, ran)
+    if not any("is already building this bundle" in ran.err for ran in ended):
+        raise FailedError("neither of the two authors waited for the other")
+
+
+def _pool_switches(bench: Bench) -> tuple[str, ...]:
+    # mrjob's own program ends the cluster when it is idle, and so does EMR itself, should that one fail.
+    ends = ("--max-mins-idle", str(_IDLE_MINUTES))
+    policy = f'AutoTerminationPolicy={{"IdleTimeout": {_IDLE_MINUTES * 60}}}'
+    return ("--pool-clusters", "--pool-name", bench.doors.names.pool, *ends, "--extra-cluster-param", policy)
+
+
+def _pooled(bench: Bench) -> None:
+    switches = (*_shared_bundle(bench), *_pool_switches(bench))
+    created = _must(bench.doors.command("create-cluster", *switches))
+    bench.shared["cluster"] = created.out.strip().splitlines()[-1]
+    _wait_until(bench, lambda: bench.look(bench.shared["cluster"])[0] == "WAITING", "the cluster")
+    ran = _words(bench, *switches)
+    _must_count(ran)
+    _must_say(ran, f"Adding our job to existing cluster {bench.shared['cluster']}")
+
+
+def _existing(bench: Bench) -> None:
+    packages = "pip install regex==2024.11.6\n"
+    ran = _words(bench, *_venv_build(bench, "existing", packages), "--cluster-id", bench.shared["cluster"])
+    _must_count(ran)
+    _must_say(ran, "the job brings it along")
+
+
+def _nodes(bench: Bench) -> None:
+    left = ("--bootstrap-facts", bootstrap_facts(bench.doors.names))
+    text = str(PROGRAMS / "words.txt")
+    ran = bench.doors.job("mr_nodes.py", text, *_shared_bundle(bench), "--cluster-id", bench.shared["cluster"], *left)
+    _note_times(bench, ran)
+    for line in _must(ran).out.splitlines():
+        place, lines = map(json.loads, line.split("\t"))
+        bench.facts.setdefault(place, facts_in(lines))
+    missing = {"bootstrap", "container"} - bench.facts.keys()
+    if missing:
+        raise FailedError(f"nothing was seen in {' and '.join(sorted(missing))}")
+
+
+def _spark(bench: Bench) -> None:
+    switches = ("--pybundle-python-version", _SPARK_PYTHON)
+    text = str(PROGRAMS / "words.txt")
+    ran = _must(bench.doors.job("mr_spark_words.py", text, *switches, conf=bench.doors.conf.other_python))
+    _note_times(bench, ran)
+    found = dict(tuple(map(json.loads, line.split("\t"))) for line in ran.out.splitlines())
+    version, executable = found.pop("python")
+    bench.seen.append(f"an executor's Python: {version}, {executable}")
+    if version != _SPARK_PYTHON:
+        raise FailedError(f"an executor had Python {version}")
+    if found != Counter((PROGRAMS / "words.txt").read_text("utf-8").split()):
+        raise FailedError(f"the words were counted wrongly: {found}")
+
+
+def _gc(bench: Bench) -> None:
+    listed = _must(bench.doors.command("ls"))
+    bench.seen += listed.out.splitlines()
+    collected = _must(bench.doors.command("gc"))
+    bench.seen += collected.out.splitlines()
+    _must_say(_must(_build(bench, *_shared_bundle(bench))), "cached already")
+
+
+def _optimized(bench: Bench) -> None:
+    _must(_build(bench, "--pybundle-optimize", *_venv_build(bench, "optimized")))
+
+
+def _graviton(bench: Bench) -> None:
+    packages = "pip install regex==2024.11.6\n"
+    machines = (
+        *("--master-instance-type", "m6g.xlarge", "--core-instance-type", "m6g.xlarge"),
+        *("--pybundle-build-instance-type", "c6g.4xlarge"),
+    )
+    conf = bench.doors.conf.other_python
+    _must_count(_words(bench, *machines, *_venv_build(bench, "graviton", packages), conf=conf))
+
+
+def _amazon_linux_2(bench: Bench) -> None:
+    packages = "pip install regex==2024.11.6\n"
+    release = ("--release-label", _AMAZON_LINUX_2, "--pybundle-python-version", _SPARK_PYTHON)
+    conf = bench.doors.conf.other_python
+    _must_count(_words(bench, *release, *_venv_build(bench, "amazon-linux-2", packages), conf=conf))
+
+
+def facts_in(lines: list[str]) -> dict[str, str]:
+    """Name → value of what the probe said somewhere in *lines*."""
+    found = (re.search(r"probe:([\w.]+)=(.*)", line) for line in lines)
+    return {match[1]: match[2].strip() for match in found if match}
+
+
+#: In the order in which they begin; several at a time.
+CASES: tuple[Case, ...] = (
+    Case("doctor", "credentials, bucket, roles, release and build's machine are as a job needs them", _doctor),
+    Case(
+        "build",
+        "a build cluster compiles CPython, installs a package with pip, and publishes the bundle",
+        _plain_build,
+        (_a_build(30),),
+        minutes=40,
+    ),
+    Case(
+        "spark",
+        f"a Spark step counts words on a bundle with CPython {_SPARK_PYTHON}, in driver and executors",
+        _spark,
+        (_a_build(30), _a_job(25)),
+        minutes=50,
+        only_on_aws="what stands in for EMR here has no Spark, unless it runs Hadoop itself; tests/engines has that",
+    ),
+    Case(
+        "cached",
+        "a job whose bundle is there starts at once, and counts right",
+        _cached,
+        (_a_job(20),),
+        30,
+        needs=("build",),
+    ),
+    Case(
+        "cold",
+        "a job whose environment is missing builds it on the cached Python, then starts its cluster",
+        _cold,
+        (_a_build(15), _a_job(20)),
+        minutes=40,
+        needs=("build",),
+    ),
+    Case(
+        "edit",
+        "after an edit of venv-build.sh, the job's cluster starts beside the build, and waits for its steps",
+        _edit,
+        (_a_build(15), _a_job(30)),
+        minutes=40,
+        needs=("build",),
+    ),
+    Case(
+        "killed",
+        "of a submitter that is killed with -9, the build goes on, and the job's cluster ends by itself",
+        _killed,
+        (_a_build(15), _a_job(20)),
+        minutes=40,
+        needs=("build",),
+    ),
+    Case(
+        "failing",
+        "a venv-build.sh that fails ends the build, and one reads why",
+        _failing,
+        (_a_build(15),),
+        needs=("build",),
+    ),
+    Case("joined", "of two authors, one builds and the other waits for it", _joined, (_a_build(15),), needs=("build",)),
+    Case(
+        "pooled",
+        "a job joins a pooled cluster that create-cluster has made with its bundle",
+        _pooled,
+        (_a_job(75),),
+        minutes=40,
+        needs=("build",),
+    ),
+    Case(
+        "existing",
+        "a job on a cluster that never saw its bundle brings it along",
+        _existing,
+        (_a_build(15),),
+        minutes=30,
+        needs=("pooled",),
+    ),
+    Case("nodes", "what programs see in a bootstrap action and in a container", _nodes, minutes=20, needs=("pooled",)),
+    Case(
+        "optimized",
+        "CPython is compiled with profile-guided and link-time optimization",
+        _optimized,
+        (_a_build(60),),
+        minutes=70,
+        is_core=False,
+        only_on_aws="it takes a quarter of an hour on a small machine; make bench does it there",
+    ),
+    Case(
+        "graviton",
+        "bundle and job on Graviton instances",
+        _graviton,
+        (Cluster("c6g.4xlarge", 1, 30), Cluster("m6g.xlarge", 2, 40)),
+        minutes=60,
+        is_core=False,
+        only_on_aws="nodes have this machine's architecture, whatever they are called",
+    ),
+    Case(
+        "amazon-linux-2",
+        f"bundle and job on {_AMAZON_LINUX_2}, with CPython {_SPARK_PYTHON}",
+        _amazon_linux_2,
+        (_a_build(30), _a_job(40)),
+        minutes=60,
+        is_core=False,
+        only_on_aws="nodes have this machine's operating system, whatever the release is called",
+    ),
+    Case("gc", "what is in use stays in the cache", _gc, minutes=10, needs=("build",), is_last=True),
+)
+
+BY_NAME: Mapping[str, Case] = {case.name: case for case in CASES}

@@ -1,0 +1,133 @@
+"""The run's own mrjob.conf: includes the user's, for account, region, network and roles, and says all else itself."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mrjob_pybundle.aws.releases import build_instance_type
+from mrjob_pybundle.aws.s3 import S3Uri
+from mrjob_pybundle.errors import OptionError
+from mrjob_pybundle.selftest.doors import PROGRAMS, Conf
+from mrjob_pybundle.selftest.names import Names
+
+#: Besides what a context is made of.
+OPTION_NAMES = (
+    "cloud_tmp_dir",
+    "region",
+    "image_id",
+    "release_label",
+    "image_version",
+    "iam_instance_profile",
+    "iam_service_role",
+    "pybundle_build_iam_instance_profile",
+    "extra_cluster_params",
+    "ec2_key_pair",
+    "subnet",
+    "tags",
+)
+
+JOB_INSTANCE_TYPE = "m5.xlarge"
+BUILD_INSTANCE_TYPE = build_instance_type("x86_64")
+#: No build of a case takes so long: its machine ends it then.
+BUILD_TIMEOUT_MINUTES = 60
+
+#: Where mrjob would create something if nothing is said: what is missing is to be said in the conf.
+_MUST_BE_SAID = ("cloud_tmp_dir", "iam_instance_profile", "iam_service_role")
+
+#: With these, clusters would not have the run's names, or not end by themselves.
+_NOT_WITH = ("Name", "Steps", "Instances.KeepJobFlowAliveWhenNoSteps", "Instances.TerminationProtected")
+_MACHINES = ("Instances.InstanceGroups", "Instances.InstanceFleets", "Instances.InstanceCount")
+_MACHINES_OF_OLD = ("Instances.MasterInstanceType", "Instances.SlaveInstanceType", "ManagedScalingPolicy")
+
+#: What the user's conf says of these is about their jobs and their bundles. (``!clear`` is mrjob's tag for that.)
+_LISTS = (
+    *("setup", "py_files", "upload_files", "upload_dirs", "upload_archives", "libjars", "spark_args"),
+    *("hadoop_extra_args", "applications", "emr_configurations", "pybundle_build_files"),
+)
+_DICTS = ("jobconf", "cmdenv")
+_VALUES = (
+    *("cluster_id", "instance_type", "instance_fleets", "instance_groups", "num_task_instances"),
+    *("master_instance_bid_price", "core_instance_bid_price", "docker_image", "max_concurrent_steps"),
+    *("python_bin", "task_python_bin", "hadoop_streaming_jar", "pybundle_venv_build", "pybundle_rebuild"),
+    *("pybundle_bucket_owner", "pybundle_overlap", "min_available_mb"),
+)
+_OF_THEIR_JOBS: Mapping[str, Any] = {
+    **{name: [] for name in _LISTS},
+    **{name: {} for name in _DICTS},
+    **dict.fromkeys(_VALUES),
+}
+_OF_THEIR_PYTHON = ("pybundle_python_source", "pybundle_python_sha256", "pybundle_configure_args", "image_id")
+
+
+def check(opts: Mapping[str, Any]) -> None:
+    """Refuse a conf with which the run would create what it does not remove, or launch what it would not find again.
+
+    :raises OptionError: so it is; the message names the options.
+    """
+    missing = [name for name in _MUST_BE_SAID if not opts[name]]
+    if missing:
+        raise OptionError(
+            f"Your mrjob.conf must name {', '.join(missing)} (below emr: or pybundle-emr:): the selftest uses what is"
+            " there, and mrjob would create what is not named."
+        )
+    S3Uri.parse_shared("cloud_tmp_dir", opts["cloud_tmp_dir"])
+    if not opts["region"]:
+        raise OptionError("Your mrjob.conf must name the region (below emr: or pybundle-emr:).")
+    extra = _flat(opts["extra_cluster_params"] or {})
+    found = [name for name in (*_NOT_WITH, *_MACHINES, *_MACHINES_OF_OLD) if name in extra]
+    if found:
+        raise OptionError(
+            f"extra_cluster_params in your mrjob.conf says {', '.join(found)}, on which names, prices and ends of the"
+            " selftest's clusters depend. Give it a conf without, with -c."
+        )
+
+
+def _flat(params: Mapping[str, Any]) -> set[str]:
+    """Names of parameters, also of those one level below: ``Instances.Placement``."""
+    below = {f"{name}.{inner}" for name, value in params.items() if isinstance(value, Mapping) for inner in value}
+    return {*params, *below}
+
+
+def write(names: Names, user_confs: Sequence[str], directory: Path) -> Conf:
+    """Write the run's conf files into *directory*."""
+    own, other_python = directory / "mrjob.conf", directory / "other-python.conf"
+    probe = shlex.quote(str(PROGRAMS / "probe.sh"))
+    said = {
+        "label": names.label,
+        "owner": "selftest",
+        "cloud_tmp_dir": f"{names.directory}/tmp/",
+        "cloud_log_dir": f"{names.directory}/logs/",
+        "pybundle_cache_uri": f"{names.cache}/",
+        "cleanup": ["LOCAL_TMP"],
+        "master_instance_type": JOB_INSTANCE_TYPE,
+        "core_instance_type": JOB_INSTANCE_TYPE,
+        "num_core_instances": 1,
+        "pool_clusters": False,
+        "pybundle_optimize": False,
+        "pybundle_build_instance_type": BUILD_INSTANCE_TYPE,
+        "pybundle_build_timeout_minutes": BUILD_TIMEOUT_MINUTES,
+        "bootstrap": [f"sh {probe}# >{bootstrap_facts(names)} || true"],
+        **_OF_THEIR_JOBS,
+    }
+    own.write_text(_conf(user_confs, said), "utf-8")
+    other_python.write_text(_conf([str(own)], dict.fromkeys(_OF_THEIR_PYTHON)), "utf-8")
+    return Conf(own, other_python)
+
+
+def bootstrap_facts(names: Names) -> str:
+    """Where a node keeps what the probe has seen in its bootstrap action, for a task to read."""
+    return f"/tmp/mrjob-pybundle-{names.label}.facts"
+
+
+def _conf(included: Sequence[str], said: Mapping[str, Any]) -> str:
+    """An mrjob.conf in which nothing that the *included* ones say of the same is left. (JSON is YAML, too.)"""
+    lines = [f"include: {json.dumps(list(included))}", "runners:"]
+    for section in ("emr", "pybundle-emr"):
+        ours = {name: value for name, value in said.items() if section != "emr" or not name.startswith("pybundle_")}
+        lines.append(f"  {section}:")
+        lines += [f"    {name}: !clear {json.dumps(value)}" for name, value in ours.items()]
+    return "\n".join(lines) + "\n"

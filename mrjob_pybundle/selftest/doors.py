@@ -1,0 +1,178 @@
+"""The doors that users use: jobs' scripts and the ``mrjob-pybundle`` command, as processes of their own."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mrjob_pybundle.aws.errors import explained
+from mrjob_pybundle.selftest.names import Names
+
+PROGRAMS = Path(__file__).with_name("programs")
+_POLL_SECONDS = 0.2
+
+
+class TooLongError(Exception):
+    """A command, or what was waited for, took longer than its case may."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command that has ended."""
+
+    words: tuple[str, ...]
+    #: negative: ended by that signal
+    status: int
+    out: str
+    err: str
+    seconds: float
+
+    @property
+    def last_words(self) -> str:
+        """The end of what it said."""
+        return "\n".join((self.err.strip() or self.out.strip()).splitlines()[-12:])
+
+
+@dataclass
+class Running:
+    """A command that runs, and ends when we do."""
+
+    words: tuple[str, ...]
+    process: subprocess.Popen[bytes]
+    lifeline: int
+    out: Path
+    err: Path
+    deadline: float
+    began: float = field(default_factory=time.monotonic)
+
+    def said(self) -> str:
+        """What it has said on stderr by now."""
+        return self.err.read_text("utf-8", "replace")
+
+    def wait_until_said(self, text: str) -> None:
+        """Wait until it has said *text*, or has ended.
+
+        :raises TooLongError: it has done neither in time.
+        """
+        while text not in self.said() and self.process.poll() is None:
+            self._pause(f"saying {text!r}")
+
+    def kill(self) -> None:
+        """End it at once, with signal 9: its guard does, when nobody holds the other end of its line."""
+        if self.lifeline >= 0:
+            os.close(self.lifeline)
+            self.lifeline = -1
+
+    def wait(self) -> Ran:
+        """Wait for its end.
+
+        :raises TooLongError: it did not end in time, and was killed.
+        """
+        try:
+            while self.process.poll() is None:
+                self._pause("ending")
+        finally:
+            self.kill()
+            self.process.wait()
+        out = self.out.read_text("utf-8", "replace")
+        status = self.process.returncode
+        return Ran(self.words, status, out, self.said(), time.monotonic() - self.began)
+
+    def _pause(self, what: str) -> None:
+        if time.monotonic() > self.deadline:
+            raise TooLongError(f"{' '.join(self.words[:3])} did not get to {what} in time")
+        time.sleep(_POLL_SECONDS)
+
+
+@dataclass(frozen=True)
+class Conf:
+    """Conf files of the run, by name."""
+
+    own: Path
+    other_python: Path
+
+
+@dataclass(frozen=True)
+class Doors:
+    """How one case of a run starts commands. Each is first written down in S3, if it may create anything."""
+
+    case: str
+    names: Names
+    conf: Conf
+    #: where its files lie on this machine
+    directory: Path
+    s3: Any
+    #: to be inherited
+    lock: int
+    #: by time.monotonic()
+    deadline: float
+    numbers: Any = field(default_factory=itertools.count)
+
+    def command(self, *words: str, conf: Path | None = None) -> Ran:
+        """Run ``mrjob-pybundle WORDS`` to its end."""
+        return self.start_command(*words, conf=conf).wait()
+
+    def start_command(self, verb: str, *words: str, conf: Path | None = None) -> Running:
+        """Start ``mrjob-pybundle WORDS``."""
+        switches = ("-c", str(conf or self.conf.own))
+        return self._start(f"mrjob-pybundle {verb}", "-m", "mrjob_pybundle", verb, *switches, *words)
+
+    def job(self, script: str, *words: str, conf: Path | None = None) -> Ran:
+        """Run a job's script to its end."""
+        return self.start_job(script, *words, conf=conf).wait()
+
+    def start_job(self, script: str, *words: str, conf: Path | None = None) -> Running:
+        """Start a job's script, one of ours, as ``python SCRIPT -r pybundle-emr WORDS``."""
+        switches = ("-r", "pybundle-emr", "-c", str(conf or self.conf.own))
+        run = ("-m", "mrjob_pybundle", "run")  # which also works where Python reads no .pth file
+        return self._start(f"python {script} -r pybundle-emr", *run, str(PROGRAMS / script), *switches, *words)
+
+    def file(self, name: str, content: str) -> Path:
+        """A file of the case's own."""
+        path = self.directory / f"{self.case}-{name}"
+        path.write_text(content, "utf-8")
+        return path
+
+    def intend(self, what: str) -> None:
+        """Write down in S3 what is about to be done.
+
+        :raises CacheError: S3 said no, and it must not be done.
+        """
+        number = next(self.numbers)
+        uri = self.names.intents / f"{self.case}-{number:02}.json"
+        body = json.dumps({"run": self.names.id, "case": self.case, "about to": what}).encode()
+        with explained(f"writing {uri}"):
+            self.s3.put_object(Bucket=uri.bucket, Key=uri.key, Body=body)
+
+    def _start(self, title: str, *words: str) -> Running:
+        self.intend(f"run {title}, which may launch clusters named {self.names.label}.… and build clusters")
+        number = next(self.numbers)
+        out, err = (self.directory / f"{self.case}-{number:02}.{name}" for name in ("out", "err"))
+        reading, writing = os.pipe()
+        try:
+            with out.open("wb") as stdout, err.open("wb") as stderr:
+                process = subprocess.Popen(
+                    [
+                        *(sys.executable, "-m", "mrjob_pybundle.selftest.guarded", str(reading), str(self.lock)),
+                        *(sys.executable, *words),
+                    ],
+                    stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stderr,
+                    pass_fds=[reading, self.lock],
+                    # Notes that jobs keep on their author's machine are none of this user's.
+                    env={**os.environ, "XDG_CACHE_HOME": str(self.directory / "notes")},
+                )
+        except BaseException:
+            os.close(writing)
+            raise
+        finally:
+            os.close(reading)
+        return Running((title, *words), process, writing, out, err, self.deadline)

@@ -1,0 +1,140 @@
+"""What a run will do, create and cost: said before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from mrjob_pybundle.aws.clients import Credentials
+from mrjob_pybundle.aws.errors import explain
+from mrjob_pybundle.errors import OptionError
+from mrjob_pybundle.selftest.cases import BY_NAME, CASES, Case
+from mrjob_pybundle.selftest.names import Names
+from mrjob_pybundle.selftest.prices import PRICES, Cluster, dollars, how_counted
+
+#: "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances", in vCPUs (Service Quotas).
+_QUOTA = ("ec2", "L-1216C47A")
+
+#: So many cases at a time, if the quota has room for them.
+AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do."""
+
+    names: Names
+    region: str
+    cases: tuple[Case, ...]
+    #: where AWS is reached, if it is not AWS
+    stand_in: str | None
+    at_once: int
+    #: what was found of the quota
+    quota: str
+
+    @property
+    def to_be_done(self) -> list[Case]:
+        """All that can be checked where this runs."""
+        return [case for case in self.cases if self.why_not(case) is None]
+
+    def why_not(self, case: Case) -> str | None:
+        """Why a case cannot be checked here."""
+        return case.only_on_aws if self.stand_in else None
+
+    @property
+    def clusters(self) -> list[Cluster]:
+        """All that is launched."""
+        return [cluster for case in self.to_be_done for cluster in case.clusters]
+
+    @property
+    def dollars(self) -> float:
+        """At most."""
+        return dollars(self.clusters, self.region)
+
+    def text(self) -> str:
+        """For who is asked whether it is to be done."""
+        lines = [
+            f"Run {self.names.id}, in {self.region}" + (f", at {self.stand_in}, which is not AWS" * bool(self.stand_in))
+        ]
+        lines += ["", f"{'case':<16}{'launches at most':<52}{'costs at most':>14}  shows"]
+        for case in self.cases:
+            why_not = self.why_not(case)
+            if why_not:
+                lines.append(f"{case.name:<16}{'nothing: it cannot be checked here':<52}{'':>14}  {why_not}")
+                continue
+            launched = "; ".join(
+                f"{cluster.instances} × {cluster.instance_type} for {cluster.minutes} min" for cluster in case.clusters
+            )
+            price = f"${dollars(case.clusters, self.region):.2f}" if case.clusters else ""
+            lines.append(f"{case.name:<16}{launched or 'no cluster':<52}{price:>14}  {case.shows}")
+        lines += [
+            "",
+            f"At most ${self.dollars:.2f} in all, if every cluster lives as long as it may.",
+            f"Prices: {how_counted(self.region)}.",
+            f"Quota: {self.quota}. Up to {self.at_once} {'cases' if self.at_once > 1 else 'case'} at a time.",
+            "",
+            "It creates, and removes when it ends:",
+            f"  up to {len(self.clusters)} EMR clusters, named {self.names.label}.… or mrjob-pybundle build …; each ends by",
+            "  itself, too, when its steps have ended or it was idle for 15 minutes",
+            f"  objects below {self.names.directory}/, with a cache of its own",
+            "It changes nothing else: no role, no bucket, no object and no cluster that is there already.",
+            f"If it does not get to its end: mrjob-pybundle selftest --clean {self.names.id}",
+        ]
+        return "\n".join(lines)
+
+
+def choose(named: Collection[str], *, everything: bool) -> tuple[Case, ...]:
+    """The cases that are meant, with those that they need.
+
+    :raises OptionError: there is no case of a name.
+    """
+    unknown = [name for name in named if name not in BY_NAME]
+    if unknown:
+        raise OptionError(f"There is no case {', '.join(unknown)}. There are: {', '.join(BY_NAME)}.")
+    wanted = {case.name for case in CASES if everything or (case.name in named if named else case.is_core)}
+    while needed := {need for name in wanted for need in BY_NAME[name].needs} - wanted:
+        wanted |= needed
+    return tuple(case for case in CASES if case.name in wanted)
+
+
+def vcpus_of(case: Case) -> int:
+    """How many vCPUs a case has running at once, at most."""
+    return sum(cluster.vcpus for cluster in case.clusters)
+
+
+def look_at_quota(credentials: Credentials, cases: Sequence[Case]) -> tuple[str, int]:
+    """What the quota is, and for how many cases at a time it has room.
+
+    :raises OptionError: for none.
+    """
+    most = max((vcpus_of(case) for case in cases), default=0)
+    service, code = _QUOTA
+    try:
+        answer = credentials.client("service-quotas").get_service_quota(ServiceCode=service, QuotaCode=code)
+        vcpus = int(answer["Quota"]["Value"])
+    except (BotoCoreError, ClientError, KeyError) as error:
+        why = explain(error, "GetServiceQuota") if isinstance(error, (BotoCoreError, ClientError)) else "no answer"
+        return f"not checked ({' '.join(str(why).split())[:150]})", AT_ONCE
+    if vcpus < most:
+        raise OptionError(
+            f"Your quota of running On-Demand standard instances is {vcpus} vCPUs, and a case needs {most}. Ask for"
+            f" more ({service}, {code}, in Service Quotas), or name cases that need less."
+        )
+    room = max(1, min(AT_ONCE, vcpus // most)) if most else AT_ONCE
+    return f"{vcpus} vCPUs of running On-Demand standard instances, {most} of them for a case at most", room
+
+
+def missing_instance_types(credentials: Credentials, cases: Sequence[Case]) -> list[str]:
+    """Those of the cases' instance types that the region does not have (DescribeInstanceTypeOfferings); none if nobody
+    may ask.
+    """
+    wanted = sorted({cluster.instance_type for case in cases for cluster in case.clusters} & PRICES.keys())
+    try:
+        filters = [{"Name": "instance-type", "Values": wanted}]
+        answer = credentials.client("ec2").describe_instance_type_offerings(Filters=filters)
+    except (BotoCoreError, ClientError):
+        return []
+    offered = {offering["InstanceType"] for offering in answer["InstanceTypeOfferings"]}
+    return [name for name in wanted if name not in offered]

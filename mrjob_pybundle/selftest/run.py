@@ -1,0 +1,165 @@
+"""A run: its cases, several at a time; then what it has made is taken away, and told of."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+import mrjob_pybundle
+from mrjob_pybundle.aws.errors import explained
+from mrjob_pybundle.cache.builds import build_id_of
+from mrjob_pybundle.errors import PyBundleError
+from mrjob_pybundle.selftest import conf
+from mrjob_pybundle.selftest.cases import Bench, Case, FailedError, NotCheckedError
+from mrjob_pybundle.selftest.cleaning import Aws, Say, clean, clusters_of
+from mrjob_pybundle.selftest.doors import Conf, Doors, TooLongError
+from mrjob_pybundle.selftest.plan import Plan
+from mrjob_pybundle.selftest.results import Lived, Outcome, Result, Results
+
+
+@dataclass
+class Run:
+    """A plan that is carried out."""
+
+    plan: Plan
+    aws: Aws
+    #: for its files on this machine
+    directory: Path
+    #: to be inherited by all that it starts
+    lock: int
+    say: Say
+    shared: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, dict[str, str]] = field(default_factory=dict)
+    _futures: dict[str, Future[Result]] = field(default_factory=dict)
+
+    def carry_out(self, user_confs: Sequence[str]) -> Results:
+        """Check all cases, and remove what was made, whatever happens meanwhile."""
+        since, began = time.monotonic(), time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+        removed: list[str] = []
+        is_clean, clusters, results = False, [], []
+        try:
+            results = self._check_all(conf.write(self.plan.names, user_confs, self.directory))
+        finally:
+            self.say("Removing what was made:")
+            try:
+                clean_ended, is_clean = self._clean(removed), True
+                clusters = clean_ended
+            except PyBundleError as error:
+                removed.append(str(error))
+                self.say(str(error))
+        return Results(
+            run_id=self.plan.names.id,
+            version=mrjob_pybundle.__version__,
+            region=self.plan.region,
+            stand_in=self.plan.stand_in is not None,
+            began=began,
+            seconds=time.monotonic() - since,
+            cases=results,
+            facts=self.facts,
+            clusters=clusters,
+            dollars_at_most=self.plan.dollars,
+            removed=removed,
+            is_clean=is_clean,
+        )
+
+    def _clean(self, removed: list[str]) -> list[Lived]:
+        """Remove all; the result is what clusters there were, which only their ends tell in full."""
+
+        def note(text: str) -> None:
+            removed.append(text)
+            self.say(f"  {text}")
+
+        clusters = clusters_of(self.plan.names, self.aws)
+        clean(self.plan.names, self.aws, note)
+        return [self._lived(cluster.id, cluster.name) for cluster in clusters]
+
+    def _lived(self, cluster_id: str, name: str) -> Lived:
+        with explained(f"asking about cluster {cluster_id}"):
+            cluster = self.aws.emr.describe_cluster(ClusterId=cluster_id)["Cluster"]
+            groups = _groups(self.aws.emr, cluster_id)
+        timeline = cluster["Status"].get("Timeline", {})
+        created = timeline.get("CreationDateTime")
+
+        def since_creation(event: str) -> float | None:
+            moment = timeline.get(event)
+            return (moment - created).total_seconds() if moment and created else None
+
+        return Lived(
+            is_build=build_id_of(name) is not None,
+            release=cluster.get("ReleaseLabel", ""),
+            os_release=cluster.get("OSReleaseLabel", ""),
+            instance_type=groups[0][0] if groups else "unknown",
+            instances=sum(count for _, count in groups),
+            state=cluster["Status"]["State"],
+            started_in=since_creation("ReadyDateTime"),
+            lived=since_creation("EndDateTime"),
+        )
+
+    # cases
+
+    def _check_all(self, confs: Conf) -> list[Result]:
+        with ThreadPoolExecutor(self.plan.at_once) as threads:
+            for case in (case for case in self.plan.cases if not case.is_last):
+                self._futures[case.name] = threads.submit(self._check, case, confs)
+            wait(self._futures.values())
+            for case in (case for case in self.plan.cases if case.is_last):
+                self._futures[case.name] = threads.submit(self._check, case, confs)
+            return [future.result() for future in self._futures.values()]
+
+    def _check(self, case: Case, confs: Conf) -> Result:
+        result = self._result(case, confs)
+        first = f": {result.text.splitlines()[0]}" if result.text else ""
+        self.say(f"{result.outcome.value:<12} {case.name}{first}")
+        return result
+
+    def _result(self, case: Case, confs: Conf) -> Result:
+        why_not = self.plan.why_not(case)
+        if why_not:
+            return Result(case.name, case.shows, Outcome.NOT_CHECKED, why_not, was_announced=True)
+        # Those that are needed stand before those that need them, so they have begun by now.
+        missing = [name for name in case.needs if self._futures[name].result().outcome is not Outcome.GREEN]
+        if missing:
+            return Result(
+                case.name, case.shows, Outcome.NOT_CHECKED, f"without {' and '.join(missing)}, which is not green"
+            )
+        since = time.monotonic()
+        bench = Bench(self._doors(case, confs, since), self._look, self.shared, self.facts)
+        outcome, text = _outcome(lambda: case.run(bench))
+        return Result(case.name, case.shows, outcome, text, time.monotonic() - since, tuple(bench.seen))
+
+    def _doors(self, case: Case, confs: Conf, since: float) -> Doors:
+        deadline = since + 60 * case.minutes
+        return Doors(case.name, self.plan.names, confs, self.directory, self.aws.s3, self.lock, deadline)
+
+    def _look(self, cluster_id: str) -> tuple[str, list[tuple[str, str]]]:
+        with explained(f"asking about cluster {cluster_id}"):
+            state = self.aws.emr.describe_cluster(ClusterId=cluster_id)["Cluster"]["Status"]["State"]
+            steps = self.aws.emr.list_steps(ClusterId=cluster_id)["Steps"]
+        return state, [(step["Name"].split(": ")[-1], step["Status"]["State"]) for step in reversed(steps)]
+
+
+def _outcome(check: Callable[[], None]) -> tuple[Outcome, str]:
+    try:
+        check()
+    except NotCheckedError as error:
+        return Outcome.NOT_CHECKED, str(error)
+    except (FailedError, TooLongError, PyBundleError, OSError) as error:
+        return Outcome.FAILED, str(error)
+    except (ValueError, KeyError, IndexError, TypeError) as error:  # output of a form that no case expects
+        return Outcome.FAILED, f"its output could not be read: {error!r}"
+    return Outcome.GREEN, ""
+
+
+def _groups(emr: Any, cluster_id: str) -> list[tuple[str, int]]:
+    """Instance types and counts. A cluster of fleets has no groups: EMR refuses the question."""
+    try:
+        groups = emr.list_instance_groups(ClusterId=cluster_id)["InstanceGroups"]
+    except ClientError:
+        return []
+    return [(group["InstanceType"], group["RequestedInstanceCount"]) for group in groups]
