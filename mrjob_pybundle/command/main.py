@@ -54,8 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mrjob-pybundle",
         description="Bundles of Python for mrjob on Amazon EMR: the team's cache, and a sandbox.",
-        epilog="COMMAND --help tells more. All but run, selftest and sandbox take the options of a job. All but run and sandbox"
-        " read its mrjob.conf.",
+        epilog="COMMAND --help tells more. All but run, selftest and sandbox take the options of a job and read its"
+        " mrjob.conf, which selftest reads, too.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = Commands(parser)

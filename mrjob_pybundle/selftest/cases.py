@@ -63,6 +63,8 @@ class Case:
     is_core: bool = True
     #: cases that must be green before
     needs: tuple[str, ...] = ()
+    #: its cluster stays for those that need the case
+    is_shared: bool = False
     #: it comes when all others have ended
     is_last: bool = False
     #: why nothing can be checked where the endpoint is none of AWS's; ``None``: it can
@@ -281,7 +283,8 @@ def _gc(bench: Bench) -> None:
 
 
 def _optimized(bench: Bench) -> None:
-    _must(_build(bench, "--pybundle-optimize", *_venv_build(bench, "optimized")))
+    limit = ("--pybundle-build-timeout-minutes", "55")
+    _must(_build(bench, "--pybundle-optimize", *limit, *_venv_build(bench, "optimized")))
 
 
 def _graviton(bench: Bench) -> None:
@@ -372,6 +375,7 @@ CASES: tuple[Case, ...] = (
         (_a_job(75),),
         minutes=40,
         needs=("build",),
+        is_shared=True,
     ),
     Case(
         "existing",

@@ -37,6 +37,11 @@ class OfRun:
     state: str
 
     @property
+    def is_ending(self) -> bool:
+        """Whether nobody need end it any more."""
+        return self.state == "TERMINATING" or self.has_ended
+
+    @property
     def has_ended(self) -> bool:
         """Whether it costs nothing any more."""
         return self.state in _ENDED
@@ -94,24 +99,37 @@ def _directories(aws: Aws, bucket: str, prefix: str) -> Iterator[str]:
         yield from (found["Prefix"] for found in page.get("CommonPrefixes", ()))
 
 
+def end_clusters(names: Names, aws: Aws, say: Say, beginning: str) -> None:
+    """End those of the run's living clusters whose names begin so; wait for nothing."""
+    for cluster in clusters_of(names, aws):
+        if cluster.name.startswith(beginning):
+            _end(cluster, aws, say)
+
+
+def _end(cluster: OfRun, aws: Aws, say: Say) -> None:
+    if cluster.is_ending:
+        return
+    with explained(f"ending cluster {cluster.id} (TerminateJobFlows)"):
+        aws.emr.terminate_job_flows(JobFlowIds=[cluster.id])
+    say(f"ended cluster {cluster.id} ({cluster.name})")
+
+
 def _end_clusters(names: Names, aws: Aws, say: Say) -> int:
     """End what lives, and wait until all have ended. How many were alive."""
-    told: set[str] = set()
+    seen: set[str] = set()
     deadline = time.monotonic() + 60 * _ENDING_MINUTES
     while living := [cluster for cluster in clusters_of(names, aws) if not cluster.has_ended]:
         for cluster in living:
-            if cluster.id not in told:
-                with explained(f"ending cluster {cluster.id} (TerminateJobFlows)"):
-                    aws.emr.terminate_job_flows(JobFlowIds=[cluster.id])
-                say(f"ended cluster {cluster.id} ({cluster.name})")
-                told.add(cluster.id)
+            if cluster.id not in seen:
+                _end(cluster, aws, say)
+                seen.add(cluster.id)
         if time.monotonic() > deadline:
             raise PyBundleError(
                 f"{', '.join(cluster.id for cluster in living)} did not end within {_ENDING_MINUTES} minutes. Look at"
                 f" EMR's console, then: mrjob-pybundle selftest --clean {names.id}"
             )
         time.sleep(aws.poll_seconds)
-    return len(told)
+    return len(seen)
 
 
 def _delete_objects(names: Names, aws: Aws) -> int:

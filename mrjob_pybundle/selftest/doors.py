@@ -121,7 +121,7 @@ class Doors:
 
     def start_command(self, verb: str, *words: str, conf: Path | None = None) -> Running:
         """Start ``mrjob-pybundle WORDS``."""
-        switches = ("-c", str(conf or self.conf.own))
+        switches = ("-c", str(conf or self.conf.own), *self._label)
         return self._start(f"mrjob-pybundle {verb}", "-m", "mrjob_pybundle", verb, *switches, *words)
 
     def job(self, script: str, *words: str, conf: Path | None = None) -> Ran:
@@ -130,9 +130,13 @@ class Doors:
 
     def start_job(self, script: str, *words: str, conf: Path | None = None) -> Running:
         """Start a job's script, one of ours, as ``python SCRIPT -r pybundle-emr WORDS``."""
-        switches = ("-r", "pybundle-emr", "-c", str(conf or self.conf.own))
+        switches = ("-r", "pybundle-emr", "-c", str(conf or self.conf.own), *self._label)
         run = ("-m", "mrjob_pybundle", "run")  # which also works where Python reads no .pth file
         return self._start(f"python {script} -r pybundle-emr", *run, str(PROGRAMS / script), *switches, *words)
+
+    @property
+    def _label(self) -> tuple[str, str]:
+        return ("--label", self.names.label_of(self.case))
 
     def file(self, name: str, content: str) -> Path:
         """A file of the case's own."""
@@ -152,7 +156,9 @@ class Doors:
             self.s3.put_object(Bucket=uri.bucket, Key=uri.key, Body=body)
 
     def _start(self, title: str, *words: str) -> Running:
-        self.intend(f"run {title}, which may launch clusters named {self.names.label}.… and build clusters")
+        self.intend(
+            f"run {title}, which may launch a cluster named {self.names.label_of(self.case)}.… and a build cluster"
+        )
         number = next(self.numbers)
         out, err = (self.directory / f"{self.case}-{number:02}.{name}" for name in ("out", "err"))
         reading, writing = os.pipe()

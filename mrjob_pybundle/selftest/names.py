@@ -30,7 +30,7 @@ class Names:
 
     @property
     def label(self) -> str:
-        """With which the names of its jobs, and so of their clusters, begin."""
+        """With which the labels of its jobs begin."""
         return f"{_BEGINNING}{self.id}"
 
     @property
@@ -58,6 +58,10 @@ class Names:
         """When it began, by the clock of who began it."""
         return began(self.id)
 
+    def label_of(self, case: str) -> str:
+        """With which the names of a case's jobs, and so of their clusters, begin."""
+        return f"{self.label}-{case}"
+
     def role(self, whose: str) -> str:
         """The IAM role, and instance profile, that *whose* policy is tried with."""
         return f"mrjob-pybundle-{self.label}-{whose}"
@@ -66,7 +70,7 @@ class Names:
         """Whether a cluster of that name is this run's: a job's, by its label; or a build's, by the id of one that the
         run's own cache knows (*build_ids*). A build is written down there before its cluster is launched.
         """
-        return name.startswith(f"{self.label}.") or build_id_of(name) in build_ids
+        return name.startswith(f"{self.label}-") or build_id_of(name) in build_ids
 
 
 def run_id_in(text: str) -> str | None:

@@ -17,7 +17,7 @@ from mrjob_pybundle.cache.builds import build_id_of
 from mrjob_pybundle.errors import PyBundleError
 from mrjob_pybundle.selftest import conf
 from mrjob_pybundle.selftest.cases import Bench, Case, FailedError, NotCheckedError
-from mrjob_pybundle.selftest.cleaning import Aws, Say, clean, clusters_of
+from mrjob_pybundle.selftest.cleaning import Aws, Say, clean, clusters_of, end_clusters
 from mrjob_pybundle.selftest.doors import Conf, Doors, TooLongError
 from mrjob_pybundle.selftest.plan import Plan
 from mrjob_pybundle.selftest.results import Lived, Outcome, Result, Results
@@ -108,6 +108,7 @@ class Run:
             for case in (case for case in self.plan.cases if not case.is_last):
                 self._futures[case.name] = threads.submit(self._check, case, confs)
             wait(self._futures.values())
+            self._end_clusters(self.plan.names.label)
             for case in (case for case in self.plan.cases if case.is_last):
                 self._futures[case.name] = threads.submit(self._check, case, confs)
             return [future.result() for future in self._futures.values()]
@@ -131,7 +132,16 @@ class Run:
         since = time.monotonic()
         bench = Bench(self._doors(case, confs, since), self._look, self.shared, self.facts)
         outcome, text = _outcome(lambda: case.run(bench))
+        if not case.is_shared:
+            self._end_clusters(f"{self.plan.names.label_of(case.name)}.")
         return Result(case.name, case.shows, outcome, text, time.monotonic() - since, tuple(bench.seen))
+
+    def _end_clusters(self, beginning: str) -> None:
+        """What a case leaves alive costs money, though it would end by itself."""
+        try:
+            end_clusters(self.plan.names, self.aws, self.say, beginning)
+        except PyBundleError as error:  # they are ended in the end, too
+            self.say(str(error))
 
     def _doors(self, case: Case, confs: Conf, since: float) -> Doors:
         deadline = since + 60 * case.minutes

@@ -1,0 +1,118 @@
+"""What a run says before it does anything."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from mrjob_pybundle.aws.releases import build_instance_type
+from mrjob_pybundle.aws.s3 import S3Uri
+from mrjob_pybundle.errors import OptionError
+from mrjob_pybundle.selftest import conf
+from mrjob_pybundle.selftest.cases import BY_NAME, CASES
+from mrjob_pybundle.selftest.names import Names, run_id_in
+from mrjob_pybundle.selftest.plan import Plan, choose
+from mrjob_pybundle.selftest.prices import PRICES, Cluster, dollars
+
+NAMES = Names("20261122-101112-0a1b2c3d", S3Uri("the-team", "tmp"))
+
+
+def _plan(*named: str, everything: bool = False, stand_in: str | None = None, region: str = "us-east-1") -> Plan:
+    return Plan(NAMES, region, choose(named, everything=everything), stand_in, 4, "not checked")
+
+
+def test_every_instance_has_a_price() -> None:
+    assert {cluster.instance_type for case in CASES for cluster in case.clusters} == PRICES.keys()
+    assert {build_instance_type(arch) for arch in ("x86_64", "aarch64")} < PRICES.keys()
+
+
+def test_prices_are_rounded_up() -> None:
+    assert dollars([Cluster("m5.xlarge", 2, 60)], "us-east-1") == 0.50
+    assert dollars([Cluster("m5.xlarge", 1, 1)], "us-east-1") == 0.01
+    assert dollars([], "us-east-1") == 0
+    assert dollars([Cluster("m5.xlarge", 2, 60)], "sa-east-1") > 0.8
+
+
+def test_the_sum_is_that_of_the_cases() -> None:
+    plan = _plan()
+    lines = [line for line in plan.text().splitlines() if line.split(" ")[0] in BY_NAME]
+    assert [line.split()[0] for line in lines] == [case.name for case in CASES if case.is_core]
+    each = [float(price) for line in lines for price in re.findall(r"\$(\d+\.\d\d)", line)]
+    assert 0 <= sum(each) - plan.dollars < 0.01 * len(each)
+    assert f"At most ${plan.dollars:.2f} in all" in plan.text()
+
+
+def test_the_core_costs_little() -> None:
+    assert _plan().dollars < 5
+    assert _plan(everything=True).dollars < 10
+
+
+def test_it_says_what_it_makes_and_how_that_goes_away() -> None:
+    text = _plan().text()
+    assert "s3://the-team/tmp/selftest-20261122-101112-0a1b2c3d/" in text
+    assert "mrjob-pybundle selftest --clean 20261122-101112-0a1b2c3d" in text
+
+
+def test_cases_come_with_those_that_they_need() -> None:
+    assert [case.name for case in choose(["nodes"], everything=False)] == ["build", "pooled", "nodes"]
+    for case in CASES:
+        before = [other.name for other in CASES[: CASES.index(case)]]
+        assert set(case.needs) <= set(before), "whoever is needed begins first, or all would wait for each other"
+
+
+def test_a_case_that_there_is_not() -> None:
+    with pytest.raises(OptionError, match=r"There is no case builds\. There are: doctor, build"):
+        choose(["builds"], everything=False)
+
+
+def test_what_cannot_be_checked_launches_nothing() -> None:
+    plan = _plan("spark", "graviton", stand_in="127.0.0.1:1")
+    assert plan.clusters == []
+    assert plan.dollars == 0
+
+
+def test_names_carry_the_runs_id() -> None:
+    assert run_id_in(NAMES.label) == NAMES.id
+    assert run_id_in("selftest-of-theirs") is None
+    assert NAMES.has_cluster("selftest-20261122-101112-0a1b2c3d-cold.selftest.20261122.101113.000001", [])
+    assert NAMES.has_cluster("mrjob-pybundle build 20261122-101115-00000000", ["20261122-101115-00000000"])
+    theirs = [
+        "mrjob-pybundle build 20261122-101115-00000001",
+        "selftest-20261122-101112-0a1b2c3e-cold.selftest.20261122.101113.000001",
+        "my selftest-20261122-101112-0a1b2c3d-cold",
+        "mr_job.ada.20261122.101113.000001",
+    ]
+    assert [name for name in theirs if NAMES.has_cluster(name, ["20261122-101115-00000000"])] == []
+    assert all(len(NAMES.role(whose)) <= 64 for whose in ("submitter", "build-master", "job-node"))
+
+
+GOOD = {
+    "cloud_tmp_dir": "s3://the-team/tmp/",
+    "iam_instance_profile": "Nodes",
+    "iam_service_role": "Service",
+    "region": "us-east-1",
+    "extra_cluster_params": {
+        "OSReleaseLabel": "2023.7.20250331.0",
+        "Instances": {"AdditionalMasterSecurityGroups": []},
+    },
+}
+
+
+def test_a_conf_that_names_all() -> None:
+    conf.check(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"cloud_tmp_dir": None}, "must name cloud_tmp_dir .*mrjob would create"),
+        ({"iam_instance_profile": None, "iam_service_role": None}, "must name iam_instance_profile, iam_service_role"),
+        ({"region": None}, "must name the region"),
+        ({"extra_cluster_params": {"Name": "mine"}}, "says Name, on which names, prices and ends"),
+        ({"extra_cluster_params": {"Instances": {"TerminationProtected": True}}}, "Instances.TerminationProtected"),
+    ],
+)
+def test_a_conf_with_which_more_would_be_made_or_stay(wrong: dict[str, object], said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        conf.check({**GOOD, **wrong})
