@@ -148,7 +148,8 @@ def _wait_until(bench: Bench, condition: Callable[[], bool], what: str) -> None:
 def _doctor(bench: Bench) -> None:
     ran = bench.doors.command("doctor")
     bench.seen += ran.out.splitlines()
-    _must(ran)
+    if ran.status:
+        raise FailedError("a job would not do here: see the lines that say FAILED" if ran.out else ran.last_words)
 
 
 def _plain_build(bench: Bench) -> None:

@@ -50,15 +50,17 @@ _LISTS = (
 )
 _DICTS = ("jobconf", "cmdenv")
 _VALUES = (
-    *("cluster_id", "instance_type", "instance_fleets", "instance_groups", "num_task_instances"),
-    *("master_instance_bid_price", "core_instance_bid_price", "docker_image", "max_concurrent_steps"),
-    *("python_bin", "task_python_bin", "hadoop_streaming_jar", "pybundle_venv_build", "pybundle_rebuild"),
-    *("pybundle_bucket_owner", "pybundle_overlap", "min_available_mb"),
+    *("cluster_id", "instance_type", "instance_fleets", "instance_groups", "docker_image", "master_instance_bid_price"),
+    *("core_instance_bid_price", "python_bin", "task_python_bin", "hadoop_streaming_jar", "pybundle_venv_build"),
+    *("pybundle_bucket_owner", "pybundle_overlap"),
 )
 _OF_THEIR_JOBS: Mapping[str, Any] = {
     **{name: [] for name in _LISTS},
     **{name: {} for name in _DICTS},
     **dict.fromkeys(_VALUES),
+    "num_task_instances": 0,
+    "max_concurrent_steps": 1,
+    "pybundle_rebuild": False,
 }
 _OF_THEIR_PYTHON = ("pybundle_python_source", "pybundle_python_sha256", "pybundle_configure_args", "image_id")
 
@@ -124,9 +126,6 @@ def bootstrap_facts(names: Names) -> str:
 
 def _conf(included: Sequence[str], said: Mapping[str, Any]) -> str:
     """An mrjob.conf in which nothing that the *included* ones say of the same is left. (JSON is YAML, too.)"""
-    lines = [f"include: {json.dumps(list(included))}", "runners:"]
-    for section in ("emr", "pybundle-emr"):
-        ours = {name: value for name, value in said.items() if section != "emr" or not name.startswith("pybundle_")}
-        lines.append(f"  {section}:")
-        lines += [f"    {name}: !clear {json.dumps(value)}" for name, value in ours.items()]
+    lines = [f"include: {json.dumps(list(included))}", "runners:", "  pybundle-emr:"]
+    lines += [f"    {name}: !clear {json.dumps(value)}" for name, value in said.items()]
     return "\n".join(lines) + "\n"
