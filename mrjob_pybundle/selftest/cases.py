@@ -21,8 +21,7 @@ _IDLE_MINUTES = 15
 _PATIENCE_SECONDS = 60
 _POLL_SECONDS = 2.0
 
-_BUILD_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
-_CLUSTER_ID = re.compile(r"\bj-[0-9A-Z]{8,}\b")
+_BUILD = re.compile(r"\bbuild (\d{8}-\d{6}-[0-9a-f]{8})")
 
 
 class FailedError(Exception):
@@ -155,10 +154,10 @@ def _doctor(bench: Bench) -> None:
 def _plain_build(bench: Bench) -> None:
     ran = _must(_build(bench, *_shared_bundle(bench)))
     _must_say(ran, "built, s3://")
-    build_id = _BUILD_ID.search(ran.err)
+    build_id = _BUILD.search(ran.err)
     if build_id is None:
         raise FailedError("the build's id was not said")
-    log = _must(bench.doors.command("watch", build_id[0]))
+    log = _must(bench.doors.command("watch", build_id[1]))
     bench.facts["build"] = facts_in(log.out.splitlines())
 
 
@@ -320,6 +319,7 @@ CASES: tuple[Case, ...] = (
         _plain_build,
         (_a_build(30),),
         minutes=40,
+        needs=("doctor",),
     ),
     Case(
         "spark",
@@ -327,6 +327,7 @@ CASES: tuple[Case, ...] = (
         _spark,
         (_a_build(30), _a_job(25)),
         minutes=50,
+        needs=("doctor",),
         only_on_aws="what stands in for EMR here has no Spark, unless it runs Hadoop itself; tests/engines has that",
     ),
     Case(
@@ -394,6 +395,7 @@ CASES: tuple[Case, ...] = (
         (_a_build(60),),
         minutes=70,
         is_core=False,
+        needs=("doctor",),
         only_on_aws="it takes a quarter of an hour on a small machine; make bench does it there",
     ),
     Case(
@@ -403,6 +405,7 @@ CASES: tuple[Case, ...] = (
         (Cluster("c6g.4xlarge", 1, 30), Cluster("m6g.xlarge", 2, 40)),
         minutes=60,
         is_core=False,
+        needs=("doctor",),
         only_on_aws="nodes have this machine's architecture, whatever they are called",
     ),
     Case(
@@ -412,6 +415,7 @@ CASES: tuple[Case, ...] = (
         (_a_build(30), _a_job(40)),
         minutes=60,
         is_core=False,
+        needs=("doctor",),
         only_on_aws="nodes have this machine's operating system, whatever the release is called",
     ),
     Case("gc", "what is in use stays in the cache", _gc, minutes=10, needs=("build",), is_last=True),

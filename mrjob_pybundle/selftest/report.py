@@ -60,9 +60,10 @@ def _lines(results: Results) -> Iterator[str]:
     )
     yield from ("", "## Cases", "", "| case | result | time | shows |", "|---|---|---|---|")
     for result in results.cases:
-        yield _row(result.name, result.outcome.value, _time(result.seconds), result.shows)
+        why = f": {result.text}" if result.outcome is Outcome.NOT_CHECKED else ""
+        yield _row(result.name, result.outcome.value + why, _time(result.seconds), result.shows)
     for result in results.cases:
-        if result.text or result.seen:
+        if result.seen or result.outcome is Outcome.FAILED:
             yield from ("", f"### {result.name}: {result.outcome.value}", "")
             yield from _block([*result.text.splitlines(), *result.seen])
     yield from (

@@ -55,7 +55,7 @@ def test_it_says_what_it_makes_and_how_that_goes_away() -> None:
 
 
 def test_cases_come_with_those_that_they_need() -> None:
-    assert [case.name for case in choose(["nodes"], everything=False)] == ["build", "pooled", "nodes"]
+    assert [case.name for case in choose(["nodes"], everything=False)] == ["doctor", "build", "pooled", "nodes"]
     for case in CASES:
         before = [other.name for other in CASES[: CASES.index(case)]]
         assert set(case.needs) <= set(before), "whoever is needed begins first, or all would wait for each other"

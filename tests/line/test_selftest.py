@@ -1,0 +1,76 @@
+"""``selftest`` in the sandbox: every case, and what is left when it is killed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mrjob_pybundle.cache.builds import new_build_id
+from mrjob_pybundle.selftest.cases import CASES
+from tests.compiled import compiled_python
+from tests.line.conftest import CPYTHON, Line
+
+pytestmark = pytest.mark.whole
+
+#: What cannot be checked where this is no AWS, each with its reason in the report. Nothing else may say "not checked".
+NOT_CHECKED = {"spark", "optimized", "graviton", "amazon-linux-2"}
+
+
+CONF = """\
+include: {sandbox_conf}
+runners:
+  pybundle-emr:
+    pybundle_python_version: {version}
+    pybundle_python_source: {tarball}
+"""
+
+
+@pytest.fixture(scope="module")
+def conf(line: Line, tarball: Path) -> Path:
+    """That of a person who has an account, and nothing else yet."""
+    path = line.directory / "selftest.conf"
+    sandbox_conf = line.directory / "sandbox" / "mrjob.conf"
+    path.write_text(CONF.format(sandbox_conf=sandbox_conf, version=CPYTHON, tarball=tarball))
+    return path
+
+
+def _run_with_python(line: Line) -> str:
+    """The id of a run whose cache has a Python already: it takes minutes to compile one."""
+    run_id, python = new_build_id(), compiled_python()
+    for name, content in python.files.items():
+        key = f"tmp/selftest-{run_id}/cache/v1/python/{python.key}/{name}"
+        line.client("s3").put_object(Bucket="sandbox", Key=key, Body=content)
+    return run_id
+
+
+def _left_of(line: Line, run_id: str) -> list[str]:
+    """Objects and living clusters of a run."""
+    return [key for key in line.objects("sandbox") if run_id in key]
+
+
+def test_every_case(line: Line, conf: Path, tmp_path: Path) -> None:
+    run_id = _run_with_python(line)
+    before = line.objects("sandbox")
+    line.new_clusters()
+    directory = tmp_path / "report"
+    command = ("-m", "mrjob_pybundle", "selftest", "-c", conf, "--yes", "--all", "--dir", directory)
+    run = line.run(*command, "--run-id", run_id)
+    report = json.loads((directory / "report.json").read_text("utf-8"))
+    outcomes = {case["name"]: case["outcome"] for case in report["cases"]}
+    told = (directory / "report.md").read_text("utf-8")
+    assert outcomes == {case.name: "not checked" if case.name in NOT_CHECKED else "green" for case in CASES}, told
+    assert run.returncode == 0, run.stderr
+
+    assert report["stand_in"] is True
+    assert report["facts"].keys() == {"build", "bootstrap", "container"}
+    assert all(facts["os"] for facts in report["facts"].values())
+    assert "sandbox/" not in told, "the bucket's name"
+    assert "123456789012" not in told
+    launched = line.new_clusters()
+    assert len(launched) == len(report["clusters"]) <= sum(len(case.clusters) for case in CASES)
+    assert _left_of(line, run_id) == []
+    assert line.objects("sandbox").keys() == {key for key in before if run_id not in key}
+    states = {line.client("emr").describe_cluster(ClusterId=c["Id"])["Cluster"]["Status"]["State"] for c in launched}
+    assert states <= {"TERMINATED", "TERMINATED_WITH_ERRORS"}
