@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mrjob_pybundle.cache.builds import new_build_id
+from mrjob_pybundle.sandbox.api.faults import Do, Rule
 from mrjob_pybundle.selftest.cases import CASES
 from tests.compiled import compiled_python
+from tests.existing import cluster_without_bundle
 from tests.line.conftest import CPYTHON, Line
 
 pytestmark = pytest.mark.whole
@@ -74,3 +81,49 @@ def test_every_case(line: Line, conf: Path, tmp_path: Path) -> None:
     assert line.objects("sandbox").keys() == {key for key in before if run_id not in key}
     states = {line.client("emr").describe_cluster(ClusterId=c["Id"])["Cluster"]["Status"]["State"] for c in launched}
     assert states <= {"TERMINATED", "TERMINATED_WITH_ERRORS"}
+
+
+#: Drawn once from the first so many: that is as far as the pooled cluster, with builds of several cases beside it.
+_PLACES = sorted(random.Random(16).sample(range(1, 60), 10))
+
+
+@pytest.fixture(scope="module")
+def theirs(line: Line) -> Iterator[tuple[str, str]]:
+    """A cluster and an object that look much like a run's, and are somebody else's."""
+    key = f"tmp/selftest-{new_build_id()}/cache/v1/builds/{new_build_id()}/inputs.tar.gz"
+    line.client("s3").put_object(Bucket="sandbox", Key=key, Body=b"x")
+    with cluster_without_bundle(line, Name=f"mrjob-pybundle build {new_build_id()}") as cluster_id:
+        yield cluster_id, key
+
+
+@pytest.mark.parametrize("place", _PLACES)
+def test_nothing_is_left_of_a_run_that_is_killed(
+    line: Line, conf: Path, theirs: tuple[str, str], tmp_path: Path, place: int
+) -> None:
+    """It, and what it has started, dies with its write number *place*; that one may still be carried out."""
+    run_id = _run_with_python(line)
+    line.new_clusters()
+    command = ("-m", "mrjob_pybundle", "selftest", "-c", conf)
+    arguments = [str(word) for word in (sys.executable, *command, "--yes", "--dir", tmp_path, "--run-id", run_id)]
+    with (tmp_path / "said").open("w") as said:
+        run = subprocess.Popen(arguments, env=line.environment, stdout=said, stderr=said, cwd=line.directory)
+        # Of all that it and what it starts ask for, what changes something: the sandbox's commands have that key.
+        write = Rule("[!GHLD]*", Do(lambda _: run.kill()), who="submitter", after=place, times=1)
+        with line.faults.injected(write) as strikes:
+            run.wait()
+    assert (run.returncode, len(strikes)) == (-signal.SIGKILL, 1), (tmp_path / "said").read_text()
+
+    cleaned = line.run(*command, "--clean", run_id)
+    assert cleaned.returncode == 0, cleaned.stderr
+    assert _left_of(line, run_id) == []
+    emr = line.client("emr")
+    states = {
+        c["Id"]: emr.describe_cluster(ClusterId=c["Id"])["Cluster"]["Status"]["State"] for c in line.new_clusters()
+    }
+    assert [state for state in states.values() if not state.startswith("TERMINATED")] == []
+    again = line.run(*command, "--clean", run_id)
+    assert again.stdout == f"nothing of run {run_id} is left\n"
+
+    cluster_id, key = theirs
+    assert emr.describe_cluster(ClusterId=cluster_id)["Cluster"]["Status"]["State"] in ("RUNNING", "WAITING")
+    assert key in line.objects("sandbox")
