@@ -21,18 +21,24 @@ from mrjob_pybundle.context import OPTION_NAMES, Context
 from mrjob_pybundle.errors import OptionError, PyBundleError
 from mrjob_pybundle.mrjob_plugin import combined_options
 from mrjob_pybundle.selftest import conf, plan, report
-from mrjob_pybundle.selftest.cases import CASES
+from mrjob_pybundle.selftest.cases import CASES, Case
 from mrjob_pybundle.selftest.cleaning import Aws, clean, runs_in
 from mrjob_pybundle.selftest.names import Names
+from mrjob_pybundle.selftest.roles import Roles
 from mrjob_pybundle.selftest.run import Run
 from mrjob_pybundle.selftest.run_lock import locked
-from mrjob_pybundle.selftest.scrub import scrubber
+from mrjob_pybundle.selftest.scrub import NOBODY, scrubber
 
 log = logging.getLogger("mrjob.pybundle")
 
-_CASES = "\n".join(
-    f"  {case.name:<16}{case.shows}{'' if case.is_core else ' (only by name, or with --all)'}" for case in CASES
-)
+
+def _when(case: Case) -> str:
+    if case.makes_roles:
+        return " (only with --iam)"
+    return "" if case.is_core else " (only by name, or with --all)"
+
+
+_CASES = "\n".join(f"  {case.name:<16}{case.shows}{_when(case)}" for case in CASES)
 
 
 def add(commands: Commands) -> None:
@@ -48,6 +54,11 @@ def add(commands: Commands) -> None:
     command.add_argument("cases", metavar="CASE", nargs="*", help="only these cases, and those that they need")
     command.add_argument("-c", "--conf-path", action="append", metavar="FILE", help="another mrjob.conf to read")
     command.add_argument("--all", action="store_true", help="all cases, not only the core")
+    command.add_argument(
+        "--iam",
+        action="store_true",
+        help="also the policies of docs/security.md, in IAM roles that it makes and removes",
+    )
     command.add_argument("--yes", action="store_true", help="do not ask")
     command.add_argument("--dry-run", action="store_true", help="only say what would be done")
     command.add_argument(
@@ -73,7 +84,8 @@ def _selftest(args: argparse.Namespace) -> int:
     conf.check(opts)
     context = Context.of(opts)
     base = S3Uri.parse(opts["cloud_tmp_dir"])
-    aws = Aws(context.s3, context.credentials.emr_client(), context.emr_poll_seconds)
+    iam = context.credentials.client("iam", opts["iam_endpoint"])
+    aws = Aws(context.s3, context.credentials.emr_client(), iam, context.emr_poll_seconds)
     if args.clean is not None:
         return _clean(args.clean, base, aws)
     names = Names(args.run_id, base) if args.run_id else Names.new(base)
@@ -83,8 +95,10 @@ def _selftest(args: argparse.Namespace) -> int:
         return 0
     directory = (args.dir or Path(f"mrjob-pybundle-selftest-{names.id}")).absolute()
     directory.mkdir(parents=True, exist_ok=True)
+    service_role = opts["iam_service_role"].rpartition("/")[2]
+    roles = Roles(names, iam, context.credentials.client("sts"), opts["region"], service_role)
     with locked(names.id) as lock:
-        results = Run(planned, aws, directory, lock, _say).carry_out(user_confs)
+        results = Run(planned, aws, directory, lock, roles, _say).carry_out(user_confs)
     scrub = _scrubber(context, opts)
     (directory / "report.md").write_text(report.as_markdown(results, scrub), "utf-8")
     (directory / "report.json").write_text(report.as_json(results, scrub), "utf-8")
@@ -93,7 +107,7 @@ def _selftest(args: argparse.Namespace) -> int:
 
 
 def _plan(args: argparse.Namespace, names: Names, context: Context, opts: Mapping[str, Any]) -> plan.Plan:
-    cases = plan.choose(args.cases, everything=args.all)
+    cases = plan.choose(args.cases, everything=args.all, with_roles=args.iam)
     endpoint = urlsplit(context.credentials.emr_client().meta.endpoint_url)
     stand_in = None if _is_of_aws(endpoint.hostname or "") else endpoint.netloc
     done = [case for case in cases if not (stand_in and case.only_on_aws)]
@@ -153,10 +167,8 @@ def _scrubber(context: Context, opts: Mapping[str, Any]) -> Callable[[str], str]
         "key": [opts["ec2_key_pair"]],
         "subnet": subnets,
         "role": [opts[name] for name in roles],
-        "home": [str(Path.home())],
         "endpoint": [context.credentials.emr_client().meta.endpoint_url],
     }
-    return scrubber(
-        {kind: [str(text) for text in texts if text] for kind, texts in things.items()},
-        [name for name in (getpass.getuser(), opts["owner"]) if name],
-    )
+    users = {getpass.getuser(), opts["owner"]} - NOBODY
+    words = {"user": users, "home": [str(Path.home())] if users else []}
+    return scrubber({kind: [str(text) for text in texts if text] for kind, texts in things.items()}, words)

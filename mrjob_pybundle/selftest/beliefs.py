@@ -109,6 +109,13 @@ def _job_history(seen: Seen) -> Found:
     return Found(bool(value), value or "mapred-site.xml does not say")
 
 
+def _old_programs(seen: Seen) -> Found:
+    values = [_told(_values(seen, name)) for name in ("bash", "tar", "coreutils") if _values(seen, name)]
+    if _is_seven(seen) or not values:
+        return Found(None, "; ".join(values) or "nothing was seen of it")
+    return Found(all(map(re.search, (r"version 4\.2", r"1\.26", r"8\.22"), values)), "; ".join(values))
+
+
 def _tmp(seen: Seen) -> Found:
     values = _values(seen, "tmp_options")
     if not values:
@@ -179,22 +186,9 @@ BELIEFS: tuple[Belief, ...] = (
         _case("spark"),
     ),
     Belief(
-        "| several subnets (instance fleets) |",
-        "no case has several subnets",
-        lambda _: Found(None, "no case has several subnets"),
-    ),
-    Belief(
         "| nodes with bash 4.2, make 3.82, tar 1.26 and coreutils 8.22, as Amazon Linux 2 has them |",
-        "which bash, tar and coreutils are there?",
-        lambda seen: Found(
-            None,
-            "; ".join(
-                filter(
-                    None, (_told(_values(seen, name)) for name in ("bash", "tar", "coreutils")) if seen.facts else ()
-                )
-            )
-            or "nothing was seen of it",
-        ),
+        "which bash, tar and coreutils are there, on Amazon Linux 2?",
+        _old_programs,
     ),
     Belief(
         "a `/tmp` or a disk that is full, read-only, or runs no programs",

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from mrjob_pybundle.selftest.conf import BUILD_INSTANCE_TYPE, JOB_INSTANCE_TYPE, bootstrap_facts
-from mrjob_pybundle.selftest.doors import PROGRAMS, Doors, Ran, TooLongError
+from mrjob_pybundle.selftest.doors import PROGRAMS, Doors, Ran
+from mrjob_pybundle.selftest.names import ROLES_CASE
 from mrjob_pybundle.selftest.prices import Cluster
+from mrjob_pybundle.selftest.roles import Roles
 
 _SPARK_PYTHON = "3.11.15"
 _AMAZON_LINUX_2 = "emr-6.15.0"
@@ -41,6 +42,8 @@ class Bench:
     look: Callable[[str], tuple[str, list[tuple[str, str]]]]
     #: what cases leave for those that need them: the id of a cluster
     shared: dict[str, str]
+    #: the run's own, if it may have some
+    roles: Roles
     #: place → name → value, as the probe saw it
     facts: dict[str, dict[str, str]]
     #: what is worth a line in the report
@@ -68,6 +71,8 @@ class Case:
     is_last: bool = False
     #: why nothing can be checked where the endpoint is none of AWS's; ``None``: it can
     only_on_aws: str | None = None
+    #: it makes IAM roles: only with --iam
+    makes_roles: bool = False
 
 
 def _a_build(minutes: int) -> Cluster:
@@ -136,9 +141,7 @@ def _build(bench: Bench, *switches: str, **kwargs: Any) -> Ran:
 
 def _wait_until(bench: Bench, condition: Callable[[], bool], what: str) -> None:
     while not condition():
-        if time.monotonic() > bench.doors.deadline:
-            raise TooLongError(f"{what} did not come in time")
-        time.sleep(_POLL_SECONDS)
+        bench.doors.patience.pause(what, _POLL_SECONDS)
 
 
 # the cases
@@ -304,6 +307,28 @@ def _amazon_linux_2(bench: Bench) -> None:
     _must_count(_words(bench, *release, *_venv_build(bench, "amazon-linux-2", packages), conf=conf))
 
 
+def _policies(bench: Bench) -> None:
+    roles, own = bench.roles, bench.doors.names.directory
+    bench.doors.intend(f"create the IAM roles {bench.doors.names.role('…')}")
+    account = roles.create()
+    builder, submitter = (roles.environment(whose, account) for whose in ("builder", "submitter"))
+    switches = (
+        *_venv_build(bench, "iam", "pip install regex==2024.11.6\n"),
+        *("--iam-instance-profile", bench.doors.names.role("job-node")),
+        *("--pybundle-build-iam-instance-profile", bench.doors.names.role("build-master")),
+        *("--cloud-log-dir", f"{own}/tmp/logs/"),
+    )
+    conf, text = bench.doors.conf.as_role, str(PROGRAMS / "words.txt")
+    forbidden = f"{bench.doors.names.cache}/v1/python/forbidden"
+    _must(_build(bench, *switches, conf=conf, environment=builder))
+    _must_count(_words(bench, *switches, conf=conf, environment=submitter))
+    wrote = ("mr_writes.py", text, *switches, "--forbidden", forbidden)
+    ran = _must(bench.doors.job(*wrote, conf=conf, environment=submitter))
+    if "AccessDenied" not in ran.out:
+        raise FailedError(f"a mapper may write into the cache, or something else kept it from that:\n{ran.out}")
+    bench.seen.append("a mapper that wrote into the cache was refused")
+
+
 def facts_in(lines: list[str]) -> dict[str, str]:
     """Name → value of what the probe said somewhere in *lines*."""
     found = (re.search(r"probe:([\w.]+)=(.*)", line) for line in lines)
@@ -417,6 +442,17 @@ CASES: tuple[Case, ...] = (
         is_core=False,
         needs=("doctor",),
         only_on_aws="nodes have this machine's operating system, whatever the release is called",
+    ),
+    Case(
+        ROLES_CASE,
+        "build and job work with the policies of docs/security.md, and a mapper may not write into the cache",
+        _policies,
+        (_a_build(30), _a_job(20), _a_job(20)),
+        minutes=60,
+        is_core=False,
+        needs=("doctor",),
+        only_on_aws="nothing here refuses what no policy allows; tests/line has them judged",
+        makes_roles=True,
     ),
     Case("gc", "what is in use stays in the cache", _gc, minutes=10, needs=("build",), is_last=True),
 )

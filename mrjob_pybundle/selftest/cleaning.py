@@ -11,7 +11,8 @@ from typing import Any
 from mrjob_pybundle.aws.errors import explained
 from mrjob_pybundle.cache import layout
 from mrjob_pybundle.errors import PyBundleError
-from mrjob_pybundle.selftest.names import Names, run_id_in
+from mrjob_pybundle.selftest import roles
+from mrjob_pybundle.selftest.names import ROLES_CASE, Names, run_id_in
 
 _CLOCKS_DIFFER = timedelta(days=1)
 _ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
@@ -25,6 +26,7 @@ class Aws:
 
     s3: Any
     emr: Any
+    iam: Any
     poll_seconds: float
 
 
@@ -53,15 +55,24 @@ Say = Callable[[str], None]
 def clean(names: Names, aws: Aws, say: Say) -> bool:
     """Remove all that a run has made, and *say* what. The result: was there anything?
 
-    First its clusters, until none of them lives: they write into S3. Then what it has there.
+    First its clusters, until none of them lives: they write into S3. Then its roles, and what it has there.
 
     :raises PyBundleError: AWS said no, or a cluster does not end.
     """
     ended = _end_clusters(names, aws, say)
+    removed = roles.remove(names, aws.iam, say) if _has_intended_roles(names, aws) else 0
     deleted = _delete_objects(names, aws)
     if deleted:
         say(f"deleted {deleted} {'object' if deleted == 1 else 'objects'} below {names.directory}/")
-    return bool(ended or deleted)
+    return bool(ended or removed or deleted)
+
+
+def _has_intended_roles(names: Names, aws: Aws) -> bool:
+    """Whether it was about to make roles: nobody else need be allowed to ask IAM."""
+    where = f"{names.intents}/{ROLES_CASE}-"
+    with explained(f"looking for {where}*"):
+        found = aws.s3.list_objects_v2(Bucket=names.intents.bucket, Prefix=f"{names.intents.key}/{ROLES_CASE}-")
+        return bool(found.get("KeyCount"))
 
 
 def clusters_of(names: Names, aws: Aws) -> list[OfRun]:

@@ -25,6 +25,7 @@ OPTION_NAMES = (
     "iam_service_role",
     "pybundle_build_iam_instance_profile",
     "extra_cluster_params",
+    "iam_endpoint",
     "ec2_key_pair",
     "subnet",
     "tags",
@@ -62,6 +63,7 @@ _OF_THEIR_JOBS: Mapping[str, Any] = {
     "max_concurrent_steps": 1,
     "pybundle_rebuild": False,
 }
+_OF_THEIR_CREDENTIALS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 _OF_THEIR_PYTHON = ("pybundle_python_source", "pybundle_python_sha256", "pybundle_configure_args", "image_id")
 
 
@@ -96,7 +98,7 @@ def _flat(params: Mapping[str, Any]) -> set[str]:
 
 def write(names: Names, user_confs: Sequence[str], directory: Path) -> Conf:
     """Write the run's conf files into *directory*."""
-    own, other_python = directory / "mrjob.conf", directory / "other-python.conf"
+    own, other_python, as_role = (directory / f"{name}.conf" for name in ("mrjob", "other-python", "as-role"))
     probe = shlex.quote(str(PROGRAMS / "probe.sh"))
     said = {
         "owner": "selftest",
@@ -116,7 +118,8 @@ def write(names: Names, user_confs: Sequence[str], directory: Path) -> Conf:
     }
     own.write_text(_conf(user_confs, said), "utf-8")
     other_python.write_text(_conf([str(own)], dict.fromkeys(_OF_THEIR_PYTHON)), "utf-8")
-    return Conf(own, other_python)
+    as_role.write_text(_conf([str(own)], dict.fromkeys(_OF_THEIR_CREDENTIALS)), "utf-8")
+    return Conf(own, other_python, as_role)
 
 
 def bootstrap_facts(names: Names) -> str:

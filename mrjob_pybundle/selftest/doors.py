@@ -7,7 +7,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,30 @@ _POLL_SECONDS = 0.2
 
 class TooLongError(Exception):
     """A command, or what was waited for, took longer than its case may."""
+
+
+class StoppedError(Exception):
+    """Somebody stops the run."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a case may take, and whether the run goes on."""
+
+    #: by time.monotonic()
+    deadline: float
+    stopped: threading.Event
+
+    def pause(self, what: str, seconds: float = _POLL_SECONDS) -> None:
+        """Wait for a moment.
+
+        :raises TooLongError: *what* is late.
+        :raises StoppedError: nobody waits for it any more.
+        """
+        if time.monotonic() > self.deadline:
+            raise TooLongError(f"{what} did not come in time")
+        if self.stopped.wait(seconds):
+            raise StoppedError("the run was stopped")
 
 
 @dataclass(frozen=True)
@@ -49,7 +75,7 @@ class Running:
     lifeline: int
     out: Path
     err: Path
-    deadline: float
+    patience: Patience
     began: float = field(default_factory=time.monotonic)
 
     def said(self) -> str:
@@ -60,9 +86,10 @@ class Running:
         """Wait until it has said *text*, or has ended.
 
         :raises TooLongError: it has done neither in time.
+        :raises StoppedError: the run is stopped.
         """
         while text not in self.said() and self.process.poll() is None:
-            self._pause(f"saying {text!r}")
+            self.patience.pause(f"{text!r} from {self.words[0]}")
 
     def kill(self) -> None:
         """End it at once, with signal 9: its guard does, when nobody holds the other end of its line."""
@@ -74,21 +101,17 @@ class Running:
         """Wait for its end.
 
         :raises TooLongError: it did not end in time, and was killed.
+        :raises StoppedError: so is it if the run is stopped.
         """
         try:
             while self.process.poll() is None:
-                self._pause("ending")
+                self.patience.pause(f"the end of {self.words[0]}")
         finally:
             self.kill()
             self.process.wait()
         out = self.out.read_text("utf-8", "replace")
         status = self.process.returncode
         return Ran(self.words, status, out, self.said(), time.monotonic() - self.began)
-
-    def _pause(self, what: str) -> None:
-        if time.monotonic() > self.deadline:
-            raise TooLongError(f"{' '.join(self.words[:3])} did not get to {what} in time")
-        time.sleep(_POLL_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -97,6 +120,7 @@ class Conf:
 
     own: Path
     other_python: Path
+    as_role: Path
 
 
 @dataclass(frozen=True)
@@ -111,28 +135,32 @@ class Doors:
     s3: Any
     #: to be inherited
     lock: int
-    #: by time.monotonic()
-    deadline: float
+    patience: Patience
     numbers: Any = field(default_factory=itertools.count)
 
-    def command(self, *words: str, conf: Path | None = None) -> Ran:
+    def command(self, *words: str, **how: Any) -> Ran:
         """Run ``mrjob-pybundle WORDS`` to its end."""
-        return self.start_command(*words, conf=conf).wait()
+        return self.start_command(*words, **how).wait()
 
-    def start_command(self, verb: str, *words: str, conf: Path | None = None) -> Running:
-        """Start ``mrjob-pybundle WORDS``."""
+    def start_command(
+        self, verb: str, *words: str, conf: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> Running:
+        """Start ``mrjob-pybundle WORDS``, perhaps with more in its environment."""
         switches = ("-c", str(conf or self.conf.own), *self._label)
-        return self._start(f"mrjob-pybundle {verb}", "-m", "mrjob_pybundle", verb, *switches, *words)
+        return self._start(f"mrjob-pybundle {verb}", ("-m", "mrjob_pybundle", verb, *switches, *words), environment)
 
-    def job(self, script: str, *words: str, conf: Path | None = None) -> Ran:
+    def job(self, script: str, *words: str, **how: Any) -> Ran:
         """Run a job's script to its end."""
-        return self.start_job(script, *words, conf=conf).wait()
+        return self.start_job(script, *words, **how).wait()
 
-    def start_job(self, script: str, *words: str, conf: Path | None = None) -> Running:
+    def start_job(
+        self, script: str, *words: str, conf: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> Running:
         """Start a job's script, one of ours, as ``python SCRIPT -r pybundle-emr WORDS``."""
         switches = ("-r", "pybundle-emr", "-c", str(conf or self.conf.own), *self._label)
         run = ("-m", "mrjob_pybundle", "run")  # which also works where Python reads no .pth file
-        return self._start(f"python {script} -r pybundle-emr", *run, str(PROGRAMS / script), *switches, *words)
+        job = (*run, str(PROGRAMS / script), *switches, *words)
+        return self._start(f"python {script} -r pybundle-emr", job, environment)
 
     @property
     def _label(self) -> tuple[str, str]:
@@ -155,7 +183,9 @@ class Doors:
         with explained(f"writing {uri}"):
             self.s3.put_object(Bucket=uri.bucket, Key=uri.key, Body=body)
 
-    def _start(self, title: str, *words: str) -> Running:
+    def _start(self, title: str, words: tuple[str, ...], environment: Mapping[str, str] | None) -> Running:
+        if self.patience.stopped.is_set():
+            raise StoppedError("the run was stopped")
         self.intend(
             f"run {title}, which may launch a cluster named {self.names.label_of(self.case)}.… and a build cluster"
         )
@@ -174,11 +204,11 @@ class Doors:
                     stderr=stderr,
                     pass_fds=[reading, self.lock],
                     # Notes that jobs keep on their author's machine are none of this user's.
-                    env={**os.environ, "XDG_CACHE_HOME": str(self.directory / "notes")},
+                    env={**os.environ, "XDG_CACHE_HOME": str(self.directory / "notes"), **(environment or {})},
                 )
         except BaseException:
             os.close(writing)
             raise
         finally:
             os.close(reading)
-        return Running((title, *words), process, writing, out, err, self.deadline)
+        return Running((title, *words), process, writing, out, err, self.patience)

@@ -10,6 +10,9 @@ from datetime import datetime
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.cache.builds import began, build_id_of, new_build_id
 
+#: The case that makes roles, and says so before.
+ROLES_CASE = "iam"
+
 _BEGINNING = "selftest-"
 _LABEL = re.compile(rf"{_BEGINNING}(\d{{8}}-\d{{6}}-[0-9a-f]{{8}})")
 

@@ -11,7 +11,7 @@ from mrjob_pybundle.aws.clients import Credentials
 from mrjob_pybundle.aws.errors import explain
 from mrjob_pybundle.errors import OptionError
 from mrjob_pybundle.selftest.cases import BY_NAME, CASES, Case
-from mrjob_pybundle.selftest.names import Names
+from mrjob_pybundle.selftest.names import ROLES_CASE, Names
 from mrjob_pybundle.selftest.prices import PRICES, Cluster, dollars, how_counted
 
 #: "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances", in vCPUs (Service Quotas).
@@ -49,6 +49,11 @@ class Plan:
         return [cluster for case in self.to_be_done for cluster in case.clusters]
 
     @property
+    def makes_roles(self) -> bool:
+        """Whether it makes IAM roles, too."""
+        return any(case.makes_roles for case in self.to_be_done)
+
+    @property
     def dollars(self) -> float:
         """At most."""
         return dollars(self.clusters, self.region)
@@ -79,21 +84,26 @@ class Plan:
             f"  up to {len(self.clusters)} EMR clusters, named {self.names.label}-… or mrjob-pybundle build …;",
             "  each ends by itself, too, when its steps have ended, or when it was idle for 15 minutes",
             f"  objects below {self.names.directory}/, with a cache of its own",
-            "It changes nothing else: no role, no bucket, no object and no cluster that is there already.",
+            *([f"  IAM roles and instance profiles named {self.names.role('…')}"] if self.makes_roles else []),
+            f"It changes nothing else: {'' if self.makes_roles else 'no role, '}no bucket, and no object or cluster that",
+            "is there already.",
             f"If it does not get to its end: mrjob-pybundle selftest --clean {self.names.id}",
         ]
         return "\n".join(lines)
 
 
-def choose(named: Collection[str], *, everything: bool) -> tuple[Case, ...]:
-    """The cases that are meant, with those that they need.
+def choose(named: Collection[str], *, everything: bool = False, with_roles: bool = False) -> tuple[Case, ...]:
+    """The cases that are meant, with those that they need. *with_roles*: also the one that makes roles.
 
-    :raises OptionError: there is no case of a name.
+    :raises OptionError: there is no case of a name, or it is the one that makes roles.
     """
     unknown = [name for name in named if name not in BY_NAME]
     if unknown:
         raise OptionError(f"There is no case {', '.join(unknown)}. There are: {', '.join(BY_NAME)}.")
+    if ROLES_CASE in named and not with_roles:
+        raise OptionError(f"The case {ROLES_CASE} makes IAM roles: say --iam instead.")
     wanted = {case.name for case in CASES if everything or (case.name in named if named else case.is_core)}
+    wanted = wanted | {ROLES_CASE} if with_roles else wanted - {ROLES_CASE}
     while needed := {need for name in wanted for need in BY_NAME[name].needs} - wanted:
         wanted |= needed
     return tuple(case for case in CASES if case.name in wanted)

@@ -79,7 +79,7 @@ def _lines(results: Results) -> Iterator[str]:
     for place, title in PLACES.items():
         if place in results.facts:
             yield from ("", f"In {title}:", "")
-            yield from _block([f"{name:<24}{value}" for name, value in results.facts[place].items()])
+            yield from _block([f"{name:<24}{value}" for name, value in results.facts[place].items() if value])
     if not results.facts:
         yield from ("", "Nothing was seen: the cases that look are `build` and `nodes`.")
     yield from ("", "## Clusters", "", "| for | release | AMI | instances | came up in | lived | at list price |")

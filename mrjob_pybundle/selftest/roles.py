@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from mrjob_pybundle.aws.errors import DENIED, error_code, explained
+from mrjob_pybundle.aws.errors import error_code, explained
 from mrjob_pybundle.errors import OptionError
 from mrjob_pybundle.selftest.names import Names
 
@@ -46,12 +46,14 @@ class Roles:
     service_role: str
     settling_seconds: float = _SETTLING_SECONDS
 
-    def create(self, account: str) -> None:
-        """Make all of them.
+    def create(self) -> str:
+        """Make all of them. The result is the account's id.
 
         :raises CacheError: IAM said no.
         :raises OptionError: this is no clone, which alone has the policies.
         """
+        with explained("asking which account this is (GetCallerIdentity)"):
+            account = str(self.sts.get_caller_identity()["Account"])
         documents = self.documents(account)
         with explained("creating the run's IAM roles"):
             for whose, given in documents.items():
@@ -65,6 +67,7 @@ class Roles:
                     self.iam.create_instance_profile(InstanceProfileName=name, Tags=tags)
                     self.iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
         time.sleep(self.settling_seconds)
+        return account
 
     def documents(self, account: str) -> dict[str, list[str]]:
         """Whose role → its policies, with the run's own places filled in."""
@@ -79,7 +82,7 @@ class Roles:
 
     def _filled_in(self, document: str, account: str) -> str:
         own = self.names.directory
-        # Its jobs' data are words.txt, which mrjob uploads: with DATA-BUCKET left whole, nodes could write to the cache.
+        # DATA-BUCKET is the same bucket: left whole, nodes could write to the cache. mrjob uploads all data there are.
         places = {
             "CACHE-BUCKET/pybundle/": f"{own.bucket}/{self.names.cache.key}/",
             "TMP-BUCKET/tmp/": f"{own.bucket}/{own.key}/tmp/",
@@ -107,32 +110,23 @@ class Roles:
             "AWS_SESSION_TOKEN": answer["SessionToken"],
         }
 
-    def remove(self, say: Callable[[str], None]) -> int:
-        """Take away those that are there; how many were."""
-        with explained("removing the run's IAM roles"):
-            return sum(self._remove(self.names.role(whose), say) for whose in POLICIES)
 
-    def _remove(self, name: str, say: Callable[[str], None]) -> bool:
-        _unless_missing(lambda: self.iam.remove_role_from_instance_profile(InstanceProfileName=name, RoleName=name))
-        _unless_missing(lambda: self.iam.delete_instance_profile(InstanceProfileName=name))
-        policies = _unless_missing(lambda: self.iam.list_role_policies(RoleName=name)) or {"PolicyNames": []}
-        for policy in policies["PolicyNames"]:
-            self.iam.delete_role_policy(RoleName=name, PolicyName=policy)
-        if _unless_missing(lambda: self.iam.delete_role(RoleName=name)) is None:
-            return False
-        say(f"removed role {name}")
-        return True
+def remove(names: Names, iam: Any, say: Callable[[str], None]) -> int:
+    """Take away those of the run's roles that are there; how many were."""
+    with explained("removing the run's IAM roles"):
+        return sum(_remove(names.role(whose), iam, say) for whose in POLICIES)
 
 
-def is_refused(s3_client: Any, bucket: str, key: str) -> bool:
-    """Whether an object may not be written there; if it may, it is written."""
-    try:
-        s3_client.put_object(Bucket=bucket, Key=key, Body=b"")
-    except ClientError as error:
-        if error_code(error) not in DENIED:
-            raise
-        return True
-    return False
+def _remove(name: str, iam: Any, say: Callable[[str], None]) -> bool:
+    _unless_missing(lambda: iam.remove_role_from_instance_profile(InstanceProfileName=name, RoleName=name))
+    _unless_missing(lambda: iam.delete_instance_profile(InstanceProfileName=name))
+    policies = _unless_missing(lambda: iam.list_role_policies(RoleName=name)) or {"PolicyNames": []}
+    for policy in policies["PolicyNames"]:
+        iam.delete_role_policy(RoleName=name, PolicyName=policy)
+    if _unless_missing(lambda: iam.delete_role(RoleName=name)) is None:
+        return False
+    say(f"removed role {name}")
+    return True
 
 
 def _trust(whose: str, account: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -18,9 +19,10 @@ from mrjob_pybundle.errors import PyBundleError
 from mrjob_pybundle.selftest import conf
 from mrjob_pybundle.selftest.cases import Bench, Case, FailedError, NotCheckedError
 from mrjob_pybundle.selftest.cleaning import Aws, Say, clean, clusters_of, end_clusters
-from mrjob_pybundle.selftest.doors import Conf, Doors, TooLongError
+from mrjob_pybundle.selftest.doors import Conf, Doors, Patience, StoppedError, TooLongError
 from mrjob_pybundle.selftest.plan import Plan
 from mrjob_pybundle.selftest.results import Lived, Outcome, Result, Results
+from mrjob_pybundle.selftest.roles import Roles
 
 
 @dataclass
@@ -33,7 +35,9 @@ class Run:
     directory: Path
     #: to be inherited by all that it starts
     lock: int
+    roles: Roles
     say: Say
+    stopped: threading.Event = field(default_factory=threading.Event)
     shared: dict[str, str] = field(default_factory=dict)
     facts: dict[str, dict[str, str]] = field(default_factory=dict)
     _futures: dict[str, Future[Result]] = field(default_factory=dict)
@@ -105,13 +109,18 @@ class Run:
 
     def _check_all(self, confs: Conf) -> list[Result]:
         with ThreadPoolExecutor(self.plan.at_once) as threads:
-            for case in (case for case in self.plan.cases if not case.is_last):
-                self._futures[case.name] = threads.submit(self._check, case, confs)
-            wait(self._futures.values())
-            self._end_clusters(self.plan.names.label)
-            for case in (case for case in self.plan.cases if case.is_last):
-                self._futures[case.name] = threads.submit(self._check, case, confs)
-            return [future.result() for future in self._futures.values()]
+            try:
+                for case in (case for case in self.plan.cases if not case.is_last):
+                    self._futures[case.name] = threads.submit(self._check, case, confs)
+                wait(self._futures.values())
+                self._end_clusters(self.plan.names.label)
+                for case in (case for case in self.plan.cases if case.is_last):
+                    self._futures[case.name] = threads.submit(self._check, case, confs)
+                return [future.result() for future in self._futures.values()]
+            except BaseException:  # Ctrl-C: what runs is killed, and nothing else begins
+                self.stopped.set()
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise
 
     def _check(self, case: Case, confs: Conf) -> Result:
         result = self._result(case, confs)
@@ -130,7 +139,7 @@ class Run:
                 case.name, case.shows, Outcome.NOT_CHECKED, f"without {' and '.join(missing)}, which is not green"
             )
         since = time.monotonic()
-        bench = Bench(self._doors(case, confs, since), self._look, self.shared, self.facts)
+        bench = Bench(self._doors(case, confs, since), self._look, self.shared, self.roles, self.facts)
         outcome, text = _outcome(lambda: case.run(bench))
         if not case.is_shared:
             self._end_clusters(f"{self.plan.names.label_of(case.name)}.")
@@ -144,8 +153,8 @@ class Run:
             self.say(str(error))
 
     def _doors(self, case: Case, confs: Conf, since: float) -> Doors:
-        deadline = since + 60 * case.minutes
-        return Doors(case.name, self.plan.names, confs, self.directory, self.aws.s3, self.lock, deadline)
+        patience = Patience(since + 60 * case.minutes, self.stopped)
+        return Doors(case.name, self.plan.names, confs, self.directory, self.aws.s3, self.lock, patience)
 
     def _look(self, cluster_id: str) -> tuple[str, list[tuple[str, str]]]:
         with explained(f"asking about cluster {cluster_id}"):
@@ -157,7 +166,7 @@ class Run:
 def _outcome(check: Callable[[], None]) -> tuple[Outcome, str]:
     try:
         check()
-    except NotCheckedError as error:
+    except (NotCheckedError, StoppedError) as error:
         return Outcome.NOT_CHECKED, str(error)
     except (FailedError, TooLongError, PyBundleError, OSError) as error:
         return Outcome.FAILED, str(error)

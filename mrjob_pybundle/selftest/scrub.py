@@ -24,19 +24,22 @@ _PATTERNS = {
 }
 
 
-def scrubber(things: Mapping[str, Iterable[str]], people: Iterable[str] = ()) -> Callable[[str], str]:
+#: Users that every machine has, and that are nobody.
+NOBODY = frozenset({"root", "hadoop", "yarn", "ec2-user", "ubuntu"})
+
+
+def scrubber(things: Mapping[str, Iterable[str]], words: Mapping[str, Iterable[str]]) -> Callable[[str], str]:
     """A function that replaces in a text what names somebody's account or things.
 
     *things* are names by their kind (``bucket``), which are replaced wherever they stand, as parts of longer names,
-    too; *people* are users' names, which may be short, and are replaced where they stand as words of their own. In
-    their place comes the kind, in brackets. Besides, what looks like an ARN, an account id, an address… is replaced.
+    too; *words*, by their kind (``user``), may be short, and are replaced where they stand alone. In their place comes
+    the kind, in brackets. Besides, what looks like an ARN, an account id, an address… is replaced.
     """
-    kinds = {text: kind for kind, texts in things.items() for text in texts if text}
+    kinds = {text: kind for named in (words, things) for kind, texts in named.items() for text in texts if text}
+    anywhere = {text for texts in things.values() for text in texts if text}
     # One pass over the text, and the longest first: what was put in is not looked at again.
-    alternatives = [re.escape(text) for text in sorted(kinds, key=len, reverse=True)]
-    persons = [rf"(?<![0-9A-Za-z]){re.escape(name)}(?![0-9A-Za-z])" for name in sorted(set(people), key=len) if name]
-    groups = [f"(?P<named>{'|'.join(alternatives)})"] if alternatives else []
-    groups += [f"(?P<user>{'|'.join(persons)})"] if persons else []
+    named = [_pattern(text, alone=text not in anywhere) for text in sorted(kinds, key=len, reverse=True)]
+    groups = [f"(?P<named>{'|'.join(named)})"] if named else []
     groups += [f"(?P<{kind.replace('-', '_')}>{pattern})" for kind, pattern in _PATTERNS.items()]
     anything = re.compile("|".join(groups))
 
@@ -45,3 +48,7 @@ def scrubber(things: Mapping[str, Iterable[str]], people: Iterable[str] = ()) ->
         return f"[{kinds[match[0]] if group == 'named' else group.replace('_', '-')}]"
 
     return lambda text: anything.sub(replacement, text)
+
+
+def _pattern(text: str, *, alone: bool) -> str:
+    return rf"(?<![0-9A-Za-z]){re.escape(text)}(?![0-9A-Za-z])" if alone else re.escape(text)

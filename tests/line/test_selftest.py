@@ -31,7 +31,10 @@ runners:
   pybundle-emr:
     pybundle_python_version: {version}
     pybundle_python_source: {tarball}
+    cloud_tmp_dir: s3://{bucket}/tmp/
 """
+
+BUCKET = "somebodys-bucket"
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +42,8 @@ def conf(line: Line, tarball: Path) -> Path:
     """That of a person who has an account, and nothing else yet."""
     path = line.directory / "selftest.conf"
     sandbox_conf = line.directory / "sandbox" / "mrjob.conf"
-    path.write_text(CONF.format(sandbox_conf=sandbox_conf, version=CPYTHON, tarball=tarball))
+    path.write_text(CONF.format(sandbox_conf=sandbox_conf, version=CPYTHON, tarball=tarball, bucket=BUCKET))
+    line.client("s3").create_bucket(Bucket=BUCKET)
     return path
 
 
@@ -48,18 +52,18 @@ def _run_with_python(line: Line) -> str:
     run_id, python = new_build_id(), compiled_python()
     for name, content in python.files.items():
         key = f"tmp/selftest-{run_id}/cache/v1/python/{python.key}/{name}"
-        line.client("s3").put_object(Bucket="sandbox", Key=key, Body=content)
+        line.client("s3").put_object(Bucket=BUCKET, Key=key, Body=content)
     return run_id
 
 
 def _left_of(line: Line, run_id: str) -> list[str]:
     """Objects and living clusters of a run."""
-    return [key for key in line.objects("sandbox") if run_id in key]
+    return [key for key in line.objects(BUCKET) if run_id in key]
 
 
 def test_every_case(line: Line, conf: Path, tmp_path: Path) -> None:
     run_id = _run_with_python(line)
-    before = line.objects("sandbox")
+    before = line.objects(BUCKET)
     line.new_clusters()
     directory = tmp_path / "report"
     command = ("-m", "mrjob_pybundle", "selftest", "-c", conf, "--yes", "--all", "--dir", directory)
@@ -73,12 +77,12 @@ def test_every_case(line: Line, conf: Path, tmp_path: Path) -> None:
     assert report["stand_in"] is True
     assert report["facts"].keys() == {"build", "bootstrap", "container"}
     assert all(facts["os"] for facts in report["facts"].values())
-    assert "sandbox/" not in told, "the bucket's name"
+    assert BUCKET not in told
     assert "123456789012" not in told
     launched = line.new_clusters()
     assert len(launched) == len(report["clusters"]) <= sum(len(case.clusters) for case in CASES)
     assert _left_of(line, run_id) == []
-    assert line.objects("sandbox").keys() == {key for key in before if run_id not in key}
+    assert line.objects(BUCKET).keys() == {key for key in before if run_id not in key}
     states = {line.client("emr").describe_cluster(ClusterId=c["Id"])["Cluster"]["Status"]["State"] for c in launched}
     assert states <= {"TERMINATED", "TERMINATED_WITH_ERRORS"}
 
@@ -88,10 +92,10 @@ _PLACES = sorted(random.Random(16).sample(range(1, 60), 10))
 
 
 @pytest.fixture(scope="module")
-def theirs(line: Line) -> Iterator[tuple[str, str]]:
+def theirs(line: Line, conf: Path) -> Iterator[tuple[str, str]]:
     """A cluster and an object that look much like a run's, and are somebody else's."""
     key = f"tmp/selftest-{new_build_id()}/cache/v1/builds/{new_build_id()}/inputs.tar.gz"
-    line.client("s3").put_object(Bucket="sandbox", Key=key, Body=b"x")
+    line.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"x")
     with cluster_without_bundle(line, Name=f"mrjob-pybundle build {new_build_id()}") as cluster_id:
         yield cluster_id, key
 
@@ -126,4 +130,21 @@ def test_nothing_is_left_of_a_run_that_is_killed(
 
     cluster_id, key = theirs
     assert emr.describe_cluster(ClusterId=cluster_id)["Cluster"]["Status"]["State"] in ("RUNNING", "WAITING")
-    assert key in line.objects("sandbox")
+    assert key in line.objects(BUCKET)
+
+
+def test_ctrl_c_takes_away_what_was_made(line: Line, conf: Path, tmp_path: Path) -> None:
+    run_id = _run_with_python(line)
+    line.new_clusters()
+    command = ("-m", "mrjob_pybundle", "selftest", "-c", conf, "--yes", "--dir", tmp_path, "--run-id", run_id)
+    run = line.submit(*command, key_id="submitter")
+    launched = Rule("RunJobFlow", Do(lambda _: run.send_signal(signal.SIGINT), after=True), times=1)
+    with line.faults.injected(launched) as strikes:
+        output, log = run.communicate()
+    assert (run.returncode, len(strikes)) == (130, 1), log
+    assert "ended cluster" in output
+    assert _left_of(line, run_id) == []
+    emr = line.client("emr")
+    states = [emr.describe_cluster(ClusterId=c["Id"])["Cluster"]["Status"]["State"] for c in line.new_clusters()]
+    assert len(states) == 1
+    assert states[0].startswith("TERMINATED")

@@ -5,16 +5,19 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from moto.backends import get_backend
 
+from mrjob_pybundle.aws.clients import Credentials
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.command.main import main
 from mrjob_pybundle.selftest import cleaning
 from mrjob_pybundle.selftest.names import Names
+from mrjob_pybundle.selftest.roles import Roles
 from tests.team import Output, Team
 
 RUN = "20261122-101112-0a1b2c3d"
@@ -144,9 +147,44 @@ def test_more_objects_than_a_page_has(team: Team) -> None:
     for number in range(1001):
         backend.put_object(team.bucket, f"{names.directory.key}/{number}", b"")
     said: list[str] = []
-    assert cleaning.clean(names, cleaning.Aws(team.s3, team.emr, 0.1), said.append)
+    assert cleaning.clean(names, cleaning.Aws(team.s3, team.emr, None, 0.1), said.append)
     assert said == [f"deleted 1001 objects below {names.directory}/"]
     assert _keys(team) == set()
+
+
+def test_roles_are_made_with_their_policies_and_taken_away(left_behind: Team) -> None:
+    team = left_behind
+    names = Names(RUN, S3Uri(team.bucket, "tmp"))
+    iam, sts = (Credentials("us-east-1").client(service) for service in ("iam", "sts"))
+    theirs = f"mrjob-pybundle-selftest-{OTHER_RUN}-job-node"
+    iam.create_role(RoleName=theirs, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": []}))
+    iam.create_instance_profile(InstanceProfileName=theirs)
+    made = Roles(names, iam, sts, "us-east-1", "EMR_DefaultRole", settling_seconds=0)
+    account = made.create()
+
+    policy = iam.get_role_policy(RoleName=names.role("job-node"), PolicyName="policy-0")["PolicyDocument"]
+    allowed = [statement for statement in policy["Statement"] if statement["Sid"] == "JobsFilesAndData"]
+    own = f"arn:aws:s3:::{team.bucket}/tmp/selftest-{RUN}"
+    assert allowed[0]["Resource"] == [f"{own}/tmp/*", f"{own}/data/*"]
+    assert re.findall(r"[A-Z]+-[A-Z-]+|REGION|ACCOUNT", json.dumps(policy)) == []
+    assert made.environment("submitter", account)["AWS_SESSION_TOKEN"]
+
+    _put(team, f"tmp/selftest-{RUN}/intents/iam-00.json")
+    cleaned = _selftest(team, "--clean", RUN)
+    assert cleaned.status == 0, cleaned.err
+    assert cleaned.out.count("removed role") == 4
+    assert [role["RoleName"] for role in iam.list_roles(PathPrefix="/")["Roles"] if RUN in role["RoleName"]] == []
+    profiles = {profile["InstanceProfileName"] for profile in iam.list_instance_profiles()["InstanceProfiles"]}
+    assert not any(RUN in name for name in profiles)
+    assert theirs in profiles
+    assert iam.get_role(RoleName=theirs)
+
+
+def test_roles_are_made_only_if_asked_for(team: Team) -> None:
+    assert "IAM roles" not in _selftest(team, "--all", "--dry-run").out
+    refused = _selftest(team, "--dry-run", "iam")
+    assert refused.status == 2
+    assert "say --iam instead" in refused.err
 
 
 @pytest.mark.parametrize("missing", ["cloud_tmp_dir", "iam_service_role", "iam_instance_profile"])

@@ -26,7 +26,7 @@ say job_history_format "$(grep -A 1 jhist.format /etc/hadoop/conf/mapred-site.xm
 say user "$(id -un 2>/dev/null)"
 say groups "$(id -Gn 2>/dev/null)"
 say directory "$(pwd)"
-say limits "files $(ulimit -n), processes $(ulimit -u 2>/dev/null)"
+say limits "$(sed -n 's/^Max \(open files\|processes\|address space\) *\([^ ]*\).*/\1 \2;/p' /proc/self/limits 2>/dev/null)"
 say mounts "$(df -PT / /mnt /tmp /opt 2>/dev/null | sed 1d | awk '{ print $7 " " $2 " " int($3 / 1024) " MB;" }')"
 say tmp_options "$(awk '$2 == "/tmp" || $2 == "/mnt" { print $2 " " $4 }' /proc/mounts 2>/dev/null)"
 

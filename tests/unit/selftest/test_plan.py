@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -55,7 +56,7 @@ def test_it_says_what_it_makes_and_how_that_goes_away() -> None:
 
 
 def test_cases_come_with_those_that_they_need() -> None:
-    assert [case.name for case in choose(["nodes"], everything=False)] == ["doctor", "build", "pooled", "nodes"]
+    assert [case.name for case in choose(["nodes"])] == ["doctor", "build", "pooled", "nodes"]
     for case in CASES:
         before = [other.name for other in CASES[: CASES.index(case)]]
         assert set(case.needs) <= set(before), "whoever is needed begins first, or all would wait for each other"
@@ -63,7 +64,7 @@ def test_cases_come_with_those_that_they_need() -> None:
 
 def test_a_case_that_there_is_not() -> None:
     with pytest.raises(OptionError, match=r"There is no case builds\. There are: doctor, build"):
-        choose(["builds"], everything=False)
+        choose(["builds"])
 
 
 def test_what_cannot_be_checked_launches_nothing() -> None:
@@ -85,6 +86,15 @@ def test_names_carry_the_runs_id() -> None:
     ]
     assert [name for name in theirs if NAMES.has_cluster(name, ["20261122-101115-00000000"])] == []
     assert all(len(NAMES.role(whose)) <= 64 for whose in ("submitter", "build-master", "job-node"))
+
+
+def test_the_document_has_all_cases() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "selftest.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \| ([^|]*) \| ([^|]*) \|$", text, flags=re.MULTILINE)
+    when = {True: "always"}
+    assert rows == [
+        (case.name, case.shows, "`--iam`" if case.makes_roles else when.get(case.is_core, "`--all`")) for case in CASES
+    ]
 
 
 GOOD = {

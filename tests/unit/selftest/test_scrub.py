@@ -34,7 +34,7 @@ _TEXTS = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Z"]), 
 def test_what_has_a_name_is_gone(buckets: list[str], texts: list[str], random: object) -> None:
     """Wherever it stands: as a part of a longer name, too."""
     text = "".join(f"{other}{bucket}-logs" for other in ["", *texts] for bucket in buckets)
-    scrubbed = scrubber({"bucket": buckets})(text)
+    scrubbed = scrubber({"bucket": buckets}, {})(text)
     kinds = {"bucket", "arn", "email", "account", "instance", "subnet", "network", "access-key", "address", "cluster"}
     left = re.sub(rf"\[(?:{'|'.join(kinds)})\]", "\0", scrubbed)
     assert [bucket for bucket in buckets if bucket in left] == []
@@ -42,24 +42,24 @@ def test_what_has_a_name_is_gone(buckets: list[str], texts: list[str], random: o
 
 @given(_USERS, st.lists(st.sampled_from([" ", "/", "_", ".", ":", "\n", "'"]), min_size=2, max_size=2))
 def test_a_user_is_gone_where_they_stand_as_a_word(user: str, around: list[str]) -> None:
-    scrubbed = scrubber({}, [user])(f"{around[0]}{user}{around[1]}")
+    scrubbed = scrubber({}, {"user": [user]})(f"{around[0]}{user}{around[1]}")
     assert scrubbed == f"{around[0]}[user]{around[1]}"
 
 
 def test_a_word_that_has_a_users_name_in_it_stays() -> None:
-    assert scrubber({}, ["al"])("a value of al") == "a value of [user]"
+    assert scrubber({}, {"user": ["al"]})("a value of al") == "a value of [user]"
 
 
 @given(_SECRETS, st.sampled_from([" ", "\n", "(", '"', "'", "=", "|"]), st.sampled_from(["", " ", "\n", ")", '"', ","]))
 def test_what_looks_like_it_is_gone(secret: str, before: str, after: str) -> None:
-    scrubbed = scrubber({})(f"{before}{secret}{after}")
+    scrubbed = scrubber({}, {})(f"{before}{secret}{after}")
     assert secret not in scrubbed
     assert re.fullmatch(r"\[[a-z-]+\]", scrubbed[len(before) : len(scrubbed) - len(after)])
 
 
 @given(st.lists(st.one_of(_SECRETS, _TEXTS), max_size=6).map(" ".join))
 def test_what_was_scrubbed_stays_as_it_is(text: str) -> None:
-    scrub = scrubber({"bucket": ["the-team"]}, ["ada"])
+    scrub = scrubber({"bucket": ["the-team"]}, {"user": ["ada"], "home": ["/home/ada"]})
     assert scrub(scrub(text)) == scrub(text)
 
 
@@ -70,7 +70,8 @@ def test_what_was_scrubbed_stays_as_it_is(text: str) -> None:
         "bundle 0123456789ab, 2026-11-22 10:11 UTC, run 20261122-101112-0a1b2c3d",
         "m5.xlarge, ami, /opt/pybundle/0123456789abcdef0123/venv/bin/python",
         "took 0:12:13; coreutils 8.22; 1.2.3",
+        "/mnt/b322/home/adam/x, Canada",
     ],
 )
 def test_what_is_to_be_read_stays(text: str) -> None:
-    assert scrubber({"bucket": ["the-team"]}, ["ada"])(text) == text
+    assert scrubber({"bucket": ["the-team"]}, {"user": ["ada"], "home": ["/home/ada"]})(text) == text
