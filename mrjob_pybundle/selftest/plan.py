@@ -74,6 +74,7 @@ class Plan:
             )
             price = f"${dollars(case.clusters, self.region):.2f}" if case.clusters else ""
             lines.append(f"{case.name:<16}{launched or 'no cluster':<52}{price:>14}  {case.shows}")
+        untouched = "no bucket" if self.makes_roles else "no role, no bucket"
         lines += [
             "",
             f"At most ${self.dollars:.2f} in all, if every cluster lives as long as it may.",
@@ -85,8 +86,7 @@ class Plan:
             "  each ends by itself, too, when its steps have ended, or when it was idle for 15 minutes",
             f"  objects below {self.names.directory}/, with a cache of its own",
             *([f"  IAM roles and instance profiles named {self.names.role('…')}"] if self.makes_roles else []),
-            f"It changes nothing else: {'' if self.makes_roles else 'no role, '}no bucket, and no object or cluster that",
-            "is there already.",
+            f"It changes nothing else: {untouched}, and no object or cluster that is there already.",
             f"If it does not get to its end: mrjob-pybundle selftest --clean {self.names.id}",
         ]
         return "\n".join(lines)
