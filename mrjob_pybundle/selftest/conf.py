@@ -12,7 +12,7 @@ from mrjob_pybundle.aws.releases import build_instance_type
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.errors import OptionError
 from mrjob_pybundle.selftest.doors import PROGRAMS, Conf
-from mrjob_pybundle.selftest.names import Names
+from mrjob_pybundle.selftest.names import TAG, Names
 
 #: Besides what a context is made of.
 OPTION_NAMES = (
@@ -28,7 +28,7 @@ OPTION_NAMES = (
     "iam_endpoint",
     "ec2_key_pair",
     "subnet",
-    "tags",
+    "pybundle_python_version",
 )
 
 JOB_INSTANCE_TYPE = "m5.xlarge"
@@ -81,6 +81,10 @@ def check(opts: Mapping[str, Any]) -> None:
     S3Uri.parse_shared("cloud_tmp_dir", opts["cloud_tmp_dir"])
     if not opts["region"]:
         raise OptionError("Your mrjob.conf must name the region (below emr: or pybundle-emr:).")
+    if str(opts["pybundle_python_version"]).startswith("2."):
+        raise OptionError(
+            "The selftest's jobs need Python 3: give it a conf with another pybundle_python_version, with -c."
+        )
     extra = _flat(opts["extra_cluster_params"] or {})
     found = [name for name in (*_NOT_WITH, *_MACHINES, *_MACHINES_OF_OLD) if name in extra]
     if found:
@@ -116,7 +120,7 @@ def write(names: Names, user_confs: Sequence[str], directory: Path) -> Conf:
         "bootstrap": [f"sh {probe}# >{bootstrap_facts(names)} || true"],
         **_OF_THEIR_JOBS,
     }
-    own.write_text(_conf(user_confs, said), "utf-8")
+    own.write_text(_conf(user_confs, said, {TAG: names.id}), "utf-8")
     other_python.write_text(_conf([str(own)], dict.fromkeys(_OF_THEIR_PYTHON)), "utf-8")
     as_role.write_text(_conf([str(own)], dict.fromkeys(_OF_THEIR_CREDENTIALS)), "utf-8")
     return Conf(own, other_python, as_role)
@@ -127,8 +131,9 @@ def bootstrap_facts(names: Names) -> str:
     return f"/tmp/mrjob-pybundle-{names.label}.facts"
 
 
-def _conf(included: Sequence[str], said: Mapping[str, Any]) -> str:
+def _conf(included: Sequence[str], said: Mapping[str, Any], tags: Mapping[str, str] | None = None) -> str:
     """An mrjob.conf in which nothing that the *included* ones say of the same is left. (JSON is YAML, too.)"""
     lines = [f"include: {json.dumps(list(included))}", "runners:", "  pybundle-emr:"]
     lines += [f"    {name}: !clear {json.dumps(value)}" for name, value in said.items()]
+    lines += [f"    tags: {json.dumps(dict(tags))}"] if tags else []  # beside those of the user's
     return "\n".join(lines) + "\n"

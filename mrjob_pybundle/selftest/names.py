@@ -10,6 +10,9 @@ from datetime import datetime
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.cache.builds import began, build_id_of, new_build_id
 
+#: Of all that can be tagged; its value is the run's id.
+TAG = "mrjob-pybundle-selftest"
+
 #: The case that makes roles, and says so before.
 ROLES_CASE = "iam"
 
@@ -67,7 +70,7 @@ class Names:
 
     def role(self, whose: str) -> str:
         """The IAM role, and instance profile, that *whose* policy is tried with."""
-        return f"mrjob-pybundle-{self.label}-{whose}"
+        return f"{TAG}-{self.id}-{whose}"
 
     def has_cluster(self, name: str, build_ids: Collection[str]) -> bool:
         """Whether a cluster of that name is this run's: a job's, by its label; or a build's, by the id of one that the

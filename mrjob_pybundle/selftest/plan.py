@@ -11,7 +11,7 @@ from mrjob_pybundle.aws.clients import Credentials
 from mrjob_pybundle.aws.errors import explain
 from mrjob_pybundle.errors import OptionError
 from mrjob_pybundle.selftest.cases import BY_NAME, CASES, Case
-from mrjob_pybundle.selftest.names import ROLES_CASE, Names
+from mrjob_pybundle.selftest.names import ROLES_CASE, TAG, Names
 from mrjob_pybundle.selftest.prices import PRICES, Cluster, dollars, how_counted
 
 #: "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances", in vCPUs (Service Quotas).
@@ -81,7 +81,7 @@ class Plan:
             f"Prices: {how_counted(self.region)}.",
             f"Quota: {self.quota}. Up to {self.at_once} {'cases' if self.at_once > 1 else 'case'} at a time.",
             "",
-            "It creates, and removes when it ends:",
+            f"It creates, and removes when it ends (clusters have the tag {TAG}, too):",
             f"  up to {len(self.clusters)} EMR clusters, named {self.names.label}-… or mrjob-pybundle build …;",
             "  each ends by itself, too, when its steps have ended, or when it was idle for 15 minutes",
             f"  objects below {self.names.directory}/, with a cache of its own",
@@ -119,21 +119,29 @@ def look_at_quota(credentials: Credentials, cases: Sequence[Case]) -> tuple[str,
 
     :raises OptionError: for none.
     """
-    most = max((vcpus_of(case) for case in cases), default=0)
     service, code = _QUOTA
     try:
         answer = credentials.client("service-quotas").get_service_quota(ServiceCode=service, QuotaCode=code)
-        vcpus = int(answer["Quota"]["Value"])
-    except (BotoCoreError, ClientError, KeyError) as error:
-        why = explain(error, "GetServiceQuota") if isinstance(error, (BotoCoreError, ClientError)) else "no answer"
-        return f"not checked ({' '.join(str(why).split())[:150]})", AT_ONCE
-    if vcpus < most:
+    except (BotoCoreError, ClientError) as error:
+        why = " ".join(str(explain(error, "GetServiceQuota")).split())
+        return f"not checked ({why[:150]})", AT_ONCE
+    vcpus = int(answer["Quota"]["Value"])
+    return f"{vcpus} vCPUs of running On-Demand standard instances, if nothing else runs", room_for(cases, vcpus)
+
+
+def room_for(cases: Sequence[Case], vcpus: int) -> int:
+    """How many cases at a time so many vCPUs have room for, beside a cluster that stays for several.
+
+    :raises OptionError: for none.
+    """
+    most = max((vcpus_of(case) for case in cases), default=0)
+    staying = sum(vcpus_of(case) for case in cases if case.is_shared)
+    if vcpus < most + staying:
         raise OptionError(
-            f"Your quota of running On-Demand standard instances is {vcpus} vCPUs, and a case needs {most}. Ask for"
-            f" more ({service}, {code}, in Service Quotas), or name cases that need less."
+            f"Your quota of running On-Demand standard instances is {vcpus} vCPUs, and {most + staying} are needed."
+            f" Ask for more ({', '.join(_QUOTA)} in Service Quotas), or name cases that need less."
         )
-    room = max(1, min(AT_ONCE, vcpus // most)) if most else AT_ONCE
-    return f"{vcpus} vCPUs of running On-Demand standard instances, {most} of them for a case at most", room
+    return min(AT_ONCE, (vcpus - staying) // most) if most else AT_ONCE
 
 
 def missing_instance_types(credentials: Credentials, cases: Sequence[Case]) -> list[str]:

@@ -13,8 +13,8 @@ SOURCE = "list prices of us-east-1 in 2025 (aws.amazon.com/ec2/pricing/on-demand
 _LIKE_VIRGINIA = ("us-east-1", "us-east-2", "us-west-2")
 _FACTOR_ELSEWHERE = 1.7
 
-#: What an instance's disks cost for an hour, roughly: 64 GB at 10 cents a month are less than a cent.
-_DISKS = 0.01
+#: What else an instance costs for an hour, at most: 80 GB of disks at 10 cents a month, and a public address.
+_DISKS_AND_ADDRESS = 0.02
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Price:
 
     @property
     def total(self) -> float:
-        """With its disks."""
-        return self.ec2 + self.emr + _DISKS
+        """With its disks and its address."""
+        return self.ec2 + self.emr + _DISKS_AND_ADDRESS
 
 
 PRICES: Mapping[str, Price] = {

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from mrjob_pybundle.aws.errors import error_code, explained
 from mrjob_pybundle.errors import OptionError
-from mrjob_pybundle.selftest.names import Names
+from mrjob_pybundle.selftest.names import TAG, Names
 
 #: Not in the package: it comes with a clone.
 DOCUMENT = Path(__file__).parents[2] / "docs" / "security.md"
@@ -58,7 +58,7 @@ class Roles:
         with explained("creating the run's IAM roles"):
             for whose, given in documents.items():
                 name = self.names.role(whose)
-                tags = [{"Key": "mrjob-pybundle-selftest", "Value": self.names.id}]
+                tags = [{"Key": TAG, "Value": self.names.id}]
                 trust = json.dumps(_trust(whose, account))
                 self.iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust, Tags=tags)
                 for number, document in enumerate(given):

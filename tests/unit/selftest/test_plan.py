@@ -13,7 +13,7 @@ from mrjob_pybundle.errors import OptionError
 from mrjob_pybundle.selftest import conf
 from mrjob_pybundle.selftest.cases import BY_NAME, CASES
 from mrjob_pybundle.selftest.names import Names, run_id_in
-from mrjob_pybundle.selftest.plan import Plan, choose
+from mrjob_pybundle.selftest.plan import AT_ONCE, Plan, choose, room_for
 from mrjob_pybundle.selftest.prices import PRICES, Cluster, dollars
 
 NAMES = Names("20261122-101112-0a1b2c3d", S3Uri("the-team", "tmp"))
@@ -29,7 +29,7 @@ def test_every_instance_has_a_price() -> None:
 
 
 def test_prices_are_rounded_up() -> None:
-    assert dollars([Cluster("m5.xlarge", 2, 60)], "us-east-1") == 0.50
+    assert dollars([Cluster("m5.xlarge", 2, 60)], "us-east-1") == 0.52
     assert dollars([Cluster("m5.xlarge", 1, 1)], "us-east-1") == 0.01
     assert dollars([], "us-east-1") == 0
     assert dollars([Cluster("m5.xlarge", 2, 60)], "sa-east-1") > 0.8
@@ -88,6 +88,16 @@ def test_names_carry_the_runs_id() -> None:
     assert all(len(NAMES.role(whose)) <= 64 for whose in ("submitter", "build-master", "job-node"))
 
 
+def test_as_many_cases_at_a_time_as_the_quota_has_room_for() -> None:
+    core = choose([])
+    assert room_for(core, 10_000) == AT_ONCE
+    assert room_for(core, 8 + 24 + 24) == 2, "two, beside the cluster that stays"
+    assert room_for(core, 8 + 24) == 1
+    with pytest.raises(OptionError, match="is 31 vCPUs, and 32 are needed"):
+        room_for(core, 31)
+    assert room_for(choose(["doctor"]), 0) == AT_ONCE
+
+
 def test_the_document_has_all_cases() -> None:
     text = (Path(__file__).parents[3] / "docs" / "selftest.md").read_text("utf-8")
     rows = re.findall(r"^\| `([a-z0-9-]+)` \| ([^|]*) \| ([^|]*) \|$", text, flags=re.MULTILINE)
@@ -102,6 +112,7 @@ GOOD = {
     "iam_instance_profile": "Nodes",
     "iam_service_role": "Service",
     "region": "us-east-1",
+    "pybundle_python_version": "3.13.14",
     "extra_cluster_params": {
         "OSReleaseLabel": "2023.7.20250331.0",
         "Instances": {"AdditionalMasterSecurityGroups": []},
@@ -119,6 +130,7 @@ def test_a_conf_that_names_all() -> None:
         ({"cloud_tmp_dir": None}, "must name cloud_tmp_dir .*mrjob would create"),
         ({"iam_instance_profile": None, "iam_service_role": None}, "must name iam_instance_profile, iam_service_role"),
         ({"region": None}, "must name the region"),
+        ({"pybundle_python_version": "2.7.18"}, "need Python 3"),
         ({"extra_cluster_params": {"Name": "mine"}}, "says Name, on which names, prices and ends"),
         ({"extra_cluster_params": {"Instances": {"TerminationProtected": True}}}, "Instances.TerminationProtected"),
     ],
