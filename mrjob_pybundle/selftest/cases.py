@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mrjob_pybundle.selftest.conf import BUILD_INSTANCE_TYPE, JOB_INSTANCE_TYPE, bootstrap_facts
+from mrjob_pybundle.aws.releases import build_instance_type
+from mrjob_pybundle.selftest.conf import BUILD_TIMEOUT_MINUTES, INSTANCE_TYPE, bootstrap_facts
 from mrjob_pybundle.selftest.doors import PROGRAMS, Doors, Ran
 from mrjob_pybundle.selftest.names import ROLES_CASE
 from mrjob_pybundle.selftest.prices import Cluster
@@ -17,12 +18,13 @@ from mrjob_pybundle.selftest.roles import Roles
 
 _SPARK_PYTHON = "3.11.15"
 _AMAZON_LINUX_2 = "emr-6.15.0"
+_GRAVITON = "m6g.xlarge"
 _IDLE_MINUTES = 15
 #: After so many seconds without a sign of a killed submitter, the cluster that waits for its steps ends.
 _PATIENCE_SECONDS = 60
 _POLL_SECONDS = 2.0
 
-_BUILD = re.compile(r"\bbuild (\d{8}-\d{6}-[0-9a-f]{8})")
+_BUILD_ID = re.compile(r"\bbuild (\d{8}-\d{6}-[0-9a-f]{8})")
 
 
 class FailedError(Exception):
@@ -75,12 +77,29 @@ class Case:
     makes_roles: bool = False
 
 
-def _a_build(minutes: int) -> Cluster:
-    return Cluster(BUILD_INSTANCE_TYPE, 1, minutes)
+#: A build's cluster lives longer than the build may take: it starts, and ends.
+_AROUND_A_BUILD_MINUTES = 10
+_ENDING_MINUTES = 5
+_COMPILING_MINUTES = 20
+_OPTIMIZING_MINUTES = 50
+
+_A_BUILD = Cluster(INSTANCE_TYPE, 1, BUILD_TIMEOUT_MINUTES + _AROUND_A_BUILD_MINUTES)
 
 
-def _a_job(minutes: int) -> Cluster:
-    return Cluster(JOB_INSTANCE_TYPE, 2, minutes)
+def _compiling(arch: str = "x86_64", minutes: int = _COMPILING_MINUTES) -> Cluster:
+    """A build's cluster that compiles."""
+    return Cluster(build_instance_type(arch), 1, minutes + _AROUND_A_BUILD_MINUTES)
+
+
+def _to_compile(arch: str = "x86_64", minutes: int = _COMPILING_MINUTES) -> tuple[str, ...]:
+    """Switches for that."""
+    machine = ("--pybundle-build-instance-type", build_instance_type(arch))
+    return (*machine, "--pybundle-build-timeout-minutes", str(minutes))
+
+
+def _a_job(minutes: int, instance_type: str = INSTANCE_TYPE) -> Cluster:
+    """A job's cluster, which is ended when its case has ended: after so many minutes, at most."""
+    return Cluster(instance_type, 2, minutes + _ENDING_MINUTES)
 
 
 # what cases have in common
@@ -155,9 +174,9 @@ def _doctor(bench: Bench) -> None:
 
 
 def _plain_build(bench: Bench) -> None:
-    ran = _must(_build(bench, *_shared_bundle(bench)))
+    ran = _must(_build(bench, *_shared_bundle(bench), *_to_compile()))
     _must_say(ran, "built, s3://")
-    build_id = _BUILD.search(ran.err)
+    build_id = _BUILD_ID.search(ran.err)
     if build_id is None:
         raise FailedError("the build's id was not said")
     log = _must(bench.doors.command("watch", build_id[1]))
@@ -264,7 +283,7 @@ def _nodes(bench: Bench) -> None:
 
 
 def _spark(bench: Bench) -> None:
-    switches = ("--pybundle-python-version", _SPARK_PYTHON)
+    switches = ("--pybundle-python-version", _SPARK_PYTHON, *_to_compile())
     text = str(PROGRAMS / "words.txt")
     ran = _must(bench.doors.job("mr_spark_words.py", text, *switches, conf=bench.doors.conf.other_python))
     _note_times(bench, ran)
@@ -286,15 +305,15 @@ def _gc(bench: Bench) -> None:
 
 
 def _optimized(bench: Bench) -> None:
-    limit = ("--pybundle-build-timeout-minutes", "55")
+    limit = _to_compile(minutes=_OPTIMIZING_MINUTES)
     _must(_build(bench, "--pybundle-optimize", *limit, *_venv_build(bench, "optimized")))
 
 
 def _graviton(bench: Bench) -> None:
     packages = "pip install regex==2024.11.6\n"
     machines = (
-        *("--master-instance-type", "m6g.xlarge", "--core-instance-type", "m6g.xlarge"),
-        *("--pybundle-build-instance-type", "c6g.4xlarge"),
+        *("--master-instance-type", _GRAVITON, "--core-instance-type", _GRAVITON),
+        *_to_compile("aarch64"),
     )
     conf = bench.doors.conf.other_python
     _must_count(_words(bench, *machines, *_venv_build(bench, "graviton", packages), conf=conf))
@@ -302,7 +321,7 @@ def _graviton(bench: Bench) -> None:
 
 def _amazon_linux_2(bench: Bench) -> None:
     packages = "pip install regex==2024.11.6\n"
-    release = ("--release-label", _AMAZON_LINUX_2, "--pybundle-python-version", _SPARK_PYTHON)
+    release = ("--release-label", _AMAZON_LINUX_2, "--pybundle-python-version", _SPARK_PYTHON, *_to_compile())
     conf = bench.doors.conf.other_python
     _must_count(_words(bench, *release, *_venv_build(bench, "amazon-linux-2", packages), conf=conf))
 
@@ -342,16 +361,16 @@ CASES: tuple[Case, ...] = (
         "build",
         "a build cluster compiles CPython, installs a package with pip, and publishes the bundle",
         _plain_build,
-        (_a_build(30),),
-        minutes=40,
+        clusters=(_compiling(),),
+        minutes=45,
         needs=("doctor",),
     ),
     Case(
         "spark",
         f"a Spark step counts words on a bundle with CPython {_SPARK_PYTHON}, in driver and executors",
         _spark,
-        (_a_build(30), _a_job(25)),
-        minutes=50,
+        clusters=(_compiling(), _a_job(45)),
+        minutes=45,
         needs=("doctor",),
         only_on_aws="what stands in for EMR here has no Spark, unless it runs Hadoop itself; tests/engines has that",
     ),
@@ -359,48 +378,56 @@ CASES: tuple[Case, ...] = (
         "cached",
         "a job whose bundle is there starts at once, and counts right",
         _cached,
-        (_a_job(20),),
-        30,
+        clusters=(_a_job(20),),
+        minutes=20,
         needs=("build",),
     ),
     Case(
         "cold",
         "a job whose environment is missing builds it on the cached Python, then starts its cluster",
         _cold,
-        (_a_build(15), _a_job(20)),
-        minutes=40,
+        clusters=(_A_BUILD, _a_job(35)),
+        minutes=35,
         needs=("build",),
     ),
     Case(
         "edit",
         "after an edit of venv-build.sh, the job's cluster starts beside the build, and waits for its steps",
         _edit,
-        (_a_build(15), _a_job(30)),
-        minutes=40,
+        clusters=(_A_BUILD, _a_job(30)),
+        minutes=30,
         needs=("build",),
     ),
     Case(
         "killed",
         "of a submitter that is killed with -9, the build goes on, and the job's cluster ends by itself",
         _killed,
-        (_a_build(15), _a_job(20)),
-        minutes=40,
+        clusters=(_A_BUILD, _a_job(30)),
+        minutes=30,
         needs=("build",),
     ),
     Case(
         "failing",
         "a venv-build.sh that fails ends the build, and one reads why",
         _failing,
-        (_a_build(15),),
+        clusters=(_A_BUILD,),
+        minutes=25,
         needs=("build",),
     ),
-    Case("joined", "of two authors, one builds and the other waits for it", _joined, (_a_build(15),), needs=("build",)),
+    Case(
+        "joined",
+        "of two authors, one builds and the other waits for it",
+        _joined,
+        clusters=(_A_BUILD,),
+        minutes=25,
+        needs=("build",),
+    ),
     Case(
         "pooled",
         "a job joins a pooled cluster that create-cluster has made with its bundle",
         _pooled,
-        (_a_job(75),),
-        minutes=40,
+        clusters=(_a_job(30 + 25 + _IDLE_MINUTES),),
+        minutes=30,
         needs=("build",),
         is_shared=True,
     ),
@@ -408,8 +435,8 @@ CASES: tuple[Case, ...] = (
         "existing",
         "a job on a cluster that never saw its bundle brings it along",
         _existing,
-        (_a_build(15),),
-        minutes=30,
+        clusters=(_A_BUILD,),
+        minutes=25,
         needs=("pooled",),
     ),
     Case("nodes", "what programs see in a bootstrap action and in a container", _nodes, minutes=20, needs=("pooled",)),
@@ -417,8 +444,8 @@ CASES: tuple[Case, ...] = (
         "optimized",
         "CPython is compiled with profile-guided and link-time optimization",
         _optimized,
-        (_a_build(60),),
-        minutes=70,
+        clusters=(_compiling(minutes=_OPTIMIZING_MINUTES),),
+        minutes=75,
         is_core=False,
         needs=("doctor",),
         only_on_aws="it takes a quarter of an hour on a small machine; make bench does it there",
@@ -427,8 +454,8 @@ CASES: tuple[Case, ...] = (
         "graviton",
         "bundle and job on Graviton instances",
         _graviton,
-        (Cluster("c6g.4xlarge", 1, 30), Cluster("m6g.xlarge", 2, 40)),
-        minutes=60,
+        clusters=(_compiling("aarch64"), _a_job(45, _GRAVITON)),
+        minutes=45,
         is_core=False,
         needs=("doctor",),
         only_on_aws="nodes have this machine's architecture, whatever they are called",
@@ -437,8 +464,8 @@ CASES: tuple[Case, ...] = (
         "amazon-linux-2",
         f"bundle and job on {_AMAZON_LINUX_2}, with CPython {_SPARK_PYTHON}",
         _amazon_linux_2,
-        (_a_build(30), _a_job(40)),
-        minutes=60,
+        clusters=(_compiling(), _a_job(45)),
+        minutes=45,
         is_core=False,
         needs=("doctor",),
         only_on_aws="nodes have this machine's operating system, whatever the release is called",
@@ -447,10 +474,10 @@ CASES: tuple[Case, ...] = (
         ROLES_CASE,
         "build and job work with the policies of docs/security.md, and a mapper may not write into the cache",
         _policies,
-        (_a_build(30), _a_job(20), _a_job(20)),
-        minutes=60,
+        clusters=(_A_BUILD, _a_job(45), _a_job(45)),
+        minutes=45,
         is_core=False,
-        needs=("doctor",),
+        needs=("build",),
         only_on_aws="nothing here refuses what no policy allows; tests/line has them judged",
         makes_roles=True,
     ),

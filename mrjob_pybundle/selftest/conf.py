@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mrjob_pybundle.aws.releases import build_instance_type
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.errors import OptionError
 from mrjob_pybundle.selftest.doors import PROGRAMS, Conf
@@ -31,10 +30,10 @@ OPTION_NAMES = (
     "pybundle_python_version",
 )
 
-JOB_INSTANCE_TYPE = "m5.xlarge"
-BUILD_INSTANCE_TYPE = build_instance_type("x86_64")
-#: Its machine ends a build then.
-BUILD_TIMEOUT_MINUTES = 25
+#: Of jobs, and of builds that compile nothing.
+INSTANCE_TYPE = "m5.xlarge"
+#: Its machine ends such a build then.
+BUILD_TIMEOUT_MINUTES = 10
 
 #: Where mrjob would create something if nothing is said: what is missing is to be said in the conf.
 _MUST_BE_SAID = ("cloud_tmp_dir", "iam_instance_profile", "iam_service_role")
@@ -110,12 +109,12 @@ def write(names: Names, user_confs: Sequence[str], directory: Path) -> Conf:
         "cloud_log_dir": f"{names.directory}/logs/",
         "pybundle_cache_uri": f"{names.cache}/",
         "cleanup": ["LOCAL_TMP"],
-        "master_instance_type": JOB_INSTANCE_TYPE,
-        "core_instance_type": JOB_INSTANCE_TYPE,
+        "master_instance_type": INSTANCE_TYPE,
+        "core_instance_type": INSTANCE_TYPE,
         "num_core_instances": 1,
         "pool_clusters": False,
         "pybundle_optimize": False,
-        "pybundle_build_instance_type": BUILD_INSTANCE_TYPE,
+        "pybundle_build_instance_type": INSTANCE_TYPE,
         "pybundle_build_timeout_minutes": BUILD_TIMEOUT_MINUTES,
         "bootstrap": [f"sh {probe}# >{bootstrap_facts(names)} || true"],
         **_OF_THEIR_JOBS,
