@@ -15,7 +15,7 @@ import pytest
 from mrjob_pybundle.cache.builds import new_build_id
 from mrjob_pybundle.sandbox.api.faults import Do, Rule
 from mrjob_pybundle.selftest.cases import CASES
-from tests.compiled import compiled_python
+from tests.compiled import Compiled, compiled_python
 from tests.existing import cluster_without_bundle
 from tests.line.conftest import CPYTHON, Line
 
@@ -47,9 +47,15 @@ def conf(line: Line, tarball: Path) -> Path:
     return path
 
 
-def _run_with_python(line: Line) -> str:
-    """The id of a run whose cache has a Python already: it takes minutes to compile one."""
-    run_id, python = new_build_id(), compiled_python()
+@pytest.fixture(scope="module")
+def python() -> Compiled:
+    return compiled_python()
+
+
+@pytest.fixture
+def run_id(line: Line, conf: Path, python: Compiled) -> str:
+    """Of a run whose cache has a Python already: it takes minutes to compile one."""
+    run_id = new_build_id()
     for name, content in python.files.items():
         key = f"tmp/selftest-{run_id}/cache/v1/python/{python.key}/{name}"
         line.client("s3").put_object(Bucket=BUCKET, Key=key, Body=content)
@@ -61,8 +67,7 @@ def _left_of(line: Line, run_id: str) -> list[str]:
     return [key for key in line.objects(BUCKET) if run_id in key]
 
 
-def test_every_case(line: Line, conf: Path, tmp_path: Path) -> None:
-    run_id = _run_with_python(line)
+def test_every_case(line: Line, conf: Path, run_id: str, tmp_path: Path) -> None:
     before = line.objects(BUCKET)
     line.new_clusters()
     directory = tmp_path / "report"
@@ -102,10 +107,9 @@ def theirs(line: Line, conf: Path) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("place", _PLACES)
 def test_nothing_is_left_of_a_run_that_is_killed(
-    line: Line, conf: Path, theirs: tuple[str, str], tmp_path: Path, place: int
+    line: Line, conf: Path, run_id: str, theirs: tuple[str, str], tmp_path: Path, place: int
 ) -> None:
     """It, and what it has started, dies with its write number *place*; that one may still be carried out."""
-    run_id = _run_with_python(line)
     line.new_clusters()
     command = ("-m", "mrjob_pybundle", "selftest", "-c", conf)
     arguments = [str(word) for word in (sys.executable, *command, "--yes", "--dir", tmp_path, "--run-id", run_id)]
@@ -133,8 +137,7 @@ def test_nothing_is_left_of_a_run_that_is_killed(
     assert key in line.objects(BUCKET)
 
 
-def test_ctrl_c_takes_away_what_was_made(line: Line, conf: Path, tmp_path: Path) -> None:
-    run_id = _run_with_python(line)
+def test_ctrl_c_takes_away_what_was_made(line: Line, conf: Path, run_id: str, tmp_path: Path) -> None:
     line.new_clusters()
     command = ("-m", "mrjob_pybundle", "selftest", "-c", conf, "--yes", "--dir", tmp_path, "--run-id", run_id)
     run = line.submit(*command, key_id="submitter")
