@@ -22,7 +22,7 @@ from tests.line.conftest import CPYTHON, Line
 pytestmark = pytest.mark.whole
 
 #: What cannot be checked where this is no AWS, each with its reason in the report. Nothing else may say "not checked".
-NOT_CHECKED = {"spark", "optimized", "graviton", "amazon-linux-2"}
+NOT_CHECKED = {"spark", "optimized", "graviton", "amazon-linux-2", "iam"}
 
 
 CONF = """\
@@ -71,7 +71,7 @@ def test_every_case(line: Line, conf: Path, run_id: str, tmp_path: Path) -> None
     before = line.objects(BUCKET)
     line.new_clusters()
     directory = tmp_path / "report"
-    command = ("-m", "mrjob_pybundle", "selftest", "-c", conf, "--yes", "--all", "--dir", directory)
+    command = ("-m", "mrjob_pybundle", "selftest", "-c", conf, "--yes", "--all", "--iam", "--dir", directory)
     run = line.run(*command, "--run-id", run_id)
     report = json.loads((directory / "report.json").read_text("utf-8"))
     outcomes = {case["name"]: case["outcome"] for case in report["cases"]}
