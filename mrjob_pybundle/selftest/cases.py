@@ -372,7 +372,7 @@ CASES: tuple[Case, ...] = (
         clusters=(_compiling(), _a_job(45)),
         minutes=45,
         needs=("doctor",),
-        only_on_aws="what stands in for EMR here has no Spark, unless it runs Hadoop itself; tests/engines has that",
+        only_on_aws="what stands in for EMR here need not have Spark; tests/engines does it",
     ),
     Case(
         "cached",

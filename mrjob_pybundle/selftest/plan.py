@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mrjob_pybundle.aws.clients import Credentials
-from mrjob_pybundle.aws.errors import explain
+from mrjob_pybundle.aws.errors import error_code
 from mrjob_pybundle.errors import OptionError
 from mrjob_pybundle.selftest.cases import BY_NAME, CASES, Case
 from mrjob_pybundle.selftest.names import ROLES_CASE, TAG, Names
@@ -58,26 +58,26 @@ class Plan:
         """At most."""
         return dollars(self.clusters, self.region)
 
+    def _lines_about(self, case: Case) -> Iterator[str]:
+        why_not = self.why_not(case)
+        price = _price(dollars(case.clusters, self.region)) if case.clusters and why_not is None else ""
+        yield f"{case.name:<16}{price:>6}  {case.shows}"
+        launched = [f"{one.instances} × {one.instance_type} for {one.minutes} minutes" for one in case.clusters]
+        if why_not:
+            yield f"{'':<24}cannot be checked here: {why_not}"
+        elif launched:
+            yield f"{'':<24}at most {' and '.join(launched)}"
+
     def text(self) -> str:
         """For who is asked whether it is to be done."""
-        lines = [
-            f"Run {self.names.id}, in {self.region}" + (f", at {self.stand_in}, which is not AWS" * bool(self.stand_in))
-        ]
-        lines += ["", f"{'case':<16}{'launches at most':<52}{'costs at most':>14}  shows"]
+        where = f", at {self.stand_in}, which is not AWS" if self.stand_in else ""
+        lines = [f"Run {self.names.id}, in {self.region}{where}, checks:", ""]
         for case in self.cases:
-            why_not = self.why_not(case)
-            if why_not:
-                lines.append(f"{case.name:<16}{'nothing: it cannot be checked here':<52}{'':>14}  {why_not}")
-                continue
-            launched = "; ".join(
-                f"{cluster.instances} × {cluster.instance_type} for {cluster.minutes} min" for cluster in case.clusters
-            )
-            price = f"${dollars(case.clusters, self.region):.2f}" if case.clusters else ""
-            lines.append(f"{case.name:<16}{launched or 'no cluster':<52}{price:>14}  {case.shows}")
+            lines += self._lines_about(case)
         untouched = "no bucket" if self.makes_roles else "no role, no bucket"
         lines += [
             "",
-            f"At most ${self.dollars:.2f} in all, if every cluster lives as long as it may.",
+            f"At most {_price(self.dollars)} in all, if every cluster lives as long as it may.",
             f"Prices: {how_counted(self.region)}.",
             f"Quota: {self.quota}. Up to {self.at_once} {'cases' if self.at_once > 1 else 'case'} at a time.",
             "",
@@ -90,6 +90,10 @@ class Plan:
             f"If it does not get to its end: mrjob-pybundle selftest --clean {self.names.id}",
         ]
         return "\n".join(lines)
+
+
+def _price(amount: float) -> str:
+    return f"${amount:.2f}"
 
 
 def choose(named: Collection[str], *, everything: bool = False, with_roles: bool = False) -> tuple[Case, ...]:
@@ -123,8 +127,8 @@ def look_at_quota(credentials: Credentials, cases: Sequence[Case]) -> tuple[str,
     try:
         answer = credentials.client("service-quotas").get_service_quota(ServiceCode=service, QuotaCode=code)
     except (BotoCoreError, ClientError) as error:
-        why = " ".join(str(explain(error, "GetServiceQuota")).split())
-        return f"not checked ({why[:150]})", AT_ONCE
+        refusal = error_code(error) or type(error).__name__
+        return f"not checked (GetServiceQuota: {refusal})", AT_ONCE
     vcpus = int(answer["Quota"]["Value"])
     return f"{vcpus} vCPUs of running On-Demand standard instances, if nothing else runs", room_for(cases, vcpus)
 

@@ -63,4 +63,4 @@ def dollars(clusters: Iterable[Cluster], region: str) -> float:
 def how_counted(region: str) -> str:
     """Where the figures are from."""
     elsewhere = "" if region in _LIKE_VIRGINIA else f", times {_FACTOR_ELSEWHERE} for {region}"
-    return f"{SOURCE}{elsewhere}; S3's requests and storage, and taxes, come on top"
+    return f"{SOURCE}{elsewhere};\nS3's requests and storage, and taxes, come on top"
