@@ -46,8 +46,8 @@ def add(commands: Commands) -> None:
     command = commands.subparsers.add_parser(
         "selftest",
         help="see whether it works on your AWS account: says what it will do, and cost, before it asks",
-        description="Run jobs and builds on the account and region of your profile and mrjob.conf, and report what was"
-        " seen. First it says what it will do, create, remove, and cost at most, and asks.",
+        description="Run jobs and builds on the account and region of your profile and mrjob.conf, and report what\n"
+        "was seen. First it says what it will do, create, remove, and cost at most, and asks.",
         epilog=f"cases:\n{_CASES}\n\ndocs/selftest.md says more.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
