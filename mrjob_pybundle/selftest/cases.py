@@ -31,10 +31,6 @@ class FailedError(Exception):
     """Something is not as it should be. The text says what."""
 
 
-class NotCheckedError(Exception):
-    """A case could not look. The text says why."""
-
-
 @dataclass
 class Bench:
     """What a case works with."""

@@ -80,6 +80,8 @@ def check(opts: Mapping[str, Any]) -> None:
     S3Uri.parse_shared("cloud_tmp_dir", opts["cloud_tmp_dir"])
     if not opts["region"]:
         raise OptionError("Your mrjob.conf must name the region (below emr: or pybundle-emr:).")
+    if isinstance(opts["subnet"], list):
+        raise OptionError("The selftest's clusters have one subnet: give it a conf that names one, with -c.")
     if str(opts["pybundle_python_version"]).startswith("2."):
         raise OptionError(
             "The selftest's jobs need Python 3: give it a conf with another pybundle_python_version, with -c."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +17,8 @@ from mrjob_pybundle.aws.errors import explained
 from mrjob_pybundle.cache.builds import build_id_of
 from mrjob_pybundle.errors import PyBundleError
 from mrjob_pybundle.selftest import conf
-from mrjob_pybundle.selftest.cases import Bench, Case, FailedError, NotCheckedError
-from mrjob_pybundle.selftest.cleaning import Aws, Say, clean, clusters_of, end_clusters
+from mrjob_pybundle.selftest.cases import Bench, Case, FailedError
+from mrjob_pybundle.selftest.cleaning import Aws, OfRun, Say, clean, clusters_of, end_clusters
 from mrjob_pybundle.selftest.doors import Conf, Doors, Patience, StoppedError, TooLongError
 from mrjob_pybundle.selftest.plan import Plan
 from mrjob_pybundle.selftest.results import Lived, Outcome, Result, Results
@@ -46,17 +46,10 @@ class Run:
         """Check all cases, and remove what was made, whatever happens meanwhile."""
         since, began = time.monotonic(), time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
         removed: list[str] = []
-        is_clean, clusters, results = False, [], []
         try:
             results = self._check_all(conf.write(self.plan.names, user_confs, self.directory))
         finally:
-            self.say("Removing what was made:")
-            try:
-                clean_ended, is_clean = self._clean(removed), True
-                clusters = clean_ended
-            except PyBundleError as error:
-                removed.append(str(error))
-                self.say(str(error))
+            clusters, is_clean = self._clean(removed)
         return Results(
             run_id=self.plan.names.id,
             version=mrjob_pybundle.__version__,
@@ -66,27 +59,41 @@ class Run:
             seconds=time.monotonic() - since,
             cases=results,
             facts=self.facts,
-            clusters=clusters,
+            clusters=list(self._what_is_told_of(clusters)),
             dollars_at_most=self.plan.dollars,
             removed=removed,
             is_clean=is_clean,
         )
 
-    def _clean(self, removed: list[str]) -> list[Lived]:
-        """Remove all; the result is what clusters there were, which only their ends tell in full."""
+    def _clean(self, removed: list[str]) -> tuple[list[OfRun], bool]:
+        """Remove all, and note what. The result: which clusters there were, and whether nothing is left."""
 
         def note(text: str) -> None:
             removed.append(text)
             self.say(f"  {text}")
 
-        clusters = clusters_of(self.plan.names, self.aws)
-        clean(self.plan.names, self.aws, note)
-        return [self._lived(cluster.id, cluster.name) for cluster in clusters]
+        self.say("Removing what was made:")
+        clusters: list[OfRun] = []
+        try:
+            clusters = clusters_of(self.plan.names, self.aws)
+            clean(self.plan.names, self.aws, note)
+        except PyBundleError as error:
+            note(str(error))
+            return clusters, False
+        return clusters, True
 
-    def _lived(self, cluster_id: str, name: str) -> Lived:
-        with explained(f"asking about cluster {cluster_id}"):
-            cluster = self.aws.emr.describe_cluster(ClusterId=cluster_id)["Cluster"]
-            groups = _groups(self.aws.emr, cluster_id)
+    def _what_is_told_of(self, clusters: Sequence[OfRun]) -> Iterator[Lived]:
+        for cluster in clusters:
+            try:
+                yield self._lived(cluster)
+            except PyBundleError as error:  # no reason to have no report
+                self.say(str(error))
+
+    def _lived(self, of_run: OfRun) -> Lived:
+        """What EMR tells of a cluster, in full when it has ended."""
+        with explained(f"asking about cluster {of_run.id}"):
+            cluster = self.aws.emr.describe_cluster(ClusterId=of_run.id)["Cluster"]
+            groups = _groups(self.aws.emr, of_run.id)
         timeline = cluster["Status"].get("Timeline", {})
         created = timeline.get("CreationDateTime")
 
@@ -95,7 +102,7 @@ class Run:
             return (moment - created).total_seconds() if moment and created else None
 
         return Lived(
-            is_build=build_id_of(name) is not None,
+            is_build=build_id_of(of_run.name) is not None,
             release=cluster.get("ReleaseLabel", ""),
             os_release=cluster.get("OSReleaseLabel", ""),
             instance_type=groups[0][0] if groups else "unknown",
@@ -166,7 +173,7 @@ class Run:
 def _outcome(check: Callable[[], None]) -> tuple[Outcome, str]:
     try:
         check()
-    except (NotCheckedError, StoppedError) as error:
+    except StoppedError as error:
         return Outcome.NOT_CHECKED, str(error)
     except (FailedError, TooLongError, PyBundleError, OSError) as error:
         return Outcome.FAILED, str(error)

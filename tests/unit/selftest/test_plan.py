@@ -126,6 +126,7 @@ GOOD = {
     "iam_instance_profile": "Nodes",
     "iam_service_role": "Service",
     "region": "us-east-1",
+    "subnet": "subnet-0123456789abcdef0",
     "pybundle_python_version": "3.13.14",
     "extra_cluster_params": {
         "OSReleaseLabel": "2023.7.20250331.0",
@@ -144,6 +145,7 @@ def test_a_conf_that_names_all() -> None:
         ({"cloud_tmp_dir": None}, "must name cloud_tmp_dir .*mrjob would create"),
         ({"iam_instance_profile": None, "iam_service_role": None}, "must name iam_instance_profile, iam_service_role"),
         ({"region": None}, "must name the region"),
+        ({"subnet": ["subnet-1", "subnet-2"]}, "have one subnet"),
         ({"pybundle_python_version": "2.7.18"}, "need Python 3"),
         ({"extra_cluster_params": {"Name": "mine"}}, "says Name, on which names, prices and ends"),
         ({"extra_cluster_params": {"Instances": {"TerminationProtected": True}}}, "Instances.TerminationProtected"),
