@@ -92,8 +92,8 @@ def test_every_case(line: Line, conf: Path, run_id: str, tmp_path: Path) -> None
     assert states <= {"TERMINATED", "TERMINATED_WITH_ERRORS"}
 
 
-#: Drawn once: of the first 14 writes, after which the first build has been launched, and of those that follow, as far as
-#: the pooled cluster, with builds of several cases beside it.
+#: Drawn once: of the first 14 writes, after which the first build has been launched, and of those that follow, as far
+#: as the pooled cluster, with builds of several cases beside it.
 _PLACES = sorted([*random.Random(16).sample(range(14), 5), *random.Random(16).sample(range(14, 60), 5)])
 
 
