@@ -1,51 +1,16 @@
-"""What is checked: a case each, with what it shows, what it launches at most, and how it is done."""
+"""What is checked: a case each, with what it shows, and what it launches at most. How it is done: ``checks.py``."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from mrjob_pybundle.aws.releases import build_instance_type
-from mrjob_pybundle.selftest.conf import BUILD_TIMEOUT_MINUTES, INSTANCE_TYPE, bootstrap_facts
-from mrjob_pybundle.selftest.doors import PROGRAMS, Doors, Ran
+from mrjob_pybundle.selftest import checks
+from mrjob_pybundle.selftest.checks import COMPILING_MINUTES, OPTIMIZING_MINUTES, Bench
+from mrjob_pybundle.selftest.conf import BUILD_TIMEOUT_MINUTES, INSTANCE_TYPE
 from mrjob_pybundle.selftest.names import ROLES_CASE
 from mrjob_pybundle.selftest.prices import Cluster
-from mrjob_pybundle.selftest.roles import Roles
-
-_SPARK_PYTHON = "3.11.15"
-_AMAZON_LINUX_2 = "emr-6.15.0"
-_GRAVITON = "m6g.xlarge"
-_IDLE_MINUTES = 15
-#: After so many seconds without a sign of a killed submitter, the cluster that waits for its steps ends.
-_PATIENCE_SECONDS = 60
-_POLL_SECONDS = 2.0
-
-_BUILD_ID = re.compile(r"\bbuild (\d{8}-\d{6}-[0-9a-f]{8})")
-
-
-class FailedError(Exception):
-    """Something is not as it should be. The text says what."""
-
-
-@dataclass
-class Bench:
-    """What a case works with."""
-
-    doors: Doors
-    #: state and steps (names and states, the first first) of a cluster, as EMR has them
-    look: Callable[[str], tuple[str, list[tuple[str, str]]]]
-    #: what cases leave for those that need them: the id of a cluster
-    shared: dict[str, str]
-    #: the run's own, if it may have some
-    roles: Roles
-    #: place → name → value, as the probe saw it
-    facts: dict[str, dict[str, str]]
-    #: what is worth a line in the report
-    seen: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -76,21 +41,13 @@ class Case:
 #: A build's cluster lives longer than the build may take: it starts, and ends.
 _AROUND_A_BUILD_MINUTES = 10
 _ENDING_MINUTES = 5
-_COMPILING_MINUTES = 20
-_OPTIMIZING_MINUTES = 50
 
 _A_BUILD = Cluster(INSTANCE_TYPE, 1, BUILD_TIMEOUT_MINUTES + _AROUND_A_BUILD_MINUTES)
 
 
-def _compiling(arch: str = "x86_64", minutes: int = _COMPILING_MINUTES) -> Cluster:
+def _compiling(arch: str = "x86_64", minutes: int = COMPILING_MINUTES) -> Cluster:
     """A build's cluster that compiles."""
     return Cluster(build_instance_type(arch), 1, minutes + _AROUND_A_BUILD_MINUTES)
-
-
-def _to_compile(arch: str = "x86_64", minutes: int = _COMPILING_MINUTES) -> tuple[str, ...]:
-    """Switches for that."""
-    machine = ("--pybundle-build-instance-type", build_instance_type(arch))
-    return (*machine, "--pybundle-build-timeout-minutes", str(minutes))
 
 
 def _a_job(minutes: int, instance_type: str = INSTANCE_TYPE) -> Cluster:
@@ -98,273 +55,21 @@ def _a_job(minutes: int, instance_type: str = INSTANCE_TYPE) -> Cluster:
     return Cluster(instance_type, 2, minutes + _ENDING_MINUTES)
 
 
-# what cases have in common
-
-
-def _venv_build(bench: Bench, name: str, commands: str = "") -> tuple[str, ...]:
-    """Switches for a bundle with a ``venv-build.sh`` that no other case, and no other run, has."""
-    text = f"#!/usr/bin/env bash\nset -eu\necho '{name}, run {bench.doors.names.id}'\n{commands}"
-    return ("--pybundle-venv-build", str(bench.doors.file(f"{name}-venv-build.sh", text)))
-
-
-def _shared_bundle(bench: Bench) -> tuple[str, ...]:
-    """Switches for the bundle of the case ``build``: it has a package, and its build looks at its machine."""
-    probe = ("--pybundle-build-file", str(PROGRAMS / "probe.sh"))
-    return (*_venv_build(bench, "shared", "sh probe.sh\npip install regex==2024.11.6\n"), *probe)
-
-
-def _must(ran: Ran, status: int = 0) -> Ran:
-    if ran.status != status:
-        raise FailedError(f"{ran.words[0]} ended with exit status {ran.status}, not {status}:\n{ran.last_words}")
-    return ran
-
-
-def _must_say(ran: Ran, text: str) -> None:
-    if text not in ran.err + ran.out:
-        raise FailedError(f"{ran.words[0]} did not say {text!r}:\n{ran.last_words}")
-
-
-def _must_count(ran: Ran) -> None:
-    """The job's output must be the words of words.txt, as counted here."""
-    _must(ran)
-    lines = (line.split("\t") for line in ran.out.splitlines())
-    found = {json.loads(word): json.loads(count) for word, count in lines}
-    text = (PROGRAMS / "words.txt").read_text("utf-8")
-    if found != Counter(text.split()):
-        raise FailedError(f"the words were counted wrongly: {found}")
-
-
-def _words(bench: Bench, *switches: str, **kwargs: Any) -> Ran:
-    ran = bench.doors.job("mr_words.py", str(PROGRAMS / "words.txt"), *switches, **kwargs)
-    _note_times(bench, ran)
-    return ran
-
-
-def _note_times(bench: Bench, ran: Ran) -> None:
-    """Where the time went, as the run itself has said it in the end."""
-    bench.seen.append(f"{ran.words[0]}: {ran.seconds:.0f} s")
-    table = re.search(r"^build's cluster .*?^[^\n]* in all\.[^\n]*$", ran.err, re.DOTALL | re.MULTILINE)
-    if table:
-        bench.seen += table[0].splitlines()
-
-
-def _build(bench: Bench, *switches: str, **kwargs: Any) -> Ran:
-    ran = bench.doors.command("build", *switches, **kwargs)
-    _note_times(bench, ran)
-    return ran
-
-
-def _wait_until(bench: Bench, condition: Callable[[], bool], what: str) -> None:
-    while not condition():
-        bench.doors.patience.pause(what, _POLL_SECONDS)
-
-
-# the cases
-
-
-def _doctor(bench: Bench) -> None:
-    ran = bench.doors.command("doctor")
-    bench.seen += ran.out.splitlines()
-    if ran.status:
-        raise FailedError("a job would not do here: see the lines that say FAILED" if ran.out else ran.last_words)
-
-
-def _plain_build(bench: Bench) -> None:
-    ran = _must(_build(bench, *_shared_bundle(bench), *_to_compile()))
-    _must_say(ran, "built, s3://")
-    build_id = _BUILD_ID.search(ran.err)
-    if build_id is None:
-        raise FailedError("the build's id was not said")
-    log = _must(bench.doors.command("watch", build_id[1]))
-    bench.facts["build"] = facts_in(log.out.splitlines())
-
-
-def _cached(bench: Bench) -> None:
-    ran = _words(bench, *_shared_bundle(bench))
-    _must_count(ran)
-    if "Building the bundle" in ran.err:
-        raise FailedError("the bundle was built, though it was there")
-
-
-def _cold(bench: Bench) -> None:
-    packages = "pip install regex==2024.11.6\n"
-    ran = _words(bench, *_venv_build(bench, "cold", packages), "--no-pybundle-overlap")
-    _must_count(ran)
-    _must_say(ran, "No bundle of these inputs")
-
-
-def _edit(bench: Bench) -> None:
-    packages = "pip install regex==2024.11.6\n"
-    ran = _words(bench, *_venv_build(bench, "edit", packages), "--pybundle-overlap")
-    _must_count(ran)
-    _must_say(ran, "starts while the bundle is being built")
-    cluster = re.search(r"The job's cluster (\S+) starts while", ran.err)
-    if cluster:
-        _, steps = bench.look(cluster[1])
-        bench.seen.append("steps: " + ", ".join(f"{name} {state}" for name, state in steps))
-        if [state for _, state in steps] != ["COMPLETED", "COMPLETED"]:
-            raise FailedError(f"the steps of the job's cluster are {steps}")
-
-
-def _killed(bench: Bench) -> None:
-    bundle = _venv_build(bench, "killed", "sleep 20\n")
-    switches = (*bundle, "--pybundle-overlap", "--pybundle-overlap-patience-seconds", str(_PATIENCE_SECONDS))
-    author = bench.doors.start_job("mr_words.py", str(PROGRAMS / "words.txt"), *switches)
-    author.wait_until_said("starts while the bundle is being built")
-    author.kill()
-    ran = author.wait()
-    cluster = re.search(r"The job's cluster (\S+) starts while", ran.err)
-    if cluster is None:
-        raise FailedError(f"the job's cluster did not start beside the build:\n{ran.last_words}")
-    _must(_build(bench, *bundle))
-    _wait_until(bench, lambda: bench.look(cluster[1])[0].startswith("TERMINATED"), "the end of the dead job's cluster")
-    state, steps = bench.look(cluster[1])
-    bench.seen.append(f"the dead job's cluster: {state}, " + ", ".join(f"{name} {state}" for name, state in steps))
-
-
-def _failing(bench: Bench) -> None:
-    ran = _must(_build(bench, *_venv_build(bench, "failing", "echo the last words\nexit 3\n")), 4)
-    _must_say(ran, "venv-build.sh ended with exit status 3")
-    _must_say(ran, "the last words")
-
-
-def _joined(bench: Bench) -> None:
-    bundle = _venv_build(bench, "joined", "sleep 20\n")
-    authors = [bench.doors.start_command("build", *bundle)]
-    authors[0].wait_until_said("No bundle of these inputs")
-    authors.append(bench.doors.start_command("build", *bundle))
-    ended = [author.wait() for author in authors]
-    for ran in ended:
-        _must(ran)
-        _note_times(bench, ran)
-    if not any("is already building this bundle" in ran.err for ran in ended):
-        raise FailedError("neither of the two authors waited for the other")
-
-
-def _pool_switches(bench: Bench) -> tuple[str, ...]:
-    # mrjob's own program ends the cluster when it is idle, and so does EMR itself, should that one fail.
-    ends = ("--max-mins-idle", str(_IDLE_MINUTES))
-    policy = f'AutoTerminationPolicy={{"IdleTimeout": {_IDLE_MINUTES * 60}}}'
-    return ("--pool-clusters", "--pool-name", bench.doors.names.pool, *ends, "--extra-cluster-param", policy)
-
-
-def _pooled(bench: Bench) -> None:
-    switches = (*_shared_bundle(bench), *_pool_switches(bench))
-    created = _must(bench.doors.command("create-cluster", *switches))
-    bench.shared["cluster"] = created.out.strip().splitlines()[-1]
-    _wait_until(bench, lambda: bench.look(bench.shared["cluster"])[0] == "WAITING", "the cluster")
-    ran = _words(bench, *switches)
-    _must_count(ran)
-    _must_say(ran, f"Adding our job to existing cluster {bench.shared['cluster']}")
-
-
-def _existing(bench: Bench) -> None:
-    packages = "pip install regex==2024.11.6\n"
-    ran = _words(bench, *_venv_build(bench, "existing", packages), "--cluster-id", bench.shared["cluster"])
-    _must_count(ran)
-    _must_say(ran, "the job brings it along")
-
-
-def _nodes(bench: Bench) -> None:
-    left = ("--bootstrap-facts", bootstrap_facts(bench.doors.names))
-    text = str(PROGRAMS / "words.txt")
-    ran = bench.doors.job("mr_nodes.py", text, *_shared_bundle(bench), "--cluster-id", bench.shared["cluster"], *left)
-    _note_times(bench, ran)
-    for line in _must(ran).out.splitlines():
-        place, lines = map(json.loads, line.split("\t"))
-        bench.facts.setdefault(place, facts_in(lines))
-    missing = {"bootstrap", "container"} - bench.facts.keys()
-    if missing:
-        raise FailedError(f"nothing was seen in {' and '.join(sorted(missing))}")
-
-
-def _spark(bench: Bench) -> None:
-    switches = ("--pybundle-python-version", _SPARK_PYTHON, *_to_compile())
-    text = str(PROGRAMS / "words.txt")
-    ran = _must(bench.doors.job("mr_spark_words.py", text, *switches, conf=bench.doors.conf.other_python))
-    _note_times(bench, ran)
-    found = dict(tuple(map(json.loads, line.split("\t"))) for line in ran.out.splitlines())
-    version, executable = found.pop("python")
-    bench.seen.append(f"an executor's Python: {version}, {executable}")
-    if version != _SPARK_PYTHON:
-        raise FailedError(f"an executor had Python {version}")
-    if found != Counter((PROGRAMS / "words.txt").read_text("utf-8").split()):
-        raise FailedError(f"the words were counted wrongly: {found}")
-
-
-def _gc(bench: Bench) -> None:
-    listed = _must(bench.doors.command("ls"))
-    bench.seen += listed.out.splitlines()
-    collected = _must(bench.doors.command("gc"))
-    bench.seen += collected.out.splitlines()
-    _must_say(_must(_build(bench, *_shared_bundle(bench))), "cached already")
-
-
-def _optimized(bench: Bench) -> None:
-    limit = _to_compile(minutes=_OPTIMIZING_MINUTES)
-    _must(_build(bench, "--pybundle-optimize", *limit, *_venv_build(bench, "optimized")))
-
-
-def _graviton(bench: Bench) -> None:
-    packages = "pip install regex==2024.11.6\n"
-    machines = (
-        *("--master-instance-type", _GRAVITON, "--core-instance-type", _GRAVITON),
-        *_to_compile("aarch64"),
-    )
-    conf = bench.doors.conf.other_python
-    _must_count(_words(bench, *machines, *_venv_build(bench, "graviton", packages), conf=conf))
-
-
-def _amazon_linux_2(bench: Bench) -> None:
-    packages = "pip install regex==2024.11.6\n"
-    release = ("--release-label", _AMAZON_LINUX_2, "--pybundle-python-version", _SPARK_PYTHON, *_to_compile())
-    conf = bench.doors.conf.other_python
-    _must_count(_words(bench, *release, *_venv_build(bench, "amazon-linux-2", packages), conf=conf))
-
-
-def _policies(bench: Bench) -> None:
-    roles, own = bench.roles, bench.doors.names.directory
-    bench.doors.intend(f"create the IAM roles {bench.doors.names.role('…')}")
-    account = roles.create()
-    builder, submitter = (roles.environment(whose, account) for whose in ("builder", "submitter"))
-    switches = (
-        *_venv_build(bench, "iam", "pip install regex==2024.11.6\n"),
-        *("--iam-instance-profile", bench.doors.names.role("job-node")),
-        *("--pybundle-build-iam-instance-profile", bench.doors.names.role("build-master")),
-        *("--cloud-log-dir", f"{own}/tmp/logs/"),
-    )
-    conf, text = bench.doors.conf.as_role, str(PROGRAMS / "words.txt")
-    forbidden = f"{bench.doors.names.cache}/v1/python/forbidden"
-    _must(_build(bench, *switches, conf=conf, environment=builder))
-    _must_count(_words(bench, *switches, conf=conf, environment=submitter))
-    wrote = ("mr_writes.py", text, *switches, "--forbidden", forbidden)
-    ran = _must(bench.doors.job(*wrote, conf=conf, environment=submitter))
-    if "AccessDenied" not in ran.out:
-        raise FailedError(f"a mapper may write into the cache, or something else kept it from that:\n{ran.out}")
-    bench.seen.append("a mapper that wrote into the cache was refused")
-
-
-def facts_in(lines: list[str]) -> dict[str, str]:
-    """Name → value of what the probe said somewhere in *lines*."""
-    found = (re.search(r"probe:([\w.]+)=(.*)", line) for line in lines)
-    return {match[1]: match[2].strip() for match in found if match}
-
-
 #: In the order in which they begin; several at a time.
 CASES: tuple[Case, ...] = (
-    Case("doctor", "credentials, bucket, roles, release and build's machine are as a job needs them", _doctor),
+    Case("doctor", "credentials, bucket, roles, release and build's machine are as a job needs them", checks.doctor),
     Case(
         "build",
         "a build cluster compiles CPython, installs a package with pip, and publishes the bundle",
-        _plain_build,
+        checks.plain_build,
         clusters=(_compiling(),),
         minutes=45,
         needs=("doctor",),
     ),
     Case(
         "spark",
-        f"a Spark step counts words on a bundle with CPython {_SPARK_PYTHON}, in driver and executors",
-        _spark,
+        f"a Spark step counts words on a bundle with CPython {checks.SPARK_PYTHON}, in driver and executors",
+        checks.spark,
         clusters=(_compiling(), _a_job(45)),
         minutes=45,
         needs=("doctor",),
@@ -373,7 +78,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "cached",
         "a job whose bundle is there starts at once, and counts right",
-        _cached,
+        checks.cached,
         clusters=(_a_job(20),),
         minutes=20,
         needs=("build",),
@@ -381,7 +86,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "cold",
         "a job whose environment is missing builds it on the cached Python, then starts its cluster",
-        _cold,
+        checks.cold,
         clusters=(_A_BUILD, _a_job(35)),
         minutes=35,
         needs=("build",),
@@ -389,7 +94,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "edit",
         "after an edit of venv-build.sh, the job's cluster starts beside the build, and waits for its steps",
-        _edit,
+        checks.edit,
         clusters=(_A_BUILD, _a_job(30)),
         minutes=30,
         needs=("build",),
@@ -397,7 +102,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "killed",
         "of a submitter that is killed with -9, the build goes on, and the job's cluster ends by itself",
-        _killed,
+        checks.killed,
         clusters=(_A_BUILD, _a_job(30)),
         minutes=30,
         needs=("build",),
@@ -405,7 +110,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "failing",
         "a venv-build.sh that fails ends the build, and one reads why",
-        _failing,
+        checks.failing,
         clusters=(_A_BUILD,),
         minutes=25,
         needs=("build",),
@@ -413,7 +118,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "joined",
         "of two authors, one builds and the other waits for it",
-        _joined,
+        checks.joined,
         clusters=(_A_BUILD,),
         minutes=25,
         needs=("build",),
@@ -421,8 +126,8 @@ CASES: tuple[Case, ...] = (
     Case(
         "pooled",
         "a job joins a pooled cluster that create-cluster has made with its bundle",
-        _pooled,
-        clusters=(_a_job(30 + 25 + _IDLE_MINUTES),),
+        checks.pooled,
+        clusters=(_a_job(30 + 25 + checks.IDLE_MINUTES),),
         minutes=30,
         needs=("build",),
         is_shared=True,
@@ -430,17 +135,23 @@ CASES: tuple[Case, ...] = (
     Case(
         "existing",
         "a job on a cluster that never saw its bundle brings it along",
-        _existing,
+        checks.existing,
         clusters=(_A_BUILD,),
         minutes=25,
         needs=("pooled",),
     ),
-    Case("nodes", "what programs see in a bootstrap action and in a container", _nodes, minutes=20, needs=("pooled",)),
+    Case(
+        "nodes",
+        "what programs see in a bootstrap action and in a container",
+        checks.nodes,
+        minutes=20,
+        needs=("pooled",),
+    ),
     Case(
         "optimized",
         "CPython is compiled with profile-guided and link-time optimization",
-        _optimized,
-        clusters=(_compiling(minutes=_OPTIMIZING_MINUTES),),
+        checks.optimized,
+        clusters=(_compiling(minutes=OPTIMIZING_MINUTES),),
         minutes=75,
         is_core=False,
         needs=("doctor",),
@@ -449,8 +160,8 @@ CASES: tuple[Case, ...] = (
     Case(
         "graviton",
         "bundle and job on Graviton instances",
-        _graviton,
-        clusters=(_compiling("aarch64"), _a_job(45, _GRAVITON)),
+        checks.graviton,
+        clusters=(_compiling("aarch64"), _a_job(45, checks.GRAVITON)),
         minutes=45,
         is_core=False,
         needs=("doctor",),
@@ -458,8 +169,8 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "amazon-linux-2",
-        f"bundle and job on {_AMAZON_LINUX_2}, with CPython {_SPARK_PYTHON}",
-        _amazon_linux_2,
+        f"bundle and job on {checks.AMAZON_LINUX_2}, with CPython {checks.SPARK_PYTHON}",
+        checks.amazon_linux_2,
         clusters=(_compiling(), _a_job(45)),
         minutes=45,
         is_core=False,
@@ -469,7 +180,7 @@ CASES: tuple[Case, ...] = (
     Case(
         ROLES_CASE,
         "build and job work with the policies of docs/security.md, and a mapper may not write into the cache",
-        _policies,
+        checks.policies,
         clusters=(_A_BUILD, _a_job(45), _a_job(45)),
         minutes=45,
         is_core=False,
@@ -477,7 +188,7 @@ CASES: tuple[Case, ...] = (
         only_on_aws="nothing here refuses what no policy allows; tests/line has them judged",
         makes_roles=True,
     ),
-    Case("gc", "what is in use stays in the cache", _gc, minutes=10, needs=("build",), is_last=True),
+    Case("gc", "what is in use stays in the cache", checks.gc, minutes=10, needs=("build",), is_last=True),
 )
 
 BY_NAME: Mapping[str, Case] = {case.name: case for case in CASES}

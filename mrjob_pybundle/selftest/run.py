@@ -17,7 +17,8 @@ from mrjob_pybundle.aws.errors import explained
 from mrjob_pybundle.cache.builds import build_id_of
 from mrjob_pybundle.errors import PyBundleError
 from mrjob_pybundle.selftest import conf
-from mrjob_pybundle.selftest.cases import Bench, Case, FailedError
+from mrjob_pybundle.selftest.cases import Case
+from mrjob_pybundle.selftest.checks import Bench, FailedError
 from mrjob_pybundle.selftest.cleaning import Aws, OfRun, Say, clean, clusters_of, end_clusters
 from mrjob_pybundle.selftest.doors import Conf, Doors, Patience, StoppedError, TooLongError
 from mrjob_pybundle.selftest.plan import Plan

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from mrjob_pybundle.selftest.cases import facts_in
+from mrjob_pybundle.selftest.checks import facts_in
 from mrjob_pybundle.selftest.doors import PROGRAMS
 from tests.engines.conftest import CPYTHON, Job, on_hadoop, succeeded
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from mrjob_pybundle.selftest.beliefs import BELIEFS, PLACES, Belief, Seen
-from mrjob_pybundle.selftest.cases import CASES, facts_in
+from mrjob_pybundle.selftest.cases import CASES
+from mrjob_pybundle.selftest.checks import facts_in
 
 EMR = (Path(__file__).parents[3] / "docs" / "emr.md").read_text("utf-8")
 
