@@ -18,7 +18,7 @@ from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.cache.builds import is_build_id
 from mrjob_pybundle.command.switches import Commands
 from mrjob_pybundle.context import OPTION_NAMES, Context
-from mrjob_pybundle.errors import OptionError, PyBundleError
+from mrjob_pybundle.errors import OptionError
 from mrjob_pybundle.mrjob_plugin import combined_options
 from mrjob_pybundle.selftest import conf, plan, report
 from mrjob_pybundle.selftest.cases import CASES, Case
@@ -88,6 +88,7 @@ def _selftest(args: argparse.Namespace) -> int:
     aws = Aws(context.s3, context.credentials.emr_client(), iam, context.emr_poll_seconds)
     if args.clean is not None:
         return _clean(args.clean, base, aws)
+    account = context.account()  # without credentials, nothing else is said
     names = Names(args.run_id, base) if args.run_id else Names.new(base)
     planned = _plan(args, names, context, opts)
     print(planned.text(), flush=True)
@@ -99,7 +100,7 @@ def _selftest(args: argparse.Namespace) -> int:
     roles = Roles(names, iam, context.credentials.client("sts"), opts["region"], service_role)
     with locked(names.id) as lock:
         results = Run(planned, aws, directory, lock, roles, _say).carry_out(user_confs)
-    scrub = _scrubber(context, opts)
+    scrub = _scrubber(account, context, opts)
     (directory / "report.md").write_text(report.as_markdown(results, scrub), "utf-8")
     (directory / "report.json").write_text(report.as_json(results, scrub), "utf-8")
     print(f"The report, without names of yours: {directory}/report.md and .json; logs, with them, lie beside it.")
@@ -152,17 +153,13 @@ def _clean(run_id: str, base: S3Uri, aws: Aws) -> int:
     return 0
 
 
-def _scrubber(context: Context, opts: Mapping[str, Any]) -> Callable[[str], str]:
+def _scrubber(account: str, context: Context, opts: Mapping[str, Any]) -> Callable[[str], str]:
     """Takes out what names this account, its people and its things, as far as options tell."""
-    try:
-        accounts = [context.account()]
-    except PyBundleError:  # then what looks like an account's id is replaced all the same
-        accounts = []
     buckets = {S3Uri.parse(opts[name]).bucket for name in ("cloud_tmp_dir", "pybundle_cache_uri") if opts[name]}
     subnets = opts["subnet"] if isinstance(opts["subnet"], list) else [opts["subnet"]]
     roles = ("iam_instance_profile", "iam_service_role", "pybundle_build_iam_instance_profile")
     things = {
-        "account": accounts,
+        "account": [account],
         "bucket": buckets,
         "key": [opts["ec2_key_pair"]],
         "subnet": subnets,

@@ -196,6 +196,18 @@ def test_it_runs_only_where_mrjob_would_create_nothing(team: Team, missing: str)
     assert _keys(team) == set()
 
 
+def test_without_credentials_nothing_is_said_but_that(team: Team, monkeypatch: Any) -> None:
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # which may have some
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    refused = _selftest(team, "--dry-run")
+    assert (refused.status, refused.out) == (3, "")
+    assert "credentials" in refused.err.splitlines()[-1]
+
+
 def test_a_dry_run_says_all_and_does_nothing(team: Team) -> None:
     said = _selftest(team, "--all", "--dry-run")
     assert said.status == 0
