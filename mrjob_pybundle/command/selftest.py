@@ -96,6 +96,7 @@ def _selftest(args: argparse.Namespace) -> int:
         return 0
     directory = (args.dir or Path(f"mrjob-pybundle-selftest-{names.id}")).absolute()
     directory.mkdir(parents=True, exist_ok=True)
+    _say(f"\nWhat each command says, as it comes: {directory}/CASE-NUMBER.err and .out")
     service_role = opts["iam_service_role"].rpartition("/")[2]
     roles = Roles(names, iam, context.credentials.client("sts"), opts["region"], service_role)
     with locked(names.id) as lock:

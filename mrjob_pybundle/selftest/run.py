@@ -146,6 +146,7 @@ class Run:
             return Result(
                 case.name, case.shows, Outcome.NOT_CHECKED, f"without {' and '.join(missing)}, which is not green"
             )
+        self.say(f"{'begins':<12} {case.name}")
         since = time.monotonic()
         bench = Bench(self._doors(case, confs, since), self._look, self.shared, self.roles, self.facts)
         outcome, text = _outcome(lambda: case.run(bench))
