@@ -59,6 +59,9 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="also the policies of docs/security.md, in IAM roles that it makes and removes",
     )
+    command.add_argument(
+        "--anyway", action="store_true", help="where AWS is a sandbox: try also what it may not be able to do"
+    )
     command.add_argument("--yes", action="store_true", help="do not ask")
     command.add_argument("--dry-run", action="store_true", help="only say what would be done")
     command.add_argument(
@@ -112,12 +115,12 @@ def _plan(args: argparse.Namespace, names: Names, context: Context, opts: Mappin
     cases = plan.choose(args.cases, everything=args.all, with_roles=args.iam)
     endpoint = urlsplit(context.credentials.emr_client().meta.endpoint_url)
     stand_in = None if _is_of_aws(endpoint.hostname or "") else endpoint.netloc
-    done = [case for case in cases if not (stand_in and case.only_on_aws)]
+    done = [case for case in cases if args.anyway or not (stand_in and case.only_on_aws)]
     missing = plan.missing_instance_types(context.credentials, done)
     if missing:
         raise OptionError(f"{opts['region']} has no {', '.join(missing)}, which cases need. Name others.")
     quota, at_once = plan.look_at_quota(context.credentials, done)
-    return plan.Plan(names, opts["region"], cases, stand_in, at_once, quota)
+    return plan.Plan(names, opts["region"], cases, stand_in, at_once, quota, args.anyway)
 
 
 def _is_of_aws(host: str) -> bool:

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.cache.builds import new_build_id
 from mrjob_pybundle.sandbox.api.faults import Do, Rule
 from mrjob_pybundle.selftest.cases import CASES
+from mrjob_pybundle.selftest.names import Names
+from mrjob_pybundle.selftest.roles import Roles
 from tests.compiled import Compiled, compiled_python
 from tests.existing import cluster_without_bundle
 from tests.line.conftest import CPYTHON, Line
@@ -152,3 +155,20 @@ def test_ctrl_c_takes_away_what_was_made(line: Line, conf: Path, run_id: str, tm
     states = [emr.describe_cluster(ClusterId=c["Id"])["Cluster"]["Status"]["State"] for c in line.new_clusters()]
     assert len(states) == 1
     assert states[0].startswith("TERMINATED")
+
+
+def test_the_policies_in_roles_of_the_runs_own(line: Line, conf: Path, run_id: str, tmp_path: Path) -> None:
+    """What nodes may is judged here, as the roles' policies say; what submitters may, in test_policies.py."""
+    names = Names(run_id, S3Uri(BUCKET, "tmp"))
+    documents = Roles(names, None, None, "us-east-1", "EMR_DefaultRole").documents("123456789012")
+    nodes = {f"role-{names.role(whose)}": documents[whose] for whose in ("build-master", "job-node")}
+    command = ("-m", "mrjob_pybundle", "selftest", "-c", conf, "--yes", "--iam", "--anyway", "--dir", tmp_path)
+    with line.access.restricted(nodes):
+        run = line.run(*command, "--run-id", run_id, "doctor")
+    report = (tmp_path / "report.md").read_text("utf-8")
+    assert run.returncode == 0, report
+    assert "a mapper that wrote into the cache was refused" in report
+    assert run.stdout.count("removed role") == 4
+    forbidden = f"arn:aws:s3:::{BUCKET}/{names.cache.key}/v1/python/forbidden"
+    assert {call.resource for call in line.access.refused if run_id in call.principal} == {forbidden}
+    assert _left_of(line, run_id) == []
