@@ -79,6 +79,11 @@ def test_what_cannot_be_checked_launches_nothing() -> None:
     assert plan.dollars == 0
 
 
+def test_what_may_not_be_checked_can_be_tried() -> None:
+    plan = Plan(NAMES, "us-east-1", choose(["spark"]), "127.0.0.1:1", 4, "not checked", tries_all=True)
+    assert [cluster.instances for cluster in plan.clusters] == [1, 2], "of its build, and its own"
+
+
 def test_names_carry_the_runs_id() -> None:
     assert run_id_in(NAMES.label) == NAMES.id
     assert run_id_in("selftest-of-theirs") is None
