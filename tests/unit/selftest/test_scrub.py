@@ -27,7 +27,7 @@ _SECRETS = st.one_of(
     _NAMES.map(lambda name: f"ada@{name}.example.com"),
     st.text("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=12, max_size=13).map(lambda text: f"j-{text}"),
 )
-_TEXTS = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Z"]), max_size=30)
+_TEXTS = st.text(st.characters(categories=["L", "N", "P", "Z"]), max_size=30)
 
 
 @given(st.lists(_NAMES, min_size=1, max_size=3), st.lists(_TEXTS, max_size=5), st.randoms(use_true_random=False))
