@@ -16,7 +16,7 @@ PROCESSES := 3
 # Of the tests, those to which it matters most who runs them, and that compile nothing.
 QUICK_TESTS := tests/sandbox $(addprefix tests/scripts/test_,bootstrap.py check_machine.py unpack.py wrappers.py)
 
-.PHONY: demo test test-all test-quick test-engines test-pristine lint bench bench-starts campaign clean check-machine can-test-engines
+.PHONY: demo test test-all test-quick test-engines test-pristine test-aws lint bench bench-starts campaign clean check-machine can-test-engines
 
 # Runs a job twice in the sandbox: the first compiles CPython (a few minutes), the second finds all in the cache.
 demo: $(VENV)/.installed
@@ -54,6 +54,11 @@ can-test-engines:
 MATRIX ?=
 test-pristine: $(VENV)/.installed
 	MATRIX=$(MATRIX) $(BIN)/pytest -m pristine tests/pristine
+
+# On your AWS account, which costs something: it says how much, and asks. SELFTEST='--dry-run' only says it.
+SELFTEST ?=
+test-aws: $(VENV)/.installed
+	$(BIN)/mrjob-pybundle selftest $(SELFTEST)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

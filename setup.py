@@ -82,6 +82,7 @@ setup(
         "mrjob_pybundle.command": ["started_by_run/*.py"],
         "mrjob_pybundle.master": ["*.tmpl", "*.sh", "build-binaries/*.sh", "programs/*.py", "publishing/*.txt"],
         "mrjob_pybundle.nodes": ["*.tmpl", "*.sh"],
+        "mrjob_pybundle.selftest": ["programs/*"],
         "mrjob_pybundle.sandbox.machines": ["*.sh", "bin/*"],
         "mrjob_pybundle.sandbox.hadoop": ["*.tmpl"],
     },

@@ -167,8 +167,14 @@ class _QuieterAboutConf(logging.Filter):
 def _without_python(path: str | None, opts: dict[str, Any]) -> ConfOpts:
     if not isinstance(opts, dict):
         return path, opts  # mrjob refuses it, and names the file
+    from mrjob.conf import ClearedValue
+
+    # What is tagged ``!clear`` in the file stays so.
+    cleared = {name for name, value in opts.items() if isinstance(value, ClearedValue)}
+    opts = {name: value.value if name in cleared else value for name, value in opts.items()}
     left_out = [name for name in NOT_INHERITED if opts.get(name)]
     kept = without_python({name: value for name, value in opts.items() if name not in left_out})
+    kept = {name: ClearedValue(value) if name in cleared else value for name, value in kept.items()}
     left_out += named_by(opts)
     if left_out:
         log.info(

@@ -18,6 +18,7 @@ from mrjob_pybundle.command import (
     removal,
     run,
     sandbox,
+    selftest,
     shell,
 )
 from mrjob_pybundle.command.switches import Commands
@@ -53,12 +54,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mrjob-pybundle",
         description="Bundles of Python for mrjob on Amazon EMR: the team's cache, and a sandbox.",
-        epilog="COMMAND --help tells more. All but run and sandbox take the options of a job and read its mrjob.conf.",
+        epilog="COMMAND --help tells more. All but run, selftest and sandbox take the options of a job and read its"
+        " mrjob.conf, which selftest reads, too.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = Commands(parser)
     for verbs in (keys, contents, removal, builds, create_cluster, cluster_params, shell, doctor):
         verbs.add(commands)
     commands.subparsers.add_parser("run", help=run.ABOUT, add_help=False)  # main gives it what follows, unparsed
+    selftest.add(commands)
     sandbox.add(commands)
     return parser

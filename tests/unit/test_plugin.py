@@ -199,6 +199,25 @@ runners:
     assert opts["cloud_fs_sync_secs"] == 0.0
 
 
+def test_what_an_emr_conf_clears(tmp_path: Path, clean_environment: dict[str, str]) -> None:
+    """``!clear`` is mrjob's tag for what included files say."""
+    (tmp_path / "base.conf").write_text(
+        "runners: {emr: {cloud_tmp_dir: 's3://my-bucket/tmp/', jobconf: {a: b}, cmdenv: {A: B}, python_bin: python3}}\n"
+    )
+    conf = """\
+include: base.conf
+runners:
+  emr:
+    jobconf: !clear {spark.pyspark.python: theirs, c: d}
+    cmdenv: !clear
+    python_bin: !clear
+"""
+    run = _opts(conf, tmp_path, clean_environment)
+    opts = _parsed(run)
+    assert (opts["jobconf"], opts["cmdenv"]) == ({"c": "d"}, {})
+    assert "not taking spark.pyspark.python over" in run.stderr
+
+
 def test_included_confs_of_either_section(tmp_path: Path, clean_environment: dict[str, str]) -> None:
     (tmp_path / "base.conf").write_text(
         "runners:\n  emr: {cloud_tmp_dir: 's3://my-bucket/tmp/', region: us-west-2}\n"

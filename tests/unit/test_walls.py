@@ -26,6 +26,7 @@ FLOORS = [
     ["build"],
     ["runner"],
     ["mrjob_plugin"],
+    ["selftest"],
     ["command", "sandbox"],
     ["__main__"],
 ]
