@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 #: What they look like, whoever's they are.
 _PATTERNS = {
     "arn": r"arn:aws[a-z-]*:[^\s\"'<>|,;)\]}]+",
-    "email": r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+",
+    "email": r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]*[A-Za-z0-9]",
     "account": r"(?<![0-9A-Za-z])\d{12}(?![0-9A-Za-z])",
     "instance": r"\bi-[0-9a-f]{8,17}\b",
     "subnet": r"\bsubnet-[0-9a-f]{8,17}\b",
