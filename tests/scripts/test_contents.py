@@ -203,6 +203,7 @@ def _wheel(directory: Path, name: str) -> Path:
     return path
 
 
+@pytest.mark.whole
 def test_what_pip_itself_leaves_behind(root: Callable[[str], Root], tmp_path: Path) -> None:
     """In an environment that is really made: a wheel among the build files, a project, one in git, one by its name."""
     made = root(sys.executable)
