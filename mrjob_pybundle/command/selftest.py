@@ -93,12 +93,12 @@ def _selftest(args: argparse.Namespace) -> int:
         return _clean(args.clean, base, aws)
     account = context.account()  # without credentials, nothing else is said
     names = Names(args.run_id, base) if args.run_id else Names.new(base)
+    runs_in(names, aws)  # no question, and no launch, where the bucket is wrong
     planned = _plan(args, names, context, opts)
     print(planned.text(), flush=True)
     if args.dry_run or not (args.yes or _is_agreed()):
         return 0
-    directory = (args.dir or Path(f"mrjob-pybundle-selftest-{names.id}")).absolute()
-    directory.mkdir(parents=True, exist_ok=True)
+    directory = _make_directory((args.dir or Path(f"mrjob-pybundle-selftest-{names.id}")).absolute())
     _say(f"\nWhat each command says, as it comes: {directory}/CASE-NUMBER.err and .out")
     service_role = opts["iam_service_role"].rpartition("/")[2]
     roles = Roles(names, iam, context.credentials.client("sts"), opts["region"], service_role)
@@ -111,16 +111,23 @@ def _selftest(args: argparse.Namespace) -> int:
     return results.status
 
 
+def _make_directory(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "report.md").touch()
+    except OSError as error:
+        raise OptionError(f"Cannot write to {path}: {error.strerror}. Name another place with --dir.") from error
+    return path
+
+
 def _plan(args: argparse.Namespace, names: Names, context: Context, opts: Mapping[str, Any]) -> plan.Plan:
     cases = plan.choose(args.cases, everything=args.all, with_roles=args.iam)
     endpoint = urlsplit(context.credentials.emr_client().meta.endpoint_url)
     stand_in = None if _is_of_aws(endpoint.hostname or "") else endpoint.netloc
     done = [case for case in cases if args.anyway or not (stand_in and case.only_on_aws)]
-    missing = plan.missing_instance_types(context.credentials, done)
-    if missing:
-        raise OptionError(f"{opts['region']} has no {', '.join(missing)}, which cases need. Name others.")
+    offered = plan.look_at_instance_types(context.credentials, opts["region"], done)
     quota, at_once = plan.look_at_quota(context.credentials, done)
-    return plan.Plan(names, opts["region"], cases, stand_in, at_once, quota, args.anyway)
+    return plan.Plan(names, opts["region"], cases, stand_in, at_once, quota, offered, args.anyway)
 
 
 def _is_of_aws(host: str) -> bool:

@@ -143,7 +143,7 @@ BELIEFS: tuple[Belief, ...] = (
     Belief(
         "Its OpenSSL was 3.0.8, then 3.2.2 (2023.7), then 3.5.5 (2023.10)",
         "which OpenSSL is there?",
-        _matching("openssl", _by_release(r"^OpenSSL 3\.", r"^OpenSSL 1\.")),
+        _matching("openssl", _by_release(r"^OpenSSL 3\.(0\.8|2\.2|5\.5)\b", r"^OpenSSL 1\.")),
     ),
     Belief(
         "that it has Hadoop 3.4.2",
@@ -157,23 +157,13 @@ BELIEFS: tuple[Belief, ...] = (
     ),
     Belief(
         "Amazon Linux 2 and 2023: that these packages exist and suffice, that CPython compiles",
-        "does a build that compiles end well?",
-        _case("build"),
+        "do builds that compile end well, on both?",
+        _case("build", "amazon-linux-2"),
     ),
     Belief(
-        "Steps need it, too: EMR starts them by `hadoop jar`",
-        "does the step of a cluster run whose only application is Hadoop?",
-        _case("build"),
-    ),
-    Belief(
-        "That EMR takes such a step in RunJobFlow, adds others (AddJobFlowSteps) while the cluster is `STARTING`",
+        "That EMR takes such a step in RunJobFlow",
         "do the waiting step and the job's own both complete?",
         _case("edit"),
-    ),
-    Belief(
-        "and cancels what waits when one with `TERMINATE_CLUSTER` fails",
-        "does the cluster of a killed submitter end?",
-        _case("killed"),
     ),
     Belief(
         "Whether EMR sets the format itself, we don't know",

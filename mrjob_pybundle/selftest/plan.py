@@ -12,7 +12,7 @@ from mrjob_pybundle.aws.errors import error_code
 from mrjob_pybundle.errors import OptionError
 from mrjob_pybundle.selftest.cases import BY_NAME, CASES, Case
 from mrjob_pybundle.selftest.names import ROLES_CASE, TAG, Names
-from mrjob_pybundle.selftest.prices import PRICES, Cluster, dollars, how_counted
+from mrjob_pybundle.selftest.prices import Cluster, dollars, how_counted
 
 #: "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances", in vCPUs (Service Quotas).
 _QUOTA = ("ec2", "L-1216C47A")
@@ -33,6 +33,8 @@ class Plan:
     at_once: int
     #: what was found of the quota
     quota: str
+    #: and of instance types in the region
+    instance_types: str
     #: tries what a stand-in may not be able to do, too
     tries_all: bool = False
 
@@ -81,6 +83,7 @@ class Plan:
             "",
             f"At most {_price(self.dollars)} in all, if every cluster lives as long as it may.",
             f"Prices: {how_counted(self.region)}.",
+            f"Instance types: {self.instance_types}.",
             f"Quota: {self.quota}. Up to {self.at_once} {'cases' if self.at_once > 1 else 'case'} at a time.",
             "",
             f"It creates, and removes when it ends (clusters have the tag {TAG}, too):",
@@ -129,8 +132,7 @@ def look_at_quota(credentials: Credentials, cases: Sequence[Case]) -> tuple[str,
     try:
         answer = credentials.client("service-quotas").get_service_quota(ServiceCode=service, QuotaCode=code)
     except (BotoCoreError, ClientError) as error:
-        refusal = error_code(error) or type(error).__name__
-        return f"not checked (GetServiceQuota: {refusal})", AT_ONCE
+        return _not_checked("GetServiceQuota", error), AT_ONCE
     vcpus = int(answer["Quota"]["Value"])
     return f"{vcpus} vCPUs of running On-Demand standard instances, if nothing else runs", room_for(cases, vcpus)
 
@@ -150,15 +152,25 @@ def room_for(cases: Sequence[Case], vcpus: int) -> int:
     return min(AT_ONCE, (vcpus - staying) // most) if most else AT_ONCE
 
 
-def missing_instance_types(credentials: Credentials, cases: Sequence[Case]) -> list[str]:
-    """Those of the cases' instance types that the region does not have (DescribeInstanceTypeOfferings); none if nobody
-    may ask.
+def look_at_instance_types(credentials: Credentials, region: str, cases: Sequence[Case]) -> str:
+    """Whether the region has the cases' instance types (DescribeInstanceTypeOfferings).
+
+    :raises OptionError: it lacks some.
     """
-    wanted = sorted({cluster.instance_type for case in cases for cluster in case.clusters} & PRICES.keys())
+    wanted = sorted({cluster.instance_type for case in cases for cluster in case.clusters})
+    if not wanted:
+        return "none is needed"
     try:
         filters = [{"Name": "instance-type", "Values": wanted}]
         answer = credentials.client("ec2").describe_instance_type_offerings(Filters=filters)
-    except (BotoCoreError, ClientError):
-        return []
+    except (BotoCoreError, ClientError) as error:
+        return _not_checked("DescribeInstanceTypeOfferings", error)
     offered = {offering["InstanceType"] for offering in answer["InstanceTypeOfferings"]}
-    return [name for name in wanted if name not in offered]
+    missing = [name for name in wanted if name not in offered]
+    if missing:
+        raise OptionError(f"{region} has no {', '.join(missing)}, which cases need. Name others.")
+    return f"{region} has all that are needed"
+
+
+def _not_checked(operation: str, error: Exception) -> str:
+    return f"not checked ({operation}: {error_code(error) or type(error).__name__})"

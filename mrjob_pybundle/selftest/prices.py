@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 #: In US dollars per hour, On-Demand, us-east-1, as several projects have them in their code; nobody here has read them
 #: on AWS's own pages. EMR takes a quarter of what EC2 does.
-SOURCE = "list prices of us-east-1 in 2025 (aws.amazon.com/ec2/pricing/on-demand, aws.amazon.com/emr/pricing)"
+SOURCE = (
+    "us-east-1 in 2025, as other projects had noted them, not read on AWS's pages: compare them with\n"
+    "aws.amazon.com/ec2/pricing/on-demand and aws.amazon.com/emr/pricing"
+)
 
 #: Regions in which these prices hold, too. Elsewhere one pays up to so many times as much; São Paulo is the dearest.
 _LIKE_VIRGINIA = ("us-east-1", "us-east-2", "us-west-2")

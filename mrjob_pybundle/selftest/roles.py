@@ -50,10 +50,13 @@ class Roles:
         """Make all of them. The result is the account's id.
 
         :raises CacheError: IAM said no.
-        :raises OptionError: this is no clone, which alone has the policies.
+        :raises OptionError: this is no clone, which alone has the policies; or a partition of AWS's own, such as China.
         """
         with explained("asking which account this is (GetCallerIdentity)"):
-            account = str(self.sts.get_caller_identity()["Account"])
+            caller = self.sts.get_caller_identity()
+        account = str(caller["Account"])
+        if not caller["Arn"].startswith("arn:aws:"):
+            raise OptionError("The policies of docs/security.md are for regions outside of GovCloud and China.")
         documents = self.documents(account)
         with explained("creating the run's IAM roles"):
             for whose, given in documents.items():

@@ -15,6 +15,7 @@ from moto.backends import get_backend
 from mrjob_pybundle.aws.clients import Credentials
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.command.main import main
+from mrjob_pybundle.errors import OptionError
 from mrjob_pybundle.selftest import cleaning
 from mrjob_pybundle.selftest.names import Names
 from mrjob_pybundle.selftest.roles import Roles
@@ -215,6 +216,38 @@ def test_a_dry_run_says_all_and_does_nothing(team: Team) -> None:
     assert "graviton" in said.out
     assert _keys(team) == set()
     assert _living(team) == set()
+
+
+def test_what_cannot_be_asked_before_is_said(team: Team, monkeypatch: Any) -> None:
+    assert "Instance types: us-east-1 has all that are needed." in _selftest(team, "--dry-run").out
+    monkeypatch.setenv("AWS_ENDPOINT_URL_EC2", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    said = _selftest(team, "--dry-run").out
+    assert "Instance types: not checked (DescribeInstanceTypeOfferings: EndpointConnectionError)." in said
+
+
+def test_policies_are_for_where_things_are_called_so(team: Team) -> None:
+    iam, sts = (Credentials("us-gov-west-1").client(service) for service in ("iam", "sts"))
+    roles = Roles(Names(RUN, S3Uri(team.bucket, "tmp")), iam, sts, "us-gov-west-1", "EMR_DefaultRole")
+    with pytest.raises(OptionError, match="GovCloud"):
+        roles.create()
+    assert not any(RUN in role["RoleName"] for role in iam.list_roles()["Roles"])
+
+
+@pytest.mark.parametrize("args", [["--dry-run"], ["--yes", "doctor"], ["--clean"]])
+def test_a_bucket_that_there_is_not(team: Team, args: list[str]) -> None:
+    refused = _selftest(team, *args, cloud_tmp_dir="s3://nobodys-bucket/tmp/")
+    assert (refused.status, refused.out) == (3, "")
+    assert "There is no such bucket (looking for runs below s3://nobodys-bucket/tmp)" in refused.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("place", ["a file", "a file/below"])
+def test_a_place_for_the_report_that_cannot_be_written(team: Team, place: str) -> None:
+    (team.directory / "a file").touch()
+    refused = _selftest(team, "--yes", "--dir", str(team.directory / place), "doctor")
+    assert refused.status == 2
+    assert f"Cannot write to {team.directory / place}: " in refused.err.splitlines()[-1]
+    assert _keys(team) == set()
 
 
 def test_nobody_is_there_to_be_asked(team: Team, monkeypatch: Any) -> None:

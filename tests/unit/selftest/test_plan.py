@@ -20,7 +20,7 @@ NAMES = Names("20261122-101112-0a1b2c3d", S3Uri("the-team", "tmp"))
 
 
 def _plan(*named: str, everything: bool = False, stand_in: str | None = None, region: str = "us-east-1") -> Plan:
-    return Plan(NAMES, region, choose(named, everything=everything), stand_in, 4, "not checked")
+    return Plan(NAMES, region, choose(named, everything=everything), stand_in, 4, "not checked", "all there")
 
 
 def test_every_instance_has_a_price() -> None:
@@ -80,7 +80,7 @@ def test_what_cannot_be_checked_launches_nothing() -> None:
 
 
 def test_what_may_not_be_checked_can_be_tried() -> None:
-    plan = Plan(NAMES, "us-east-1", choose(["spark"]), "127.0.0.1:1", 4, "not checked", tries_all=True)
+    plan = Plan(NAMES, "us-east-1", choose(["spark"]), "127.0.0.1:1", 4, "not checked", "all there", tries_all=True)
     assert [cluster.instances for cluster in plan.clusters] == [1, 2], "of its build, and its own"
 
 
@@ -121,7 +121,9 @@ def test_the_document_has_all_cases() -> None:
 def test_the_document_says_what_it_costs() -> None:
     text = (Path(__file__).parents[3] / "docs" / "selftest.md").read_text("utf-8").replace("\n", " ")
     core, most = _plan(), _plan(everything=True)
-    with_roles = Plan(NAMES, "us-west-2", choose([], everything=True, with_roles=True), None, 4, "not checked")
+    with_roles = Plan(
+        NAMES, "us-west-2", choose([], everything=True, with_roles=True), None, 4, "not checked", "all there"
+    )
     said = f"at most ${core.dollars:.2f}, all but `--iam` ${most.dollars:.2f}, and with that ${with_roles.dollars:.2f}."
     assert said in text
 
