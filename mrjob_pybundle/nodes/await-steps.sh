@@ -5,10 +5,13 @@
 # of the bucket, if that is known.
 # shellcheck shell=bash
 set -u
-last='' changed=$SECONDS
+place=${1#s3://} last='' changed=$SECONDS
+file=$(mktemp) || exit 1
+trap 'rm -f "$file"' EXIT
 while :; do
-    # What S3 has against it, it may not have the next time.
-    if word=$(aws s3 cp --only-show-errors ${5:+--region "$5"} "$1" -); then
+    # One request, where s3 cp makes two. What S3 has against it, it may not have the next time.
+    if aws s3api get-object ${5:+--region "$5"} --bucket "${place%%/*}" --key "${place#*/}" "$file" >/dev/null; then
+        word=$(<"$file")
         if [ "$word" = go ]; then
             exit 0
         elif [ "$word" != "$last" ]; then

@@ -117,6 +117,8 @@ def test_an_edit_waits_for_both_clusters_at_once(line: Line, submit: Submit, clu
     inputs = [number for number, (operation, key) in enumerate(asked) if operation == "PutObject" and "/STDIN" in key]
     assert inputs
     assert min(inputs) > launched[1], "it did not wait for what may be long in coming"
+    about_life = {operation for operation, key in asked if key.endswith("/submitter")}
+    assert about_life == {"PutObject", "GetObject"}, "each sign, and each look for one, is one request"
     assert len(fetched_archives(line, since)) == 2, "which each job brings along once"
     assert _wait_until(lambda: _ended(line, cluster_id))
 
