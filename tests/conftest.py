@@ -21,6 +21,8 @@ _SECONDS_WITH_COMPILING = 3600
 
 # How long examples take says how busy the machine is.
 settings.register_profile("no time", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Where the same tests have run before, in another environment.
+settings.register_profile("few examples", settings.get_profile("no time"), max_examples=5)
 settings.load_profile("no time")
 
 

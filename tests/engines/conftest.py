@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mrjob_pybundle.sandbox.api.requests import Request
-from tests.compiled import CACHE, fetch_source
+from tests.compiled import CACHE, QUICKLY_COMPILED, fetch_source
 from tests.line.conftest import CACHE_PREFIX, CONF, ROOT, Line, recording, texts
 
 __all__ = ["texts"]
@@ -21,6 +21,7 @@ CPYTHON = "3.11.2"
 
 # Few tasks: starting a JVM is what takes time.
 MORE_CONF = f"""\
+    pybundle_configure_args: ["{QUICKLY_COMPILED}"]
     pybundle_venv_build: {ROOT}/tests/engines/venv-build.sh
     jobconf:
       mapreduce.job.maps: 1

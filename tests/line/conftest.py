@@ -18,6 +18,7 @@ import pytest
 from mrjob_pybundle.sandbox.api.access import Access
 from mrjob_pybundle.sandbox.api.faults import Faults
 from mrjob_pybundle.sandbox.api.requests import Request, describe
+from tests import compiled
 from tests.compiled import CPYTHON, ROOT, compiled_python, fetch_source
 from tests.elsewhere import regions_and_accounts
 
@@ -171,7 +172,7 @@ def line(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Li
     requests: list[Request] = []
     faults, access = Faults(), Access()
     middleware = [recording(requests), faults, access, regions_and_accounts({})]
-    with Sandbox(directory / "sandbox", 2, middleware) as sandbox:
+    with Sandbox(directory / "sandbox", 1, middleware) as sandbox:
         conf = directory / "mrjob.conf"
         included = sandbox.environment["MRJOB_CONF"]
         conf.write_text(CONF.format(sandbox_conf=included, version=CPYTHON, tarball=tarball, cache=CACHE_PREFIX))
@@ -219,8 +220,5 @@ def recording(requests: list[Request]) -> Callable[[Any], Any]:
 
 
 @pytest.fixture(scope="package")
-def texts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Real text: the documents that come with mrjob."""
-    import mrjob
-
-    return sorted(Path(mrjob.__file__).parent.glob("examples/docs-to-classify/*.txt"))[:12]
+def texts() -> list[Path]:
+    return compiled.texts()

@@ -18,10 +18,9 @@ from typing import Any
 
 import pytest
 
+from tests.compiled import VENV_BUILD, WORDCOUNT
 from tests.line.conftest import ROOT, Line
 
-WORDCOUNT = ROOT / "examples" / "wordcount.py"
-VENV_BUILD = ROOT / "examples" / "venv-build.sh"
 JOBS = ROOT / "tests" / "jobs"
 
 
@@ -59,15 +58,15 @@ def counted(texts: list[Path]) -> Counter[str]:
     return Counter(re.findall(r"[^\W\d_]+", "".join(path.read_text("utf-8").lower() for path in texts)))
 
 
-def counts(run: subprocess.CompletedProcess[str]) -> dict[str, int]:
+def counts(output: str) -> dict[str, int]:
     """What a job has counted."""
-    pairs = [text.split("\t") for text in _succeeded(run).stdout.splitlines()]
+    pairs = [text.split("\t") for text in output.splitlines()]
     return {json.loads(word): json.loads(count) for word, count in pairs}
 
 
 def test_the_first_author_builds_and_counts(line: Line, texts: list[Path]) -> None:
     run = line.job(WORDCOUNT, "--pybundle-venv-build", VENV_BUILD, *texts)
-    assert counts(run) == counted(texts)
+    assert counts(_succeeded(run).stdout) == counted(texts)
 
     clusters = line.new_clusters()
     assert len(clusters) == 2

@@ -1,4 +1,4 @@
-"""The submitter's side on every Python from 3.10 on that this machine has: installed by pip, used as people do."""
+"""The submitter's side on every Python from 3.10 on that this machine has, used as people do."""
 
 from __future__ import annotations
 
@@ -21,12 +21,18 @@ OTHERS = [pytest.param(version) for version in interpreters() if version != f"3.
 
 
 @pytest.fixture(scope="module", params=OTHERS or [pytest.param("", marks=pytest.mark.skip("no other Python here"))])
-def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def python(
+    request: pytest.FixtureRequest, uv_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Another Python, with the project and what it depends on."""
     environment: Path = tmp_path_factory.mktemp("python") / request.param
-    subprocess.run([interpreter(request.param), "-m", "venv", str(environment)], check=True)
     python = environment / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", "-e", str(ROOT)], check=True)
+    uv = [sys.executable, "-m", "uv"]
+    for command in (
+        [*uv, "venv", "-q", "--python", interpreter(request.param), str(environment)],
+        [*uv, "pip", "install", "-q", "--python", str(python), "-e", str(ROOT)],
+    ):
+        subprocess.run(command, env=uv_environment, check=True)
     return python
 
 

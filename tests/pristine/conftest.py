@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.compiled import CACHE
+from tests.compiled import CACHE, QUICKLY_COMPILED
 from tests.line.conftest import ROOT, Line, texts
 
 __all__ = ["texts"]
@@ -22,7 +23,9 @@ HERE = Path(__file__).parent
 IMAGES = {"bullseye": "ami-debian-11", "bookworm": "ami-debian-12"}
 #: What is run: CPython on a release of Debian's. The oldest Python where OpenSSL is 3, the newest where glibc is old.
 PAIRS = [("2.7.18", "bookworm"), ("3.13.5", "bullseye")]
+CONFIGURE_ARGS = [QUICKLY_COMPILED]
 if os.environ.get("MATRIX") == "whole":
+    CONFIGURE_ARGS = []
     PAIRS = [(cpython, suite) for suite in IMAGES for cpython in ("2.7.18", "3.9.2", "3.11.2", "3.13.5")]
     # From there, it is two generations back to the oldest.
     IMAGES["trixie"] = "ami-debian-13"
@@ -33,6 +36,7 @@ runners:
   pybundle-emr:
     cleanup: NONE
     pybundle_optimize: false
+    pybundle_configure_args: {json.dumps(CONFIGURE_ARGS)}
     pybundle_cache_uri: s3://the-team/it's a cache/$(id)/é
     pybundle_venv_build: {HERE}/venv-build.sh
     pybundle_build_files: [{HERE}/packages/*]
