@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import mrjob_pybundle_hook  # noqa: F401  (makes mrjob importable, also where Python reads no .pth file)
 from mrjob_pybundle import __version__
@@ -35,6 +38,23 @@ def main(argv: list[str] | None = None) -> int:
         args = parser.parse_args(words)
     except ValueError as error:  # mrjob's switches for arguments of commands: quotes that are not closed
         parser.error(str(error))
+    with _loggers_as_they_were():
+        return _run(args)
+
+
+@contextmanager
+def _loggers_as_they_were() -> Iterator[None]:
+    """A program that calls :func:`main` again and again is told everything once: mrjob adds handlers each time."""
+    loggers = [logging.getLogger(name) for name in ("mrjob", "__main__")]
+    before = [list(logger.handlers) for logger in loggers]
+    try:
+        yield
+    finally:
+        for logger, handlers in zip(loggers, before, strict=True):
+            logger.handlers[:] = handlers
+
+
+def _run(args: argparse.Namespace) -> int:
     try:
         status = int(args.run(args))
         sys.stdout.flush()

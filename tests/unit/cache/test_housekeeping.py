@@ -144,7 +144,7 @@ def _is_building(inventory: Inventory, in_use: InUse) -> bool:
     return False
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(inventory=inventories(), in_use=in_uses, wish=wishes)
 def test_nothing_that_is_wanted_goes(inventory: Inventory, in_use: InUse, wish: Wish) -> None:
     found = plan(inventory, in_use, NOW, wish)
@@ -208,7 +208,7 @@ def _kept_by_pins(shelf: Shelf) -> set[StoredObject]:
     return {stored for stored in shelf.objects if stored.name.rpartition(".")[0] in pins}
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(inventory=inventories(("published",)), in_use=in_uses, wish=wishes)
 def test_only_what_was_asked_for_is_retired(inventory: Inventory, in_use: InUse, wish: Wish) -> None:
     on_pythons = {shelf.manifest.python_key for shelf in inventory.of("venv") if shelf.manifest}
@@ -223,7 +223,7 @@ def test_only_what_was_asked_for_is_retired(inventory: Inventory, in_use: InUse,
         assert shelf.kind == "venv" or shelf.key not in on_pythons
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(inventory=inventories(), in_use=in_uses, more=in_uses, wish=wishes)
 def test_more_in_use_is_less_deleted(inventory: Inventory, in_use: InUse, more: InUse, wish: Wish) -> None:
     """So EMR need not be asked where nothing would be deleted if no cluster lived."""
@@ -236,7 +236,7 @@ def test_more_in_use_is_less_deleted(inventory: Inventory, in_use: InUse, more: 
     assert {id(shelf) for shelf in fewer.retire} <= {id(shelf) for shelf in all_of_them.retire}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(inventory=inventories())
 def test_in_the_end_only_what_is_named_is_left(inventory: Inventory) -> None:
     """When all is long past, nobody builds and no manifest is damaged, what no manifest names goes."""
@@ -261,7 +261,7 @@ def test_in_the_end_only_what_is_named_is_left(inventory: Inventory) -> None:
 places = st.sampled_from([Place("us-east-1", "1"), Place("eu-west-1", "1"), Place("us-east-1", "2")])
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(inventory=inventories(), in_use=in_uses, asked=st.frozensets(places))
 def test_what_clusters_elsewhere_may_need_stays(inventory: Inventory, in_use: InUse, asked: frozenset[Place]) -> None:
     found = plan(inventory, replace(in_use, places=asked), NOW)
