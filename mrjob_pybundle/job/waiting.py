@@ -32,8 +32,8 @@ _GO = b"go"
 
 #: In each period after which a silent submitter counts as gone, it gives so many signs of life, and the step looks for
 #: one so often: four requests a minute of both for ten minutes.
-_SIGNS = 10
-_LOOKS = 30
+_SIGNS = 5
+_LOOKS = 35
 
 #: What decides on whether, and when, a cluster ends, and so does not go with one that waits.
 _OWN_LIFE = ("AutoTerminationPolicy", "Steps")
