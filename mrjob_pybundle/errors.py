@@ -32,10 +32,18 @@ class OptionError(PyBundleError, ValueError):
     exit_status = 2
 
 
+class OptionFileError(OptionError, OSError):
+    """An option names a file that cannot be used. Programs may expect what mrjob itself raises then."""
+
+
 class CacheError(PyBundleError):
     """The cache in S3 cannot be used: missing bucket, no permission, no credentials, damaged content."""
 
     exit_status = 3
+
+
+class NoSuchBucketError(CacheError):
+    """A bucket is not there."""
 
 
 class TransientError(CacheError):

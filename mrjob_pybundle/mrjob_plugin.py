@@ -10,8 +10,12 @@ so that unmodified scripts know the runner ``pybundle-emr``:
 
 from __future__ import annotations
 
+import copy
 import logging
-from collections.abc import Callable, Collection, Mapping
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -119,12 +123,44 @@ def _extend_runner(runner: Any) -> None:
     def load_opts_with_emr_underneath(alias: str | None, conf_paths: list[str] | None = None) -> list[ConfOpts]:
         if alias != ALIAS:
             return load_opts(alias, conf_paths)
-        # Without an alias mrjob does not warn of a section that isn't there.
-        ours = _sections(load_opts, ALIAS, conf_paths)
-        return [_without_python(path, opts) for path, opts in _sections(load_opts, "emr", conf_paths)] + ours
+        with _CONFS.read_once():
+            # Without an alias mrjob does not warn of a section that isn't there.
+            ours = _sections(load_opts, ALIAS, conf_paths)
+            return [_without_python(path, opts) for path, opts in _sections(load_opts, "emr", conf_paths)] + ours
 
     runner._runner_class = runner_class
     runner.load_opts_from_mrjob_confs = load_opts_with_emr_underneath
+    _CONFS.extend(sys.modules["mrjob.conf"])
+
+
+class _Confs(threading.local):
+    """Conf files, of which each is read once for both of our sections: it may be a pipe (``-c <(…)``)."""
+
+    def __init__(self) -> None:
+        self._read: dict[str, Any] | None = None
+
+    def extend(self, conf: Any) -> None:
+        read_conf: Callable[[str | None], Any] = conf._conf_object_at_path
+
+        def conf_object_at_path(conf_path: str | None) -> Any:
+            if self._read is None or conf_path is None:
+                return read_conf(conf_path)
+            if conf_path not in self._read:
+                self._read[conf_path] = read_conf(conf_path)
+            return copy.deepcopy(self._read[conf_path])
+
+        conf._conf_object_at_path = conf_object_at_path
+
+    @contextmanager
+    def read_once(self) -> Iterator[None]:
+        self._read = {}
+        try:
+            yield
+        finally:
+            self._read = None
+
+
+_CONFS = _Confs()
 
 
 def _extend_spark_submit(spark_submit: Any) -> None:

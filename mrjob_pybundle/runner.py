@@ -13,12 +13,12 @@ import shlex
 import threading
 import time
 import traceback
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
@@ -39,7 +39,15 @@ from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.bundles import Hit
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.context import Context
-from mrjob_pybundle.errors import BuildError, CacheError, OptionError, PyBundleError, left_runner
+from mrjob_pybundle.errors import (
+    BuildError,
+    CacheError,
+    NoSuchBucketError,
+    OptionError,
+    OptionFileError,
+    PyBundleError,
+    left_runner,
+)
 from mrjob_pybundle.job import last_build
 from mrjob_pybundle.job.ahead import ClusterAheadRunner
 from mrjob_pybundle.job.buckets import buckets_elsewhere
@@ -66,6 +74,8 @@ if TYPE_CHECKING:
     from mrjob_pybundle.cache.why import Explanation
 
 log = logging.getLogger("mrjob.pybundle")
+
+T = TypeVar("T")
 
 #: Noting the use of a bundle is a request that a job need not make each time.
 _USE_IS_NOTED_EVERY_SECONDS = 24 * 3600
@@ -117,12 +127,22 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         return {
             **super()._default_opts(),
             **options.DEFAULTS,
-            # The bundle has mrjob in it.
-            "bootstrap_mrjob": False,
             # S3 has been consistent since December 2020.
             "cloud_fs_sync_secs": 0.0,
             "image_version": emr_releases.DEFAULT_IMAGE_VERSION,
         }
+
+    def _bootstrap_mrjob(self) -> bool:
+        """The bundle has mrjob in it; a Python that the job has named need not."""
+        wanted = self._opts["bootstrap_mrjob"]
+        return self._runs_on_another_python() if wanted is None else bool(wanted)
+
+    def _runs_on_another_python(self) -> bool:
+        of_spark = self._has_pyspark_steps() and any(map(named_by, (self._opts, *self._get_steps())))
+        return bool(self._names_python_of_tasks() or of_spark)
+
+    def _names_python_of_tasks(self) -> bool:
+        return bool(self._opts["python_bin"] or self._opts["task_python_bin"])
 
     def _fix_opt(self, opt_key: str, opt_value: Any, source: str) -> Any:
         check_value(opt_key, opt_value, source)
@@ -155,7 +175,7 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
             self._check_machines()
         if "://" in (self._pybundle.python_source or "://"):
             find_source(self._pybundle.python_version, self._pybundle.python_source, self._pybundle.python_sha256)
-        if self._count_bootstrap_actions() > options.MAX_BOOTSTRAP_ACTIONS:
+        if not self._opts["cluster_id"] and self._count_bootstrap_actions() > options.MAX_BOOTSTRAP_ACTIONS:
             raise OptionError(
                 f"EMR runs at most {options.MAX_BOOTSTRAP_ACTIONS} bootstrap actions, and one of them is the bundle's."
             )
@@ -264,7 +284,7 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         self._tell_of_buckets_elsewhere()
 
     def _tell_of_packages_that_no_task_sees(self) -> None:
-        if self._existing_cluster or self._opts["python_bin"] or self._opts["task_python_bin"]:
+        if self._existing_cluster or self._names_python_of_tasks():
             return
         lines = lines_that_install_python(self._opts["bootstrap"])
         if lines:
@@ -289,7 +309,8 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         if cluster is None:
             region = self.context.region_of(self.cache.root.bucket)
             uri = script_uri("bootstrap", script, self._tmp_dir)
-            self._sent = self._beside.submit(upload_script, "bootstrap", script, self._tmp_dir, self.context.s3)
+            upload = partial(upload_script, "bootstrap", script, self._tmp_dir, self.context.s3)
+            self._sent = self._beside.submit(self._in_own_bucket, upload)
             self._bootstrap_action = {"path": str(uri), "args": bootstrap_arguments(bundle, self.cache, region)}
         elif bootstrap_script_name(script) not in cluster.script_names:
             self._check_can_bring_along(cluster)
@@ -299,8 +320,16 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
 
     def _bring_along(self, bundle: Bundle) -> Programs:
         carried = Carried(bundle, self.cache)
-        carried.upload(self._tmp_dir, self.context.s3)
+        self._in_own_bucket(partial(carried.upload, self._tmp_dir, self.context.s3))
         return self._add_carried(carried)
+
+    def _in_own_bucket(self, upload: Callable[[], T]) -> T:
+        """*upload* something below cloud_tmp_dir. Where its bucket is missing, mrjob makes it, sooner or later."""
+        try:
+            return upload()
+        except NoSuchBucketError:
+            self.fs.mkdir(self._opts["cloud_tmp_dir"])
+            return upload()
 
     def _add_carried(self, carried: Carried) -> Programs:
         files = {name: str(uri) for name, uri in carried.uris(self._tmp_dir).items()}
@@ -334,7 +363,10 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
             )
 
     def _has_driver_on_master(self) -> bool:
-        return any(is_in_client_mode(self._opts["spark_args"], step) for step in self._get_steps())
+        return any(
+            self._step_type_uses_pyspark(step["type"]) and is_in_client_mode(self._opts["spark_args"], step)
+            for step in self._get_steps()
+        )
 
     @property
     def _tmp_dir(self) -> S3Uri:
@@ -401,8 +433,7 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         if for_a_job:
             self._check_steps_before_build()
         self._check_output_not_exists()  # which mrjob does later, too, but by then a build would have cost money
-        if self._pybundle.cache_uri is None:
-            self.fs.mkdir(self._opts["cloud_tmp_dir"])  # mrjob makes its own bucket where there is none
+        self.fs.mkdir(self._opts["cloud_tmp_dir"])  # mrjob makes its bucket where there is none
         self.context.find_bucket(self._tmp_dir.bucket)
         self._tell_of_buckets_elsewhere()
         log.info("No bundle of these inputs in %s yet (key %s)", self.cache.root, self.bundle_spec.key[:12])
@@ -659,10 +690,11 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
     def _substep_args(self, step_num: int, mrc: str) -> list[str]:
         args: list[str] = super()._substep_args(step_num, mrc)
         substep = self._get_step(step_num)[mrc]
-        is_streaming_built_in = len(args) == 1 and _STREAMING_BUILT_IN.fullmatch(args[0])
-        if "pre_filter" in substep or (substep["type"] == "command" and not is_streaming_built_in):
-            return [self._programs_of_bundle().venv_exec, *args]
-        return args
+        if substep["type"] == "command":
+            is_for_bundle = not (len(args) == 1 and _STREAMING_BUILT_IN.fullmatch(args[0]))
+        else:
+            is_for_bundle = "pre_filter" in substep and not self._names_python_of_tasks()
+        return [self._programs_of_bundle().venv_exec, *args] if is_for_bundle else args
 
     def _jobconf_for_step(self, step_num: int) -> dict[str, Any]:
         """mrjob's, with what it does not think of.
@@ -684,8 +716,10 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         return jobconf
 
     def _setup_cmd_content(self, setup: list[Any]) -> list[str]:
-        """Setup commands run in the bundle's environment, as the task after them does."""
+        """Setup commands run in the bundle's environment, as the task after them does, unless it has another Python."""
         lines: list[str] = super()._setup_cmd_content(setup)
+        if self._names_python_of_tasks():
+            return lines
         return [f". {shlex.quote(self._programs_of_bundle().activate)}", "", *lines]
 
     # running
@@ -747,7 +781,8 @@ def _options_of_mrjob() -> Iterator[None]:
     except (OSError, TypeError, ValueError) as error:
         if isinstance(error, _AWS_ERRORS):
             raise
-        raise OptionError(f"An option, or a combination of them, cannot work: {error}") from error
+        error_class = OptionFileError if isinstance(error, OSError) else OptionError
+        raise error_class(f"An option, or a combination of them, cannot work: {error}") from error
 
 
 _AWS_ERRORS = (BotoCoreError, ClientError, Boto3Error)

@@ -70,8 +70,8 @@ ROWS: dict[str, Row] = {
     ),
     "bootstrap_mrjob": Row(
         True,
-        "off: mrjob is in the bundle; not taken from `emr:`",
-        tests=(*_INHERITED, "test_defaults_that_are_not_mrjobs"),
+        "off, unless the job names another Python: mrjob is in the bundle; not taken from `emr:`",
+        tests=(*_INHERITED, "test_mrjob_comes_along_for_a_python_that_need_not_have_it"),
     ),
     "bootstrap_python": Row(True, "as ever; not taken from `emr:`", tests=_INHERITED_SPARK),
     "bootstrap_spark": Row(True),

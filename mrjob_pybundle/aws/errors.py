@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mrjob_pybundle.errors import CacheError, OptionError, PyBundleError, TransientError
+from mrjob_pybundle.errors import CacheError, NoSuchBucketError, OptionError, PyBundleError, TransientError
 
 #: Codes by which AWS says that we may not.
 DENIED = ("AccessDenied", "AccessDeniedException", "403", "Forbidden", "AllAccessDisabled")
@@ -120,7 +120,7 @@ def _refused(error: Exception, doing: str) -> PyBundleError:
     ):
         return CacheError(f"AWS does not accept your credentials ({code}, {doing}).")
     if code == "NoSuchBucket":
-        return CacheError(
+        return NoSuchBucketError(
             f"There is no such bucket ({doing}). Create it, or set pybundle_cache_uri or cloud_tmp_dir"
             " to one that exists."
         )

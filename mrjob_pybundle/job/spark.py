@@ -80,9 +80,9 @@ def settings_of_step(said: Mapping[str, str], cmdenv: Mapping[str, str], driver_
     return settings
 
 
-def is_in_client_mode(spark_args: Sequence[str], step: Mapping[str, Any]) -> bool:
+def is_in_client_mode(spark_args: Sequence[Any], step: Mapping[str, Any]) -> bool:
     """Whether the driver of a Spark step runs on the master. Of several deploy modes, the last one counts."""
-    args = " ".join([*spark_args, *step.get("spark_args", ())])
+    args = " ".join(map(str, [*spark_args, *step.get("spark_args", ())]))
     return re.findall(r"--deploy-mode[= ](\S+)", args)[-1:] == ["client"]
 
 

@@ -155,11 +155,14 @@ class EMRStepsRunner(EMRJobRunner):
     def _add_steps_in_batch(self) -> bool:
         """All at once where mrjob would add them one by one to a cluster that ends when it has none left.
 
-        Not where a cluster would run them at the same time. And not to a cluster that others use as well: there, mrjob
-        has a batch's steps cancel all that waits after one has failed (``CANCEL_AND_WAIT``), also others' steps.
+        Not where a cluster would run them at the same time, or go on with them after one has failed. And not to a
+        cluster that others use as well: there, mrjob has a batch's steps cancel all that waits after one has failed
+        (``CANCEL_AND_WAIT``), also others' steps.
         """
         is_ours_alone = not (self._opts["cluster_id"] or self._opts["pool_clusters"])
-        if self._opts["add_steps_in_batch"] is None and is_ours_alone and self._opts["max_concurrent_steps"] == 1:
+        goes_on_after_failure = self._opts["emr_action_on_failure"] == "CONTINUE"
+        is_one_after_the_other = self._opts["max_concurrent_steps"] == 1 and not goes_on_after_failure
+        if self._opts["add_steps_in_batch"] is None and is_ours_alone and is_one_after_the_other:
             return True
         return bool(super()._add_steps_in_batch())
 

@@ -133,6 +133,15 @@ def test_venv_exec_runs_any_command(bundle: Path, command: list[str], status: in
     assert bool(done.stderr) == (status in (2, 127))
 
 
+def test_venv_exec_looks_among_the_tasks_files_first(bundle: Path, tmp_path: Path) -> None:
+    """As Hadoop Streaming does, which makes them executable."""
+    for name in ("tool.sh", "printf"):
+        (tmp_path / name).write_text('#!/bin/sh\necho "$0: $*"\n')
+    for name in ("tool.sh", "printf"):
+        done = subprocess.run([bundle / "venv-exec", name, "a b", "c"], cwd=tmp_path, capture_output=True, text=True)
+        assert (done.stdout, done.stderr) == (f"./{name}: a b c\n", "")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_any_user_can_run_jobrunner(bundle: Path) -> None:
     # The interpreter of the tests may lie where only root gets: what counts here are the wrappers.

@@ -15,6 +15,7 @@ from mrjob_pybundle.aws.emr import Emr, Life, Machines, kinds_of_fleets
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.errors import OptionError
+from mrjob_pybundle.job.spark import is_in_client_mode
 from mrjob_pybundle.nodes.carried import check_can_be_carried
 from tests.team import Team
 
@@ -255,6 +256,48 @@ def test_spark_drivers_on_the_master_are_refused(team: PlainTeam, cluster_id: st
     with pytest.raises(OptionError, match="Leave out --deploy-mode client"):
         runner.run()
     assert team.emr.list_steps(ClusterId=cluster_id)["Steps"] == []
+
+
+def test_where_a_driver_would_run_matters_to_sparks_own_steps(team: PlainTeam, cluster_id: str) -> None:
+    """``spark_args`` of a conf are also there for jobs that have no part in them, and may hold numbers."""
+    team.publish(team.spec("--cluster-id", cluster_id), "build-1")
+    team.s3.put_object(Bucket=team.bucket, Key="input", Body=b"x\n")
+    job_class = importlib.import_module("tests.jobs.mr_line_lengths").MRLineLengths
+    args = [*team.switches, "--cluster-id", cluster_id, "--spark-args=--deploy-mode client"]
+    runner = job_class(["-r", "pybundle-emr", *args, f"s3://{team.bucket}/input"]).make_runner()
+    runner._opts["spark_args"].append(4)
+    runner._launch()
+    assert len(team.emr.list_steps(ClusterId=cluster_id)["Steps"]) == 1
+    assert is_in_client_mode(["--num-executors", 4, "--deploy-mode", "client"], {})
+
+
+@pytest.mark.parametrize("on_cluster", [True, False])
+def test_a_bucket_for_temporary_files_is_made(team: PlainTeam, cluster_id: str, on_cluster: bool) -> None:
+    """As mrjob does, whether there is a bundle or not."""
+    cluster = ["--cluster-id", cluster_id] if on_cluster else []
+    team.publish(team.spec(*cluster), "build-1")
+    team.s3.put_object(Bucket=team.bucket, Key="input", Body=b"x\n")
+    job_class = importlib.import_module("tests.jobs.mr_line_lengths").MRLineLengths
+    tmp_dir = f"s3://{team.bucket}-not-there-yet/tmp/"
+    args = [*team.switches, *cluster, "--cloud-tmp-dir", tmp_dir, f"s3://{team.bucket}/input"]
+    job_class(["-r", "pybundle-emr", *args]).make_runner()._launch()
+    (made,) = [found["Name"] for found in team.s3.list_buckets()["Buckets"] if found["Name"] in tmp_dir.split("/")]
+    keys = [found["Key"] for found in team.s3.list_objects_v2(Bucket=made)["Contents"]]
+    assert any(key.startswith("tmp/pybundle/") for key in keys)
+
+
+def test_another_python_has_its_own_environment(team: PlainTeam, cluster_id: str) -> None:
+    """Setup commands of a job that has named its Python run as with ``-r emr``; so do filters before a mapper."""
+    team.publish(team.spec("--cluster-id", cluster_id), "build-1")
+    team.s3.put_object(Bucket=team.bucket, Key="input", Body=b"x\n")
+    job_class = importlib.import_module("tests.jobs.mr_line_lengths").MRLineLengths
+    for switches in ([], ["--python-bin", "python3"]):
+        args = [*team.switches, "--cluster-id", cluster_id, "--setup", "true", *switches, f"s3://{team.bucket}/input"]
+        runner = job_class(["-r", "pybundle-emr", *args]).make_runner()
+        runner._launch()
+        wrapper = Path(runner._setup_wrapper_script_path).read_text("utf-8")
+        assert ("activate" in wrapper) == (not switches)
+        assert ("mrjob.zip" in wrapper) == bool(switches)
 
 
 def test_instances_of_fleets() -> None:

@@ -10,6 +10,7 @@ import pytest
 from mrjob.emr import EMRJobRunner
 
 from mrjob_pybundle import options
+from mrjob_pybundle.errors import OptionError
 from mrjob_pybundle.master.cluster import cluster_request
 from mrjob_pybundle.runner import PyBundleEMRJobRunner
 from tests.options_table import AS_EVER, DOCUMENT, NO_PART, ROWS, with_table
@@ -98,7 +99,6 @@ def test_defaults_that_are_not_mrjobs() -> None:
     different = {name: value for name, value in ours.items() if theirs.get(name) != value}
     assert different == {
         **options.DEFAULTS,
-        "bootstrap_mrjob": False,
         "cloud_fs_sync_secs": 0.0,
         "image_version": "7.14.0",
     }
@@ -113,12 +113,41 @@ def test_defaults_that_are_not_mrjobs() -> None:
         ({"pool_clusters": True}, False, "CONTINUE"),
         ({"cluster_id": "j-1"}, False, "CONTINUE"),
         ({"emr_action_on_failure": "CANCEL_AND_WAIT"}, True, "CANCEL_AND_WAIT"),
+        ({"emr_action_on_failure": "CONTINUE"}, False, "CONTINUE"),
     ],
 )
 def test_how_steps_are_sent_by_default(opts: dict[str, Any], in_batch: bool, on_failure: str) -> None:
     """On clusters that others use, or that run several at a time, as with mrjob."""
     runner = _runner(**opts)
     assert (runner._add_steps_in_batch(), runner._action_on_failure()) == (in_batch, on_failure)
+
+
+@pytest.mark.parametrize(
+    ("opts", "comes_along"),
+    [
+        ({}, False),
+        ({"python_bin": ["python3.9"]}, True),
+        ({"task_python_bin": ["pypy3"]}, True),
+        ({"task_python_bin": ["pypy3"], "bootstrap_mrjob": False}, False),
+        ({"bootstrap_mrjob": True}, True),
+    ],
+)
+def test_mrjob_comes_along_for_a_python_that_need_not_have_it(opts: dict[str, Any], *, comes_along: bool) -> None:
+    assert any(str(path).endswith("mrjob.zip") for path in _runner(**opts)._py_files()) == comes_along
+
+
+def test_what_mrjob_raises_can_still_be_caught() -> None:
+    with pytest.raises(OSError, match="nope is not a directory") as raised:
+        _runner(upload_dirs=["nope"])
+    assert isinstance(raised.value, OptionError)
+
+
+def test_a_cluster_that_is_there_needs_no_bootstrap_actions() -> None:
+    """And so there are never too many of them."""
+    actions = 16 * ["s3://my-bucket/action.sh"]
+    _runner(bootstrap_actions=actions, cluster_id="j-1")
+    with pytest.raises(OptionError, match="at most 16"):
+        _runner(bootstrap_actions=actions)
 
 
 def test_task_python_bin_wins_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:

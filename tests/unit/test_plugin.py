@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -170,6 +172,19 @@ print(job.make_runner().get_opts())
     return run
 
 
+def test_a_conf_may_be_a_pipe(tmp_path: Path, clean_environment: dict[str, str]) -> None:
+    """As of ``-c <(…)``: it says what it has to say once."""
+    conf = "runners: {emr: {cloud_tmp_dir: 's3://my-bucket/tmp/', region: eu-west-1}, pybundle-emr: {owner: ada}}"
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    include = f"include: {pipe}"
+    with ThreadPoolExecutor(1) as writer:
+        written = writer.submit(pipe.write_text, conf)
+        opts = _parsed(_opts(include, tmp_path, clean_environment))
+        written.result()
+    assert (opts["region"], opts["owner"]) == ("eu-west-1", "ada")
+
+
 def _parsed(run: subprocess.CompletedProcess[str]) -> dict[str, object]:
     return eval(run.stdout, {"range": range})  # type: ignore[no-any-return]
 
@@ -240,7 +255,7 @@ runners:
     run = _opts(conf, tmp_path, clean_environment)
     opts = _parsed(run)
     assert opts["python_bin"] is None
-    assert opts["bootstrap_mrjob"] is False
+    assert opts["bootstrap_mrjob"] is None
     assert run.stderr.count("not taking python_bin, bootstrap_mrjob over from the emr: section") == 1
 
 

@@ -54,11 +54,11 @@ def test_counting_instances(instances: dict[str, Any], count: int) -> None:
 
 
 def test_four_requests_a_minute() -> None:
-    """One sign of life, three looks for it, where nobody has set another patience."""
+    """A sign of life every two minutes, a look for it every 17 seconds, where nobody has set another patience."""
     step = Waiting(S3Uri("bucket", "tmp/job/submitter"), "eu-south-1", silence=600, limit=7200).step()
     assert step["ActionOnFailure"] == "TERMINATE_CLUSTER"
     arguments = step["HadoopJarStep"]["Args"]
-    assert arguments[-5:] == ["s3://bucket/tmp/job/submitter", "20", "600", "7200", "eu-south-1"]
+    assert arguments[-5:] == ["s3://bucket/tmp/job/submitter", "17", "600", "7200", "eu-south-1"]
 
 
 def test_a_failed_build_is_remembered(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
