@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,8 +34,17 @@ POOL = ("--pool-clusters", "--bootstrap-spark")
 Job = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+#: Each of a job's steps is a dozen starts of Java: not everything has them each time.
+IS_WHOLE = os.environ.get("MATRIX") == "whole"
+
 #: For tests that one of the engines has no part in.
 on_hadoop = pytest.mark.parametrize("engine", ["hadoop"], indirect=True)
+
+#: For tests of what has little to do with the engine.
+seldom_on_hadoop = pytest.mark.parametrize("engine", ["builtin", "hadoop"] if IS_WHOLE else ["builtin"], indirect=True)
+
+#: For tests of Hadoop whose kind has another one.
+seldom = pytest.mark.skipif(not IS_WHOLE, reason="with MATRIX=whole")
 
 
 @pytest.fixture(scope="package", params=["builtin", "hadoop"])

@@ -7,14 +7,13 @@ which are to fail; mr_count_lines_wrong, whose output says how input was split; 
 from __future__ import annotations
 
 import io
-import os
 import re
 from pathlib import Path
 
 import pytest
 from warcio.warcwriter import WARCWriter
 
-from tests.engines.conftest import Job, example, on_hadoop
+from tests.engines.conftest import IS_WHOLE, Job, example, on_hadoop, seldom_on_hadoop
 from tests.line.conftest import Line
 
 pytestmark = pytest.mark.engines
@@ -51,8 +50,8 @@ STREAMING = [
 JARS_AND_SPARK = ["mr_jar_step_example", "mr_spark_wordcount", "mr_spark_wordcount_script", "mr_spark_most_used_word"]
 
 # Starting JVMs takes Hadoop half a minute for a job's two runs.
-ON_HADOOP = STREAMING if os.environ.get("MATRIX") == "whole" else STREAMING[:3]
-ON_SPARK = JARS_AND_SPARK if os.environ.get("MATRIX") == "whole" else JARS_AND_SPARK[:2]
+ON_HADOOP = STREAMING if IS_WHOLE else STREAMING[:2]
+ON_SPARK = JARS_AND_SPARK if IS_WHOLE else JARS_AND_SPARK[:2]
 
 
 @pytest.mark.parametrize(
@@ -67,6 +66,7 @@ def test_streaming_output_is_that_of_emr(
     assert _output(job, *given) == _output(stock_job, *given)
 
 
+@seldom_on_hadoop
 def test_web_pages_of_a_crawl(job: Job, stock_job: Job, tmp_path: Path) -> None:
     """Archives of a crawl, read as whole files by a package of the bundle."""
     pages = {
