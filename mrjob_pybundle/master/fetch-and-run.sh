@@ -3,6 +3,8 @@
 # shellcheck shell=bash
 set -eu
 script=$(mktemp)
+# S3 has bad moments, and a cluster has been started for this.
+export AWS_RETRY_MODE=standard AWS_MAX_ATTEMPTS=10
 aws s3 cp --only-show-errors ${3:+--region "$3"} "$1" "$script"
 echo "$2  $script" | sha256sum --check --quiet
 exec bash "$script"

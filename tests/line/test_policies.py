@@ -319,6 +319,8 @@ NOT_SEEN = {
     (USE, "elasticmapreduce:ListSteps", _CLUSTER): _POOLS,
     (USE, "elasticmapreduce:RemoveTags", _CLUSTER): _POOLS,
     (MASTER, "s3:AbortMultipartUpload", f"{_V1}/builds/*"): _LARGE,
+    (MASTER, "s3:AbortMultipartUpload", f"{_V1}/python/*"): _LARGE,
+    (MASTER, "s3:AbortMultipartUpload", f"{_V1}/venv/*"): _LARGE,
     (MASTER, "s3:AbortMultipartUpload", _LOGS): _LARGE,
     (MASTER, "s3:GetObject", "arn:aws:s3:::REGION.elasticmapreduce/*"): _EMR,
     (MASTER, "s3:GetObject", f"{_V1}/venv/*"): _FASTER,

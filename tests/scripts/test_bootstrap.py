@@ -31,13 +31,18 @@ def archive(members: Mapping[str, str]) -> bytes:
     return archive_of_bytes({name: text.encode() for name, text in members.items()})
 
 
-def archive_of_bytes(members: Mapping[str, bytes]) -> bytes:
+def archive_of_bytes(members: Mapping[str, bytes | Path]) -> bytes:
+    """A path is the target of a symbolic link."""
     buffer = BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         for name, content in members.items():
             member = tarfile.TarInfo(name)
-            member.size, member.mode = len(content), 0o755
-            tar.addfile(member, BytesIO(content))
+            if isinstance(content, Path):
+                member.type, member.linkname = tarfile.SYMTYPE, str(content)
+                tar.addfile(member)
+            else:
+                member.size, member.mode = len(content), 0o755
+                tar.addfile(member, BytesIO(content))
     return buffer.getvalue()
 
 

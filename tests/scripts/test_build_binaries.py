@@ -752,6 +752,15 @@ def test_a_provider_that_openssl_is_configured_to_load(builder: Builder, bundle:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_library_that_every_program_is_to_load(builder: Builder, bundle: Path, tmp_path: Path) -> None:
+    """An agent's, perhaps: it is in no bundle, and no reason to refuse a Python."""
+    agent = tmp_path / "libagent.so"
+    subprocess.run(["gcc", "-shared", "-o", agent, "-x", "c", "/dev/null"], check=True)
+    command = f"{bundle}/py/bin/python3.13 -B {MASTER}/check_modules.py {bundle}/py"
+    done = builder.machine.run(["bash", "-c", f"echo {agent} >/etc/ld.so.preload && {command}"], dict(os.environ))
+    assert done.returncode == 0, done.stderr
+
+
 def test_only_what_is_to_be_published_is_tried(builder: Builder) -> None:
     """Who builds on a Python that is cached need not be allowed to write another."""
     nowhere = {"PYTHON_DIRECTORY": "s3://no-such-bucket-of-ours/v1/x"}

@@ -202,6 +202,7 @@ def test_links_into_the_bundle_become_relative(python: str, tmp_path: Path) -> N
     (root / "venv" / "pyvenv.cfg").touch()
     (root / "venv" / "inside").symlink_to(root / "py" / "x")
     (root / "venv" / "outside").symlink_to("/usr/bin/env")
+    (root / "venv" / "weights.pth").mkdir()
     done = run(python, "relocate.py", "--root", root)
     assert done.returncode == 1
     assert done.stderr == (
@@ -257,7 +258,11 @@ def test_an_archive_says_which_versions_it_needs(python: str, tree: Path, tmp_pa
     )
     link(tree / "lib" / "new.so", "int newest(void); int f(void) { return newest(); }", newer)
     link(tree / "lib" / "old.so", "#include <stdlib.h>\nvoid f(void) { abort(); }")
-    (tree / "lib" / "broken.so").write_bytes((tree / "lib" / "old.so").read_bytes()[:200])
+    whole = (tree / "lib" / "old.so").read_bytes()
+    (tree / "lib" / "broken.so").write_bytes(whole[:200])
+    for number, place in enumerate((1 << 63, (1 << 63) - 1)):  # of the program headers, where no file has any
+        beyond = whole[:32] + place.to_bytes(8, sys.byteorder) + whole[40:]
+        (tree / "lib" / f"beyond-{number}.so").write_bytes(beyond)
 
     def needs() -> tuple[str, list[str], list[str]]:
         archive, described = tmp_path / "a.tar.gz", tmp_path / "described.json"

@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from mrjob_pybundle.nodes.carried import Carried
 from mrjob_pybundle.sandbox.machines.needs import may_mount
 
 from .conftest import Machine, sha256, wait_for_line
-from .test_bootstrap import OPENSSL_CNF, REMEDY, TRAMPOLINE, archive, with_openssl_cnf
+from .test_bootstrap import OPENSSL_CNF, REMEDY, TRAMPOLINE, archive, archive_of_bytes, with_openssl_cnf
 
 #: What a task runs on: says as whom it was called.
 PYTHON = archive({"py/bin/python3.13": "the interpreter", "py/lib/big": "x" * 300_000})
@@ -163,6 +164,31 @@ def test_a_place_whose_name_shells_take_for_something_else(node: Node, bash: str
     assert (venv / "bin" / "by-another").read_text() == f"#!{place}/venv/bin/another\n"
 
 
+def test_a_place_that_is_written_in_letters_of_another_locale(node: Node) -> None:
+    """Where sh is dash, as on Debian and Ubuntu, it does not know how bash writes these."""
+    there = f"mkdir -p /mnt/josé && cp -P {node.task()}/* /mnt/josé; {NOWHERE}"
+    done = node.run(f"{node.jobrunner} script.py a", "/mnt/josé", there, LC_ALL="C")
+    node.assert_ran(done, "/mnt/josé")
+
+
+@pytest.mark.parametrize(
+    ("lock", "said"),
+    [
+        # On NFS, whoever locks a file must have it open for writing.
+        ("grep -q '^flags:.*[12]$' /proc/self/fdinfo/9 && exec /usr/bin/flock \"$@\"", ""),
+        ("exit 1", "/mnt/tmp/pybundle-0/.{id}.lock cannot be locked; "),
+    ],
+    ids=["NFS", "no locks"],
+)
+def test_where_files_are_locked_otherwise(node: Node, lock: str, said: str) -> None:
+    done = node.run(f"{node.jobrunner} script.py a", first=f"PATH={_with(node, 'flock', lock)}")
+    if said:
+        assert done.returncode == 1
+        assert said.format(id=node.id) in done.stderr
+    else:
+        node.assert_ran(done)
+
+
 @pytest.mark.parametrize("home", [None, "/home/", "/proc"])
 def test_needs_no_home(node: Node, home: str | None) -> None:
     environment = {} if home is None else {"HOME": home}
@@ -194,10 +220,14 @@ def test_a_damaged_archive_is_refused(node: Node, which: str, damage: str, calle
 
 def _with_tar(node: Node, shim: str) -> str:
     """A PATH on which *shim*, a shell script, takes the place of tar."""
+    return _with(node, "tar", shim)
+
+
+def _with(node: Node, program: str, shim: str) -> str:
     directory = node.machine.mnt / "shim"
     directory.mkdir()
-    (directory / "tar").write_text(f"#!/bin/bash\n{shim}\n")
-    (directory / "tar").chmod(0o755)
+    (directory / program).write_text(f"#!/bin/bash\n{shim}\n")
+    (directory / program).chmod(0o755)
     return f"/mnt/shim:{os.environ['PATH']}"
 
 
@@ -330,6 +360,24 @@ def test_bundles_and_files_that_age(node: Node) -> None:
     files = [path for path in (node.shelf("/mnt/tmp") / node.id).rglob("*") if path.is_file()]
     assert len(files) == 8
     assert all(path.stat().st_mode & stat.S_ISVTX for path in files)
+
+
+def test_links_that_age(machine: Machine) -> None:
+    """They have no sticky bit. What has lost its interpreter nevertheless is unpacked again."""
+    python: dict[str, bytes | Path] = {
+        "venv/bin/python": Path("python3.13"),
+        "venv/bin/python3.13": b'#!/bin/sh\necho "$VIRTUAL_ENV: $*"\n',
+    }
+    node = make_node(machine, archive_of_bytes(python))
+    node.assert_ran(node.run(f"{node.jobrunner} script.py a"))
+    bundle = node.shelf("/mnt/tmp") / node.id
+    links = [path for path in bundle.rglob("*") if path.is_symlink()]
+    assert links
+    assert {time.gmtime(path.lstat().st_mtime).tm_year for path in links} <= {2099, 2100}
+    (bundle / "venv" / "bin").chmod(0o755)
+    (bundle / "venv" / "bin" / "python").unlink()
+    node.assert_ran(node.run(f"{node.jobrunner} script.py a", node.task(1)))
+    assert node.leftovers() == set()
 
 
 def test_what_a_node_has_against_the_bundle(machine: Machine) -> None:

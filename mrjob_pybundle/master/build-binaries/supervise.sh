@@ -2,6 +2,8 @@
 # shellcheck shell=bash disable=SC2164
 
 readonly NEEDED_SPACE=$((6 << 30))
+# What is kept free for the words on why a build has failed, should it have filled its disk.
+readonly RESERVE=$((1 << 20))
 # How long after the time limit the machine goes, should this script still be there.
 readonly GRACE_SECONDS=600
 
@@ -60,8 +62,10 @@ supervisor_main() {
         printf 'build %s: done\n' "$BUILD_ID"
         return
     fi
+    make_room_for_last_words
     explain "$STATUS"
-    tail -n 50 "$LOG" | cut -c 1-500 >&2
+    # Where these go may be full, too.
+    { tail -n 50 "$LOG" | cut -c 1-500 >&2; } || true
     last_report FAILED
     return 1
 }
@@ -94,7 +98,7 @@ have_it_done() {
     # The reporter is asked, not killed: a late upload of it must not replace the last report.
     echo stop >&8
     release_claim # which takes as long as what the reporter may be in the middle of
-    wait "$reporter"
+    wait "$reporter" || true
     kill "$watchdog" 2>/dev/null || true
 }
 
@@ -121,6 +125,7 @@ make_work_directory() {
             as_root chown "$(id -u):$(id -g)" "$WORK"
             name_places
             mkdir "$STATE"
+            head -c $RESERVE /dev/zero >"$WORK/reserve"
             return
         fi
     done
@@ -136,6 +141,13 @@ stop_work() {
     [[ -z ${WORKER:-} ]] || kill "$WORKER" 2>/dev/null || true
 }
 
+# Sets IS_FULL: whether there was none.
+make_room_for_last_words() {
+    IS_FULL=''
+    (($(df --output=avail -B1 "$WORK" | tail -n 1) >= RESERVE)) || IS_FULL=yes
+    rm -f "$WORK/reserve"
+}
+
 # explain STATUS: makes sure that there is a message, whatever ended the worker.
 explain() {
     local status=$1 stage
@@ -144,7 +156,9 @@ explain() {
         printf 'stopped by a signal in stage %s' "$stage" >"$STATE/message"
     elif ((status == 124 || (status == 137 && SECONDS >= $(limit_seconds 0)))); then
         printf 'time limit of %s minutes reached in stage %s' "$TIMEOUT_MINUTES" "$stage" >"$STATE/message"
-    elif [[ ! -e $STATE/message ]]; then
+    elif [[ -n $IS_FULL ]]; then
+        printf 'the disk of the build cluster is full, in stage %s (%s)' "$stage" "$WORK" >"$STATE/message"
+    elif [[ ! -s $STATE/message ]]; then
         printf 'the build ended with exit status %s in stage %s' "$status" "$stage" >"$STATE/message"
     else
         return 0

@@ -9,6 +9,7 @@ from __future__ import print_function
 
 import os
 import re
+import subprocess
 import sys
 
 from elf import Elf
@@ -30,8 +31,12 @@ def main():
     if missing:
         print("missing: " + ", ".join(missing), file=sys.stderr)
         return 1
-    strangers = sorted(path for path in loaded_libraries() if not path.startswith(root + os.sep))
-    strangers = [path for path in strangers if not may_be_the_machines(path)]
+    with open("/proc/self/maps") as maps:
+        loaded = loaded_libraries(maps.read())
+    strangers = sorted(path for path in loaded if not path.startswith(root + os.sep))
+    # An agent that is to be in every program (/etc/ld.so.preload) is no part of this one.
+    everywhere = loaded_libraries(subprocess.check_output(["cat", "/proc/self/maps"]).decode("utf-8", "replace"))
+    strangers = [path for path in strangers if path not in everywhere and not may_be_the_machines(path)]
     if strangers:
         print("loaded from outside the bundle: " + ", ".join(strangers), file=sys.stderr)
         return 1
@@ -71,9 +76,10 @@ def may_be_the_machines(path):
     return is_allowed(name) or name.startswith("libnss_")
 
 
-def loaded_libraries():
-    with open("/proc/self/maps") as maps:
-        paths = set(line.split(None, 5)[5].rstrip("\n") for line in maps if len(line.split(None, 5)) == 6)
+def loaded_libraries(maps):
+    """Real paths of the libraries in *maps*, the text of a process's ``/proc/<pid>/maps``."""
+    lines = [line.split(None, 5) for line in maps.splitlines()]
+    paths = set(line[5] for line in lines if len(line) == 6)
     return [os.path.realpath(path) for path in paths if ".so" in os.path.basename(path)]
 
 

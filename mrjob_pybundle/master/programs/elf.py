@@ -42,7 +42,8 @@ class Elf(object):
     def _read_checked(self, file):
         try:
             self._read(file)
-        except struct.error:
+        except (struct.error, ValueError, OverflowError, EnvironmentError):
+            # Places in the file that no file has, also beyond what a system can seek.
             raise NotElfError(self.path)
 
     def _read(self, file):

@@ -128,6 +128,8 @@ def things_left_behind(root, venv):
                 problem = check_link(path, root)
                 if problem:
                     yield problem
+            elif name in names:
+                continue
             elif name.endswith((".pth", ".egg-link")):
                 with open(path, "rb") as file:
                     if os.path.dirname(root).encode("utf-8") in file.read():

@@ -34,13 +34,13 @@ PARTS = {
     "PYTHON_RECIPE": {
         "build-binaries/python.sh": "13db6bb91d0e35ac56342824490e2d109a8b0100ac5a67444d308cc2b1ffa0ee",
         "programs/archive.py": "5af6007c952d9c95100821b00bcae7a142a009462488eab319bcb678a264119d",
-        "programs/elf.py": "49081140668940be0a2538c49d91a1bbaa7c208880fcccd500665d849db6db9a",
+        "programs/elf.py": "097892aa64aa67d3f23c9a029a13051dad73d229fb2ba20665ad971741762a0f",
         "programs/python27_venv.py": "72816d5d2c4bd145d0b31ec5847889595f53f682122f24cae610ca4c1659e30d",
         "programs/shared_libraries.py": "f13bfea83e9e3be46dbb0cc6058d60077efbf26053ac2f88c93bb3337d776120",
     },
     "VENV_RECIPE": {
         "build-binaries/environment.sh": "f90bb8873e51cbf46a29c0c23efed9850e04e7c72422d9bdad4b02160883d67e",
-        "programs/relocate.py": "0ff9d22c8d8a0d5d621138b6924156bc9f80122d9baaaa33bdc6bfc7d6a7e849",
+        "programs/relocate.py": "06eb6a778ce3dab8db62f5d6701244884778baf8b9f07ce9163805018f2a93ff",
     },
     "HOOK_VERSION": {
         "mrjob_pybundle_hook.py": "afbb571b0943bfd86c246ca6af13e8006eaa69a8c7b4d674d3ea0c6736c04d4a",
