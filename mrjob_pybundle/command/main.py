@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -31,6 +32,8 @@ from mrjob_pybundle.errors import PyBundleError, show
 def main(argv: list[str] | None = None) -> int:
     """Run the command. Returns its exit status: 0, 130 after Ctrl-C, or that of the error's class (see the README)."""
     words = sys.argv[1:] if argv is None else argv
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a character that a terminal lacks is no reason to end
+        sys.stdout.reconfigure(errors="backslashreplace")
     if words[:1] == ["run"]:
         run.main(words[1:])
     parser = _parser()

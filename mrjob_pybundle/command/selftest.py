@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import logging
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,8 +22,9 @@ from mrjob_pybundle.errors import OptionError
 from mrjob_pybundle.mrjob_plugin import combined_options
 from mrjob_pybundle.selftest import conf, plan, report
 from mrjob_pybundle.selftest.cases import CASES, Case
-from mrjob_pybundle.selftest.cleaning import Aws, clean, runs_in
+from mrjob_pybundle.selftest.cleaning import Aws, clean, runs_in, who_began
 from mrjob_pybundle.selftest.names import Names
+from mrjob_pybundle.selftest.person import user_name, who_i_am
 from mrjob_pybundle.selftest.roles import Roles
 from mrjob_pybundle.selftest.run import Run
 from mrjob_pybundle.selftest.run_lock import locked
@@ -100,11 +101,12 @@ def _selftest(args: argparse.Namespace) -> int:
         return 0
     directory = _make_directory((args.dir or Path(f"mrjob-pybundle-selftest-{names.id}")).absolute())
     _say(f"\nWhat each command says, as it comes: {directory}/CASE-NUMBER.err and .out")
-    service_role = opts["iam_service_role"].rpartition("/")[2]
+    scrub = _scrubber(account, context, opts)
+    # Its path is a part of its ARN; of an ARN, what comes after the account.
+    service_role = opts["iam_service_role"].partition(":role/")[2] or opts["iam_service_role"]
     roles = Roles(names, iam, context.credentials.client("sts"), opts["region"], service_role)
     with locked(names.id) as lock:
         results = Run(planned, aws, directory, lock, roles, _say).carry_out(user_confs)
-    scrub = _scrubber(account, context, opts)
     (directory / "report.md").write_text(report.as_markdown(results, scrub), "utf-8")
     (directory / "report.json").write_text(report.as_json(results, scrub), "utf-8")
     print(f"The report, without names of yours: {directory}/report.md and .json; logs, with them, lie beside it.")
@@ -137,7 +139,10 @@ def _is_of_aws(host: str) -> bool:
 def _is_agreed() -> bool:
     if not sys.stdin.isatty():
         raise OptionError("Nobody can be asked: stdin is no terminal. --yes says yes, --dry-run only shows this.")
-    return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
+    try:
+        return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:  # Ctrl-D
+        return False
 
 
 def _say(text: str) -> None:
@@ -156,6 +161,12 @@ def _clean(run_id: str, base: S3Uri, aws: Aws) -> int:
             _say(f"nothing of any run is left below {base}/")
             return 0
         run_id = found[0]
+        begun_by = who_began(Names(run_id, base), aws)
+        if begun_by != who_i_am():
+            raise OptionError(
+                f"The only run below {base} is {run_id}, which {begun_by} has begun. If it is not going on any more:"
+                f" --clean {run_id}"
+            )
     if not is_build_id(run_id):
         raise OptionError(f"{run_id} is not a run's id, such as 20261122-101112-0a1b2c3d.")
     with locked(run_id):
@@ -174,9 +185,10 @@ def _scrubber(account: str, context: Context, opts: Mapping[str, Any]) -> Callab
         "bucket": buckets,
         "key": [opts["ec2_key_pair"]],
         "subnet": subnets,
-        "role": [opts[name] for name in roles],
+        # Some are told of without their path.
+        "role": [name for option in roles for name in (opts[option], (opts[option] or "").rpartition("/")[2])],
         "endpoint": [context.credentials.emr_client().meta.endpoint_url],
     }
-    users = {getpass.getuser(), opts["owner"]} - NOBODY
-    words = {"user": users, "home": [str(Path.home())] if users else []}
+    users = {user_name(), opts["owner"]} - NOBODY - {None}
+    words = {"user": users, "home": [os.environ.get("HOME")] if users else []}
     return scrubber({kind: [str(text) for text in texts if text] for kind, texts in things.items()}, words)

@@ -43,6 +43,7 @@ def _shell(args: argparse.Namespace) -> NoReturn:
     root = have_here(bundle, runner.cache)
     if not args.command:
         log.info("In bundle %s, with CPython %s. To leave: exit", bundle.id, spec.python.version)
+        log.info("If your shell's own start files put another python in front of it: . %s/activate", root)
     command = command_in(root, args.command or [os.environ.get("SHELL") or "/bin/sh"])
     sys.stdout.flush()
     os.execvp(command[0], command)

@@ -127,7 +127,7 @@ CASES: tuple[Case, ...] = (
         "pooled",
         "a job joins a pooled cluster that create-cluster has made with its bundle",
         checks.pooled,
-        clusters=(_a_job(30 + 25 + checks.IDLE_MINUTES),),
+        clusters=(_a_job(30 + 25 + 20 + checks.IDLE_MINUTES),),
         minutes=30,
         needs=("build",),
         is_shared=True,

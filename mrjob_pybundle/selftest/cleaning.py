@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -60,18 +61,42 @@ def clean(names: Names, aws: Aws, say: Say) -> bool:
     :raises PyBundleError: AWS said no, or a cluster does not end.
     """
     ended = _end_clusters(names, aws, say)
-    removed = roles.remove(names, aws.iam, say) if _has_intended_roles(names, aws) else 0
-    deleted = _delete_objects(names, aws)
+    removed, why_not = 0, None
+    if _has_intended_roles(names, aws):
+        try:
+            removed = roles.remove(names, aws.iam, say)
+        except PyBundleError as error:
+            why_not = error
+    # What says that there may be roles stays as long as they may.
+    deleted = _delete_objects(names, aws, but=_intents_of_roles(names) if why_not else None)
     if deleted:
         say(f"deleted {deleted} {'object' if deleted == 1 else 'objects'} below {names.directory}/")
+    if why_not:
+        raise PyBundleError(f"{why_not} All else is removed; left may be roles named {names.role('…')}.") from why_not
     return bool(ended or removed or deleted)
+
+
+def who_began(names: Names, aws: Aws) -> str:
+    """User and machine of a run, as its intents have them; ``"somebody"`` if they do not say."""
+    with explained(f"looking who began run {names.id}"):
+        found = aws.s3.list_objects_v2(Bucket=names.intents.bucket, Prefix=f"{names.intents.key}/", MaxKeys=1)
+        for first in found.get("Contents", ()):
+            body = aws.s3.get_object(Bucket=names.intents.bucket, Key=first["Key"])["Body"].read()
+            try:
+                return str(json.loads(body)["begun by"])
+            except (ValueError, TypeError, KeyError):  # of another version
+                break
+    return "somebody"
+
+
+def _intents_of_roles(names: Names) -> str:
+    return f"{names.intents.key}/{ROLES_CASE}-"
 
 
 def _has_intended_roles(names: Names, aws: Aws) -> bool:
     """Whether it was about to make roles: nobody else need be allowed to ask IAM."""
-    where = f"{names.intents}/{ROLES_CASE}-"
-    with explained(f"looking for {where}*"):
-        found = aws.s3.list_objects_v2(Bucket=names.intents.bucket, Prefix=f"{names.intents.key}/{ROLES_CASE}-")
+    with explained(f"looking for {names.intents}/{ROLES_CASE}-*"):
+        found = aws.s3.list_objects_v2(Bucket=names.intents.bucket, Prefix=_intents_of_roles(names))
         return bool(found.get("KeyCount"))
 
 
@@ -143,12 +168,14 @@ def _end_clusters(names: Names, aws: Aws, say: Say) -> int:
     return len(seen)
 
 
-def _delete_objects(names: Names, aws: Aws) -> int:
+def _delete_objects(names: Names, aws: Aws, but: str | None) -> int:
+    """Delete what lies in the run's directory, *but* not what begins so; how many objects that were."""
     bucket, prefix = names.directory.bucket, f"{names.directory.key}/"
     deleted = 0
     with explained(f"deleting what lies below {names.directory}"):
         for page in aws.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            keys = [{"Key": found["Key"]} for found in page.get("Contents", ())]
+            found = [stored["Key"] for stored in page.get("Contents", ())]
+            keys = [{"Key": key} for key in found if but is None or not key.startswith(but)]
             if keys:
                 answer = aws.s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
                 if answer.get("Errors"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shlex
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,8 @@ def _flat(params: Mapping[str, Any]) -> set[str]:
 def write(names: Names, user_confs: Sequence[str], directory: Path) -> Conf:
     """Write the run's conf files into *directory*."""
     own, other_python, as_role = (directory / f"{name}.conf" for name in ("mrjob", "other-python", "as-role"))
-    probe = shlex.quote(str(PROGRAMS / "probe.sh"))
+    # mrjob takes paths out of setup commands, and knows backslashes there, but no quotes.
+    probe = re.sub(r"([^\w@%+,./-])", r"\\\1", str(PROGRAMS / "probe.sh"))
     said = {
         "owner": "selftest",
         "cloud_tmp_dir": f"{names.directory}/tmp/",

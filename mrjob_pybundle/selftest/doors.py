@@ -16,6 +16,7 @@ from typing import Any
 
 from mrjob_pybundle.aws.errors import explained
 from mrjob_pybundle.selftest.names import Names
+from mrjob_pybundle.selftest.person import who_i_am
 
 PROGRAMS = Path(__file__).with_name("programs")
 _POLL_SECONDS = 0.2
@@ -179,7 +180,8 @@ class Doors:
         """
         number = next(self.numbers)
         uri = self.names.intents / f"{self.case}-{number:02}.json"
-        body = json.dumps({"run": self.names.id, "case": self.case, "about to": what}).encode()
+        said = {"run": self.names.id, "begun by": who_i_am(), "case": self.case, "about to": what}
+        body = json.dumps(said).encode()
         with explained(f"writing {uri}"):
             self.s3.put_object(Bucket=uri.bucket, Key=uri.key, Body=body)
 

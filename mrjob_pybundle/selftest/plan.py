@@ -92,6 +92,8 @@ class Plan:
             f"  objects below {self.names.directory}/, with a cache of its own",
             *([f"  IAM roles and instance profiles named {self.names.role('…')}"] if self.makes_roles else []),
             f"It changes nothing else: {untouched}, and no object or cluster that is there already.",
+            "For the first cluster of an account, and of a VPC, EMR makes what stays and costs nothing: the",
+            "service-linked role AWSServiceRoleForEMRCleanup, and security groups (ElasticMapReduce-…).",
             f"If it does not get to its end: mrjob-pybundle selftest --clean {self.names.id}",
         ]
         return "\n".join(lines)

@@ -7,8 +7,9 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from mrjob_pybundle.errors import PyBundleError
+from mrjob_pybundle.errors import OptionError, PyBundleError
 from mrjob_pybundle.home import user_cache
 
 #: What a killed run has started is killed, too, a moment later.
@@ -20,16 +21,27 @@ def locked(run_id: str) -> Iterator[int]:
     """Hold the lock of a run. The result is a file descriptor: whoever inherits it holds the lock, too.
 
     :raises PyBundleError: somebody else holds it.
+    :raises OptionError: this machine's user can lock nothing there.
     """
     path = user_cache() / "selftest" / f"{run_id}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        _take(lock, run_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _cannot_lock(path, error) from error
+    try:
+        try:
+            _take(lock, run_id)
+        except OSError as error:  # a file system without locks
+            raise _cannot_lock(path, error) from error
         yield lock
         path.unlink(missing_ok=True)
     finally:
         os.close(lock)
+
+
+def _cannot_lock(path: Path, error: OSError) -> OptionError:
+    return OptionError(f"Cannot lock {path} ({error.strerror}). Set XDG_CACHE_HOME to a directory where one can.")
 
 
 def _take(lock: int, run_id: str) -> None:

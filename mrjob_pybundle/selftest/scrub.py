@@ -10,6 +10,7 @@ _PATTERNS = {
     "arn": r"arn:aws[a-z-]*:[^\s\"'<>|,;)\]}]+",
     "email": r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]*[A-Za-z0-9]",
     "account": r"(?<![0-9A-Za-z])\d{12}(?![0-9A-Za-z])",
+    "key": r"\balias/[A-Za-z0-9/_-]+|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b",
     "instance": r"\bi-[0-9a-f]{8,17}\b",
     "subnet": r"\bsubnet-[0-9a-f]{8,17}\b",
     "network": r"\b(?:vpc|sg|eni|vol|rtb|acl|eipalloc)-[0-9a-f]{8,17}\b",

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from moto.backends import get_backend
 
 from mrjob_pybundle.aws.clients import Credentials
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.command.main import main
-from mrjob_pybundle.errors import OptionError
+from mrjob_pybundle.errors import OptionError, PyBundleError
 from mrjob_pybundle.selftest import cleaning
 from mrjob_pybundle.selftest.names import Names
+from mrjob_pybundle.selftest.person import who_i_am
 from mrjob_pybundle.selftest.roles import Roles
 from tests.team import Output, Team
 
@@ -117,11 +119,67 @@ def test_clean_does_not_choose_among_runs(left_behind: Team) -> None:
     assert _keys(left_behind) == THEIR_OBJECTS | OUR_OBJECTS
 
 
-def test_clean_finds_the_only_run(team: Team) -> None:
+def _begin(team: Team, who: str) -> None:
     _put(team, *OUR_OBJECTS)
+    intent = json.dumps({"begun by": who}).encode()
+    team.s3.put_object(Bucket=team.bucket, Key=f"tmp/selftest-{RUN}/intents/cold-00.json", Body=intent)
+
+
+def test_clean_finds_the_only_run(team: Team) -> None:
+    _begin(team, who_i_am())
     assert _selftest(team, "--clean").status == 0
     assert _keys(team) == set()
     assert "nothing of any run is left" in _selftest(team, "--clean").out
+
+
+def test_clean_does_not_choose_what_somebody_else_has_begun(team: Team) -> None:
+    """It may be going on: what tells that lies on their machine."""
+    _begin(team, "bob on elsewhere")
+    asked = _selftest(team, "--clean")
+    assert asked.status == 2
+    assert f"{RUN}, which bob on elsewhere has begun. If it is not going on any more: --clean {RUN}" in asked.err
+    assert _keys(team) == OUR_OBJECTS
+    assert _selftest(team, "--clean", RUN).status == 0
+    assert _keys(team) == set()
+
+
+def test_without_permission_for_roles_all_else_is_removed(team: Team) -> None:
+    """IAM says no before it looks whether there is such a role."""
+
+    class NoIam:
+        def __getattr__(self, operation: str) -> Any:
+            def refuse(**_: Any) -> None:
+                raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, operation)
+
+            return refuse
+
+    intent = f"tmp/selftest-{RUN}/intents/iam-00.json"
+    _put(team, *OUR_OBJECTS, intent)
+    names = Names(RUN, S3Uri(team.bucket, "tmp"))
+    with pytest.raises(PyBundleError, match="All else is removed; left may be roles named mrjob-pybundle-selftest-"):
+        cleaning.clean(names, cleaning.Aws(team.s3, team.emr, NoIam(), 0.1), print)
+    assert _keys(team) == {intent}, "it says what is left to be done"
+
+
+def test_a_user_without_a_name_gets_a_report(team: Team, monkeypatch: Any) -> None:
+    """As in containers that run as any user id."""
+
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 54321")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    directory = team.directory / "report"
+    run = _selftest(team, "--yes", "--dir", str(directory), "doctor", owner="ada")
+    assert "| doctor |" in (directory / "report.md").read_text("utf-8"), run.err
+
+
+def test_where_nothing_can_be_locked(team: Team, monkeypatch: Any) -> None:
+    (team.directory / "a file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(team.directory / "a file"))
+    refused = _selftest(team, "--yes", "--dir", str(team.directory / "report"), "doctor")
+    assert refused.status == 2
+    assert "Set XDG_CACHE_HOME" in refused.err.splitlines()[-1]
+    assert _keys(team) == set()
 
 
 def test_clean_refuses_what_is_no_run(team: Team) -> None:
@@ -262,11 +320,14 @@ def test_nobody_is_there_to_be_asked(team: Team, monkeypatch: Any) -> None:
 def test_a_case_whose_command_fails(team: Team) -> None:
     """The report has the case, its last words and nothing of the account; what was made is gone."""
     directory = team.directory / "report"
-    run = _selftest(team, "--yes", "--dir", str(directory), "doctor", iam_service_role="nobody")
+    run = _selftest(
+        team, "--yes", "--dir", str(directory), "doctor", iam_service_role="arn:aws:iam::123456789012:role/of/nobody"
+    )
     assert run.status == 1, run.err
     report = (directory / "report.md").read_text("utf-8")
     assert "| doctor | FAILED |" in report
     assert "there is no role [role]" in report
+    assert "nobody" not in report
     assert team.bucket not in report
     assert "123456789012" not in report
     written = json.loads((directory / "report.json").read_text("utf-8"))
