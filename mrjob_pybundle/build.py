@@ -174,7 +174,8 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
     if confirmed is None:
         return _claim(order, context)
     try:
-        cluster = context.emr.launch(request)
+        with _may_go_on_without_us(claim):
+            cluster = context.emr.launch(request)
     except LaunchUnclearError as error:
         # The claim stays: whoever comes next looks for that cluster once more.
         raise CacheError(
@@ -182,7 +183,7 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
             f" ({error}). Run the job again in a few minutes: it joins that build if it runs by then, and starts one"
             " if not."
         ) from error
-    except CacheError as error:
+    except PyBundleError as error:
         _give_back(claim, key, context)
         raise type(error)(_advised(str(error))) from error
     log.info("Build %s: launched cluster %s (one %s)", claim.build_id, cluster.id, order.instance_type)
@@ -530,6 +531,20 @@ def _forecast(order: Order | None, cache: Cache) -> Forecast | None:
         return None
     waited = {} if earlier.waited is None else {WAITING: earlier.waited}
     return Forecast({**earlier.stages, **waited}, earlier.compiles) if earlier.stages else None
+
+
+@contextmanager
+def _may_go_on_without_us(claim: Claim) -> Iterator[None]:
+    """Who presses Ctrl-C while EMR is asked for the build's cluster is told what may come of it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        log.warning(
+            "EMR may have launched the cluster of build %s, which goes on then. To watch it: mrjob-pybundle watch %s."
+            " To stop it: mrjob-pybundle stop %s",
+            *3 * [claim.build_id],
+        )
+        raise
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from mrjob_pybundle import options
 from mrjob_pybundle.aws import releases as emr_releases
 from mrjob_pybundle.aws.clients import refuse_incomplete_answers
 from mrjob_pybundle.aws.emr import ExistingCluster, Machines, Place, is_known_to_have_emr
-from mrjob_pybundle.aws.errors import explain
+from mrjob_pybundle.aws.errors import are_stale_credentials, expired, explain
 from mrjob_pybundle.aws.requests import Wanted, check_asks_for, shared_with_build, wanted_by
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.inputs import Inputs, read_inputs
@@ -800,6 +800,12 @@ def _explained(doing: str) -> Iterator[None]:
         explained = _explain(error, doing)
         left_runner(explained)
         raise explained from error
+    except RuntimeError as error:
+        if not are_stale_credentials(error):
+            raise
+        stale = expired(doing)
+        left_runner(stale)
+        raise stale from error
     except (OSError, ValueError) as error:
         # A file that is not there, an output that is: mrjob's words, which programs may expect to catch.
         if isinstance(error, OSError) or _was_raised_by_mrjob(error):

@@ -309,7 +309,11 @@ class Emr:
         log.info("EMR's answer to RunJobFlow got lost: looking for the cluster %s", name)
         for pause in _LISTING_PAUSES:
             time.sleep(pause)
-            found = self.find(name, since=datetime.now(timezone.utc))
+            try:
+                found = self.find(name, since=datetime.now(timezone.utc))
+            except CacheError as failure:  # that leaves it as open as no cluster in the list
+                log.debug("could not look for the cluster: %s", failure)
+                continue
             if found is not None:
                 return found
         raise LaunchUnclearError(" ".join(str(error).split())) from error

@@ -92,6 +92,15 @@ def explained(doing: str) -> Iterator[None]:
         yield
     except (BotoCoreError, ClientError, Boto3Error) as error:
         raise explain(error, doing) from error
+    except RuntimeError as error:
+        if not are_stale_credentials(error):
+            raise
+        raise expired(doing) from error
+
+
+def are_stale_credentials(error: RuntimeError) -> bool:
+    """Did whoever hands out credentials (``credential_process``…) hand out some that have expired? botocore's words."""
+    return str(error).startswith("Credentials were refreshed, but")
 
 
 def explain(error: Exception, doing: str) -> PyBundleError:
@@ -111,7 +120,7 @@ def explain(error: Exception, doing: str) -> PyBundleError:
 def _refused(error: Exception, doing: str) -> PyBundleError:
     code = error_code(error)
     if code in ("ExpiredToken", "ExpiredTokenException", "RequestExpired"):
-        return _expired(doing)
+        return expired(doing)
     if code in (
         "InvalidAccessKeyId",
         "SignatureDoesNotMatch",
@@ -150,7 +159,7 @@ def _unanswered(error: Exception, doing: str) -> PyBundleError:
     families = {family.__name__ for family in type(error).__mro__}
     message = _message(error).rstrip(".")
     if "Expired" in type(error).__name__:
-        return _expired(doing)
+        return expired(doing)
     if families & _NO_CREDENTIALS:
         return CacheError(
             f"No AWS credentials ({doing}). Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,"
@@ -183,7 +192,8 @@ def _error_class(error: Exception) -> type[CacheError]:
     return TransientError if may_pass(error) else CacheError
 
 
-def _expired(doing: str) -> PyBundleError:
+def expired(doing: str) -> PyBundleError:
+    """What a person reads whose credentials have expired."""
     return CacheError(f"Your AWS credentials have expired ({doing}). Renew them and run the job again.")
 
 

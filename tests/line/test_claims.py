@@ -14,7 +14,16 @@ from typing import Any
 
 import pytest
 
-from mrjob_pybundle.sandbox.api.faults import CONFLICT, THROTTLED, Do, Hide, LoseAnswer, Rule
+from mrjob_pybundle.sandbox.api.faults import (
+    ACCESS_DENIED_BY_EMR,
+    CONFLICT,
+    THROTTLED,
+    Do,
+    Fault,
+    Hide,
+    LoseAnswer,
+    Rule,
+)
 from mrjob_pybundle.sandbox.api.requests import Request
 from tests.line.conftest import ROOT, Line
 from tests.line.test_team import _wait_until
@@ -127,11 +136,15 @@ def test_an_answer_to_run_job_flow_that_gets_lost(line: Line, submit: Submit) ->
     assert len(line.build_clusters()) == 1
 
 
-def test_a_launch_of_which_nothing_is_known(line: Line, submit: Submit) -> None:
+# Each looks for the cluster for half a minute.
+@pytest.mark.parametrize(
+    "listed", [Hide("mrjob-pybundle build *"), ACCESS_DENIED_BY_EMR], ids=["not listed", "no list"]
+)
+def test_a_launch_of_which_nothing_is_known(line: Line, submit: Submit, listed: Fault) -> None:
     """EMR neither answers nor lists the cluster: one clear line; the next author finds and joins it."""
     with line.faults.injected(
         Rule("RunJobFlow", LoseAnswer(), times=1),
-        Rule("ListClusters", Hide("mrjob-pybundle build *")),
+        Rule("ListClusters", listed, who="first"),
         Rule("GetObject", _hold_until(lambda: _joined(line, "second")), key="*/build-binaries.sh", times=1),
     ):
         first = submit("first")
@@ -148,6 +161,26 @@ def test_a_launch_of_which_nothing_is_known(line: Line, submit: Submit) -> None:
     assert "is already building this bundle" in log
     assert len(line.build_clusters()) == 1
     assert line.claims() == []
+
+
+def test_ctrl_c_while_emr_is_asked(line: Line, submit: Submit) -> None:
+    """The cluster may be there: who has pressed it is told how to stop it."""
+    authors: list[subprocess.Popen[str]] = []
+
+    def interrupt(_: Request) -> None:
+        _wait_until(lambda: authors)
+        authors[0].send_signal(signal.SIGINT)
+
+    with line.faults.injected(Rule("RunJobFlow", Do(interrupt, after=True), times=1)):
+        authors.append(submit("first"))
+        log = _log(authors[0])
+    stop = re.search(r"To stop it: mrjob-pybundle (stop \S+)", log)
+    assert stop, log
+    stopped = line.run("-m", "mrjob_pybundle", *stop[1].split())
+    assert stopped.returncode == 0, stopped.stderr
+    (cluster_id,) = line.build_clusters()
+    _wait_until(lambda: _statuses(line, [cluster_id])[0]["State"].startswith("TERMINATED"))
+    _wait_until(lambda: line.claims() == [])
 
 
 def test_emr_is_throttling(line: Line, submit: Submit) -> None:

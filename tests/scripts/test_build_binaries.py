@@ -800,7 +800,7 @@ def test_refuses_a_damaged_python(builder: Builder, cached_python: dict[str, Val
     outcome = builder.run("damaged", values)
     message = (
         f"{cached_python['PYTHON_ARCHIVE_URI']} is damaged: wanted sha256 {'0' * 64},"
-        f" found {cached_python['PYTHON_ARCHIVE_SHA256']}"
+        f" found {cached_python['PYTHON_ARCHIVE_SHA256']}. Run the job with --pybundle-rebuild to have it built anew."
     )
     outcome.assert_failed("fetch-python", message, 1)
 

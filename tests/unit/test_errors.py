@@ -196,6 +196,22 @@ def test_doctor_says_it_too(here: Path, capsys: pytest.CaptureFixture[str], swit
     assert finding.endswith(". Nothing else was checked.")
 
 
+@pytest.mark.parametrize("command", ["ls", "build"])
+def test_a_program_that_hands_out_credentials_of_yesterday(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """As helpers for single sign-on do when one has to sign on again."""
+    said = {"Version": 1, "AccessKeyId": "x", "SecretAccessKey": "x", "Expiration": "2020-01-01T00:00:00Z"}
+    (here / "credentials.json").write_text(json.dumps(said))
+    (here / "config").write_text(f"[default]\ncredential_process = cat {here}/credentials.json\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(here / "config"))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    status, line = _refused(capsys, command, "--no-conf")
+    assert status == 3
+    assert "Your AWS credentials have expired (" in line
+
+
 def test_with_q_a_command_says_its_error(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ls", "-q", "--no-conf", "--cloud-tmp-dir", "s3://my-bucket/tmp/"]) == 3
     said = capsys.readouterr().err

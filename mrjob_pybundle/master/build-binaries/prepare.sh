@@ -125,21 +125,22 @@ stage_inputs() {
 }
 
 stage_fetch_python() {
-    fetch_verified "$PYTHON_ARCHIVE_URI" "$ARCHIVES/python.tar.gz" "$PYTHON_ARCHIVE_SHA256" "$PYTHON_ARCHIVE_SIZE"
+    fetch_verified "$PYTHON_ARCHIVE_URI" "$ARCHIVES/python.tar.gz" "$PYTHON_ARCHIVE_SHA256" "$PYTHON_ARCHIVE_SIZE" \
+        '. Run the job with --pybundle-rebuild to have it built anew.'
     tar -xzf "$ARCHIVES/python.tar.gz" --no-same-owner -C "$ROOT"
     helper archive.py --describe "$ARCHIVES/python.tar.gz" --description "$WORK/python-archive.json"
 }
 
-# fetch_verified URI FILE SHA256 SIZE: digest and size "" where none is known.
+# fetch_verified URI FILE SHA256 SIZE [REMEDY]: digest and size "" where none is known.
 fetch_verified() {
-    local uri=$1 file=$2 sha256=$3 size=$4 found
+    local uri=$1 file=$2 sha256=$3 size=$4 remedy=${5:-} found
     aws s3 cp --only-show-errors ${CACHE_REGION:+--region "$CACHE_REGION"} "$uri" "$file" \
         || die "cannot fetch $uri: $(tail -n 1 "$LOG")"
     found=$(stat -c %s "$file")
-    [[ -z $size || $found == "$size" ]] || die "$uri is damaged: wanted $size bytes, found $found"
+    [[ -z $size || $found == "$size" ]] || die "$uri is damaged: wanted $size bytes, found $found$remedy"
     found=$(sha256sum <"$file")
     found=${found%% *}
-    [[ -z $sha256 || $found == "$sha256" ]] || die "$uri is damaged: wanted sha256 $sha256, found $found"
+    [[ -z $sha256 || $found == "$sha256" ]] || die "$uri is damaged: wanted sha256 $sha256, found $found$remedy"
 }
 
 # os_release NAME: one value of /etc/os-release, "" if it has none.
