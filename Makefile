@@ -10,13 +10,13 @@ BENCH_JSON := $(BENCH_SANDBOX)/benchmarks.json
 BENCH_SVG := $(BENCH_SANDBOX)/benchmarks.svg
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mrjob-pybundle
 # These compile CPython, or may: that asks more of a machine than a virtual environment.
-COMPILING := demo test test-change test-all test-quick test-engines test-pristine bench bench-starts campaign check-machine
+COMPILING := demo test test-all test-aws-in-sandbox test-quick test-engines test-pristine bench bench-starts campaign check-machine
 # For two processors: tests wait more than they compute.
 PROCESSES := 3
 # Of the tests, those to which it matters most who runs them, and that compile nothing.
 QUICK_TESTS := tests/sandbox $(addprefix tests/scripts/test_,bootstrap.py check_machine.py unpack.py wrappers.py)
 
-.PHONY: demo test test-change test-all test-quick test-engines test-pristine test-aws lint bench bench-starts campaign clean check-machine can-test-engines
+.PHONY: demo test test-all test-aws-in-sandbox test-quick test-engines test-pristine test-aws lint bench bench-starts campaign clean check-machine can-test-engines
 
 # Runs a job twice in the sandbox: the first compiles CPython (a few minutes), the second finds all in the cache.
 demo: $(VENV)/.installed
@@ -27,10 +27,6 @@ test: $(VENV)/.installed
 	$(BIN)/pytest -n $(PROCESSES)
 	@echo "make test-all runs what was left out: the other tests of the whole line, a CPython that is compiled in any case," \
 	  "and whatever installs packages"
-
-# What continuous integration runs for each change.
-test-change: $(VENV)/.installed
-	$(BIN)/pytest -n $(PROCESSES) -m 'not release and not engines and not pristine'
 
 test-all: $(VENV)/.installed
 	$(BIN)/pytest -n $(PROCESSES) -m 'not engines and not pristine'
@@ -63,6 +59,10 @@ test-pristine: $(VENV)/.installed
 SELFTEST ?=
 test-aws: $(VENV)/.installed
 	$(BIN)/mrjob-pybundle selftest $(SELFTEST)
+
+# The same, on the sandbox: every case.
+test-aws-in-sandbox: $(VENV)/.installed
+	$(BIN)/pytest -m whole tests/line/test_selftest.py -k test_every_case
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

@@ -112,7 +112,6 @@ def theirs(line: Line, conf: Path) -> Iterator[tuple[str, str]]:
         yield cluster_id, key
 
 
-@pytest.mark.release
 @pytest.mark.parametrize("place", _PLACES)
 def test_nothing_is_left_of_a_run_that_is_killed(
     line: Line, conf: Path, run_id: str, theirs: tuple[str, str], tmp_path: Path, place: int

@@ -44,7 +44,7 @@ def _script(tmp_path: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.release
+@pytest.mark.whole
 @pytest.mark.usefixtures("plain_cache")
 def test_fifty_authors_at_once(line: Line, tmp_path: Path) -> None:
     """Two (or fifty) authors need the same missing bundle at once: one builds, the others' clusters start meanwhile.

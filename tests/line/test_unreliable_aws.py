@@ -217,10 +217,7 @@ def campaign(line: Line, tarball: Path, tmp_path_factory: pytest.TempPathFactory
 SEEDS = {**dict.fromkeys(range(1, 10), 0.0), 336: 1.0}
 
 
-@pytest.mark.parametrize(
-    ("seed", "builds"),
-    [pytest.param(*run, marks=pytest.mark.release) if run[1] else run for run in SEEDS.items()],
-)
+@pytest.mark.parametrize(("seed", "builds"), SEEDS.items())
 def test_campaign(campaign: Campaign, seed: int, builds: float) -> None:
     """``make campaign`` has hundreds of these; with ``--replay SEED --builds SHARE`` it shows one in full."""
     result = campaign.run(plan(seed, builds, more=False), fresh_author=False)

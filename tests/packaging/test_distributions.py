@@ -15,7 +15,7 @@ from tests.packaging.conftest import Distributions, files_of_the_repository
 from tests.packaging.pythons import interpreter
 from tests.unit.test_plugin import JOB
 
-pytestmark = pytest.mark.release
+pytestmark = pytest.mark.whole
 
 
 def test_the_sdist_is_the_repository(distributions: Distributions) -> None:

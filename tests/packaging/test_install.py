@@ -13,7 +13,7 @@ from mrjob_pybundle.bundle.sources import find_source
 from mrjob_pybundle.master.inputs import mrjob_wheel
 from tests.unit.test_plugin import JOB
 
-pytestmark = pytest.mark.release
+pytestmark = pytest.mark.whole
 
 ROOT = Path(__file__).parents[2]
 

@@ -18,7 +18,7 @@ from tests.packaging.conftest import ROOT, Distributions
 from tests.packaging.pythons import interpreter
 from tests.unpacking import unpack
 
-pytestmark = pytest.mark.release
+pytestmark = pytest.mark.whole
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.packaging.pythons import interpreter, interpreters
 
-pytestmark = pytest.mark.release
+pytestmark = pytest.mark.whole
 
 ROOT = Path(__file__).parents[2]
 JOB = ROOT / "tests" / "jobs" / "mr_line_lengths.py"

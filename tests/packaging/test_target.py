@@ -13,7 +13,7 @@ from mrjob_pybundle import __version__
 from tests.packaging.conftest import Distributions
 from tests.packaging.pythons import interpreter
 
-pytestmark = pytest.mark.release
+pytestmark = pytest.mark.whole
 
 ROOT = Path(__file__).parents[2]
 JOB = str(ROOT / "tests" / "jobs" / "mr_line_lengths.py")
