@@ -18,7 +18,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
@@ -75,8 +75,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mrjob.pybundle")
 
-T = TypeVar("T")
-
 #: Noting the use of a bundle is a request that a job need not make each time.
 _USE_IS_NOTED_EVERY_SECONDS = 24 * 3600
 
@@ -105,6 +103,8 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         self._brought: list[str] = []
         self._times = Times()
         self._look_up: Future[Hit | None] | None = None
+        #: puts the bootstrap script into S3, and its first try
+        self._send: Callable[[], S3Uri] | None = None
         self._sent: Future[S3Uri] | None = None
         self._output_is_checked = False
         #: of the job's cluster, which EMR tells with its answers
@@ -309,8 +309,8 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         if cluster is None:
             region = self.context.region_of(self.cache.root.bucket)
             uri = script_uri("bootstrap", script, self._tmp_dir)
-            upload = partial(upload_script, "bootstrap", script, self._tmp_dir, self.context.s3)
-            self._sent = self._beside.submit(self._in_own_bucket, upload)
+            self._send = partial(upload_script, "bootstrap", script, self._tmp_dir, self.context.s3)
+            self._sent = self._beside.submit(self._send)
             self._bootstrap_action = {"path": str(uri), "args": bootstrap_arguments(bundle, self.cache, region)}
         elif bootstrap_script_name(script) not in cluster.script_names:
             self._check_can_bring_along(cluster)
@@ -320,16 +320,12 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
 
     def _bring_along(self, bundle: Bundle) -> Programs:
         carried = Carried(bundle, self.cache)
-        self._in_own_bucket(partial(carried.upload, self._tmp_dir, self.context.s3))
-        return self._add_carried(carried)
-
-    def _in_own_bucket(self, upload: Callable[[], T]) -> T:
-        """*upload* something below cloud_tmp_dir. Where its bucket is missing, mrjob makes it, sooner or later."""
         try:
-            return upload()
-        except NoSuchBucketError:
+            carried.upload(self._tmp_dir, self.context.s3)
+        except NoSuchBucketError:  # mrjob makes it, but later
             self.fs.mkdir(self._opts["cloud_tmp_dir"])
-            return upload()
+            carried.upload(self._tmp_dir, self.context.s3)
+        return self._add_carried(carried)
 
     def _add_carried(self, carried: Carried) -> Programs:
         files = {name: str(uri) for name, uri in carried.uris(self._tmp_dir).items()}
@@ -636,8 +632,11 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
 
     def _upload_local_files(self) -> None:
         super()._upload_local_files()
-        if self._sent is not None:
-            self._sent.result()
+        if self._send is not None and self._sent is not None:
+            try:
+                self._sent.result()
+            except NoSuchBucketError:  # mrjob has just made it
+                self._send()
             self._tell_of_buckets_elsewhere()  # S3 has told by now where that went
 
     def _add_bootstrap_files_for_upload(self, persistent: bool = False) -> None:

@@ -32,7 +32,7 @@ from mrjob_pybundle.errors import PyBundleError, show
 def main(argv: list[str] | None = None) -> int:
     """Run the command. Returns its exit status: 0, 130 after Ctrl-C, or that of the error's class (see the README)."""
     words = sys.argv[1:] if argv is None else argv
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a character that a terminal lacks is no reason to end
+    if argv is None and isinstance(sys.stdout, io.TextIOWrapper):  # a letter that a terminal lacks is no reason to end
         sys.stdout.reconfigure(errors="backslashreplace")
     if words[:1] == ["run"]:
         run.main(words[1:])
@@ -49,12 +49,13 @@ def main(argv: list[str] | None = None) -> int:
 def _loggers_as_they_were() -> Iterator[None]:
     """A program that calls :func:`main` again and again is told everything once: mrjob adds handlers each time."""
     loggers = [logging.getLogger(name) for name in ("mrjob", "__main__")]
-    before = [list(logger.handlers) for logger in loggers]
+    before = [(list(logger.handlers), logger.level) for logger in loggers]
     try:
         yield
     finally:
-        for logger, handlers in zip(loggers, before, strict=True):
+        for logger, (handlers, level) in zip(loggers, before, strict=True):
             logger.handlers[:] = handlers
+            logger.setLevel(level)
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -102,9 +102,7 @@ def _selftest(args: argparse.Namespace) -> int:
     directory = _make_directory((args.dir or Path(f"mrjob-pybundle-selftest-{names.id}")).absolute())
     _say(f"\nWhat each command says, as it comes: {directory}/CASE-NUMBER.err and .out")
     scrub = _scrubber(account, context, opts)
-    # Its path is a part of its ARN; of an ARN, what comes after the account.
-    service_role = opts["iam_service_role"].partition(":role/")[2] or opts["iam_service_role"]
-    roles = Roles(names, iam, context.credentials.client("sts"), opts["region"], service_role)
+    roles = Roles(names, iam, context.credentials.client("sts"), opts["region"], opts["iam_service_role"])
     with locked(names.id) as lock:
         results = Run(planned, aws, directory, lock, roles, _say).carry_out(user_confs)
     (directory / "report.md").write_text(report.as_markdown(results, scrub), "utf-8")

@@ -80,13 +80,14 @@ def who_began(names: Names, aws: Aws) -> str:
     """User and machine of a run, as its intents have them; ``"somebody"`` if they do not say."""
     with explained(f"looking who began run {names.id}"):
         found = aws.s3.list_objects_v2(Bucket=names.intents.bucket, Prefix=f"{names.intents.key}/", MaxKeys=1)
-        for first in found.get("Contents", ()):
-            body = aws.s3.get_object(Bucket=names.intents.bucket, Key=first["Key"])["Body"].read()
-            try:
-                return str(json.loads(body)["begun by"])
-            except (ValueError, TypeError, KeyError):  # of another version
-                break
-    return "somebody"
+        if not found.get("Contents"):
+            return "somebody"
+        key = found["Contents"][0]["Key"]
+        body = aws.s3.get_object(Bucket=names.intents.bucket, Key=key)["Body"].read()
+    try:
+        return str(json.loads(body)["begun by"])
+    except (ValueError, TypeError, KeyError):  # of another version
+        return "somebody"
 
 
 def _intents_of_roles(names: Names) -> str:

@@ -42,7 +42,7 @@ class Roles:
     iam: Any
     sts: Any
     region: str
-    #: the name of ``iam_service_role``
+    #: ``iam_service_role``: a name, its path before it if it has one, or an ARN
     service_role: str
     settling_seconds: float = _SETTLING_SECONDS
 
@@ -91,7 +91,7 @@ class Roles:
             "TMP-BUCKET/tmp/": f"{own.bucket}/{own.key}/tmp/",
             "DATA-BUCKET/": f"{own.bucket}/{own.key}/data/",
             **dict.fromkeys(("CACHE-BUCKET", "TMP-BUCKET", "DATA-BUCKET"), own.bucket),
-            "EMR-SERVICE-ROLE": self.service_role,
+            "EMR-SERVICE-ROLE": self.service_role.partition(":role/")[2] or self.service_role,
             "JOB-NODE-ROLE": self.names.role("job-node"),
             "BUILD-MASTER-ROLE": self.names.role("build-master"),
             "REGION": self.region,

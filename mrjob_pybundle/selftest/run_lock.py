@@ -30,10 +30,7 @@ def locked(run_id: str) -> Iterator[int]:
     except OSError as error:
         raise _cannot_lock(path, error) from error
     try:
-        try:
-            _take(lock, run_id)
-        except OSError as error:  # a file system without locks
-            raise _cannot_lock(path, error) from error
+        _take(lock, path)
         yield lock
         path.unlink(missing_ok=True)
     finally:
@@ -44,7 +41,7 @@ def _cannot_lock(path: Path, error: OSError) -> OptionError:
     return OptionError(f"Cannot lock {path} ({error.strerror}). Set XDG_CACHE_HOME to a directory where one can.")
 
 
-def _take(lock: int, run_id: str) -> None:
+def _take(lock: int, path: Path) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
@@ -52,8 +49,10 @@ def _take(lock: int, run_id: str) -> None:
         except BlockingIOError:
             if time.monotonic() > deadline:
                 raise PyBundleError(
-                    f"Run {run_id} is still going on, on this machine. Let it end, or stop it with Ctrl-C."
+                    f"Run {path.stem} is still going on, on this machine. Let it end, or stop it with Ctrl-C."
                 ) from None
             time.sleep(0.1)
+        except OSError as error:  # a file system without locks
+            raise _cannot_lock(path, error) from error
         else:
             return

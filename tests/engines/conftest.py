@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,17 +33,13 @@ POOL = ("--pool-clusters", "--bootstrap-spark")
 Job = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-#: Each of a job's steps is a dozen starts of Java: not everything has them each time.
-IS_WHOLE = os.environ.get("MATRIX") == "whole"
-
 #: For tests that one of the engines has no part in.
 on_hadoop = pytest.mark.parametrize("engine", ["hadoop"], indirect=True)
 
-#: For tests of what has little to do with the engine.
-seldom_on_hadoop = pytest.mark.parametrize("engine", ["builtin", "hadoop"] if IS_WHOLE else ["builtin"], indirect=True)
-
-#: For tests of Hadoop whose kind has another one.
-seldom = pytest.mark.skipif(not IS_WHOLE, reason="with MATRIX=whole")
+#: For tests of what has little to do with the engine. Each of a job's steps on Hadoop is a dozen starts of Java.
+mostly_builtin = pytest.mark.parametrize(
+    "engine", ["builtin", pytest.param("hadoop", marks=pytest.mark.whole)], indirect=True
+)
 
 
 @pytest.fixture(scope="package", params=["builtin", "hadoop"])

@@ -9,11 +9,12 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from warcio.warcwriter import WARCWriter
 
-from tests.engines.conftest import IS_WHOLE, Job, example, on_hadoop, seldom_on_hadoop
+from tests.engines.conftest import Job, example, mostly_builtin
 from tests.line.conftest import Line
 
 pytestmark = pytest.mark.engines
@@ -49,15 +50,19 @@ STREAMING = [
 ]
 JARS_AND_SPARK = ["mr_jar_step_example", "mr_spark_wordcount", "mr_spark_wordcount_script", "mr_spark_most_used_word"]
 
-# Starting JVMs takes Hadoop half a minute for a job's two runs. (tests/line has some of these jobs, too.)
-ON_BUILTIN = STREAMING if IS_WHOLE else STREAMING[:4]
-ON_HADOOP = STREAMING if IS_WHOLE else STREAMING[:2]
-ON_SPARK = JARS_AND_SPARK if IS_WHOLE else JARS_AND_SPARK[:2]
+
+def _with_rare_ones(engine: str, jobs: list[Any], often: int) -> list[Any]:
+    """Parameters for *jobs* on that engine; all but the first ones are for when there is time."""
+    return [
+        pytest.param(engine, *job, marks=[pytest.mark.whole] if number >= often else [])
+        for number, job in enumerate(jobs)
+    ]
 
 
 @pytest.mark.parametrize(
     ("engine", "module", "args", "files"),
-    [("builtin", *job) for job in ON_BUILTIN] + [("hadoop", *job) for job in ON_HADOOP],
+    # On the built-in engine, tests/line has some of them, too.
+    _with_rare_ones("builtin", STREAMING, 4) + _with_rare_ones("hadoop", STREAMING, 2),
     indirect=["engine"],
 )
 def test_streaming_output_is_that_of_emr(
@@ -67,7 +72,7 @@ def test_streaming_output_is_that_of_emr(
     assert _output(job, *given) == _output(stock_job, *given)
 
 
-@seldom_on_hadoop
+@mostly_builtin
 def test_web_pages_of_a_crawl(job: Job, stock_job: Job, tmp_path: Path) -> None:
     """Archives of a crawl, read as whole files by a package of the bundle."""
     pages = {
@@ -92,8 +97,9 @@ def test_web_pages_of_a_crawl(job: Job, stock_job: Job, tmp_path: Path) -> None:
     assert len([line for line in found if line]) == 3, found
 
 
-@on_hadoop
-@pytest.mark.parametrize("module", ON_SPARK)
+@pytest.mark.parametrize(
+    ("engine", "module"), _with_rare_ones("hadoop", [(name,) for name in JARS_AND_SPARK], 2), indirect=["engine"]
+)
 def test_output_of_jars_and_spark_is_that_of_emr(job: Job, stock_job: Job, texts: list[Path], module: str) -> None:
     given = (example(module), *texts[:1])
     assert _output(job, *given) == _output(stock_job, *given)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.conftest import CPYTHON, Job, example, on_hadoop, seldom, succeeded
+from tests.engines.conftest import CPYTHON, Job, example, on_hadoop, succeeded
 from tests.line.conftest import ROOT, Line
 
 pytestmark = [pytest.mark.engines, on_hadoop]
@@ -23,7 +23,9 @@ def _words(texts: list[Path]) -> Counter[str]:
     return Counter(word for path in texts for word in re.findall(r"[\w']+", path.read_text("utf-8").lower()))
 
 
-@pytest.mark.parametrize("module", ["mr_spark_wordcount", pytest.param("mr_spark_wordcount_script", marks=seldom)])
+@pytest.mark.parametrize(
+    "module", ["mr_spark_wordcount", pytest.param("mr_spark_wordcount_script", marks=pytest.mark.whole)]
+)
 def test_words_are_counted(job: Job, texts: list[Path], module: str) -> None:
     lines = succeeded(job(example(module), *texts[:2]))
     assert lines == sorted(str(word) for word in _words(texts[:2]).items())
@@ -37,7 +39,7 @@ def test_a_file_beside_the_script(job: Job, texts: list[Path]) -> None:
     assert succeeded(job(script, *texts[:2])) == [json.dumps(word)]
 
 
-@seldom
+@pytest.mark.whole
 def test_lines_are_copied(job: Job, texts: list[Path]) -> None:
     """With settings for Spark in the jobconf."""
     script = ROOT / "tests" / "jobs" / "mr_spark.py"
@@ -73,7 +75,7 @@ def test_whose_python_it_is(job: Job, tmp_path: Path, mode: str) -> None:
         assert bool(re.search(r"/container_\w+$", here["cwd"])) == in_container, here
 
 
-@pytest.mark.parametrize("mode", ["cluster", pytest.param("client", marks=seldom)])
+@pytest.mark.parametrize("mode", ["cluster", pytest.param("client", marks=pytest.mark.whole)])
 def test_a_cluster_with_another_python_for_spark(line: Line, tmp_path: Path, mode: str) -> None:
     """It is for others: the job's steps run on the bundle's, whatever Spark's defaults and environment are."""
     with zipfile.ZipFile(tmp_path / "code.zip", "w") as code:
@@ -112,7 +114,7 @@ def test_spark_submit(line: Line, cluster: str, texts: list[Path]) -> None:
     assert sorted(counted.splitlines()) == sorted(str(word) for word in _words(texts[:1]).items())
 
 
-@seldom
+@pytest.mark.whole
 def test_what_an_executor_raises(failure: Callable[..., str]) -> None:
     """The cause of the failure is found in the containers' logs."""
     said = failure(example("mr_sparkaboom"), "-D", "spark.yarn.maxAppAttempts=1")

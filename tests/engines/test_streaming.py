@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.compiled import CACHE
-from tests.engines.conftest import CPYTHON, POOL, Job, example, on_hadoop, seldom, seldom_on_hadoop, succeeded
+from tests.engines.conftest import CPYTHON, POOL, Job, example, mostly_builtin, on_hadoop, succeeded
 from tests.line.conftest import ROOT, Line
 
 pytestmark = pytest.mark.engines
@@ -37,7 +37,7 @@ def test_words_are_counted(line: Line, cluster: str, texts: list[Path]) -> None:
     assert int(counters["Combine output records"]) < int(counters["Combine input records"])
 
 
-@seldom_on_hadoop
+@mostly_builtin
 def test_a_package_of_the_bundle(job: Job, texts: list[Path]) -> None:
     words: dict[str, int] = {}
     for word in re.findall(r"[^\W\d_]+", texts[0].read_text("utf-8").lower()):
@@ -46,7 +46,7 @@ def test_a_package_of_the_bundle(job: Job, texts: list[Path]) -> None:
     assert {json.loads(word): int(count) for word, count in counted} == words
 
 
-@seldom_on_hadoop
+@mostly_builtin
 def test_compressed_input_and_output(line: Line, job: Job, texts: list[Path], tmp_path: Path) -> None:
     (tmp_path / "a.gz").write_bytes(gzip.compress(texts[0].read_bytes()))
     (tmp_path / "b.bz2").write_bytes(bz2.compress(texts[1].read_bytes()))
@@ -98,13 +98,13 @@ def test_files_archives_and_setup_commands(job: Job, tmp_path: Path) -> None:
     assert contents == {"in an archive", "used by a setup command", "a Python file", "in a directory", "uploaded"}
 
 
-@seldom_on_hadoop
+@mostly_builtin
 def test_an_input_manifest(job: Job, texts: list[Path]) -> None:
     found = dict(output.split("\t") for output in succeeded(job(JOBS / "mr_raw.py", *texts[:3])))
     assert found == {f'"{path.name}"': str(path.stat().st_size) for path in texts[:3]}
 
 
-@seldom_on_hadoop
+@mostly_builtin
 def test_what_each_task_counts(job: Job, texts: list[Path]) -> None:
     counts = [int(text.split("\t")[1]) for text in succeeded(job(example("mr_count_lines_wrong"), *texts[:2]))]
     assert sum(counts) == sum(len(path.read_text("utf-8").splitlines()) for path in texts[:2])
@@ -141,7 +141,7 @@ def test_what_tasks_see(job: Job) -> None:
     assert '"names mapreduce_task_attempt_id"' in seen
 
 
-@seldom_on_hadoop
+@mostly_builtin
 def test_a_job_joins_the_pool(line: Line, cluster: str) -> None:
     """The cluster that create-cluster made has the job's bundle, and is found by it."""
     line.new_clusters()
@@ -167,12 +167,12 @@ def test_a_mapper_that_raises(line: Line) -> None:
     assert "Failed map tasks=2" in run.stderr
 
 
-@seldom_on_hadoop
+@mostly_builtin
 def test_a_container_that_is_killed_is_tried_again(job: Job) -> None:
     assert succeeded(job(JOBS / "mr_first_attempts_die.py", stdin="x\ny\n")) == ['"x"\t1', '"y"\t1']
 
 
-@seldom_on_hadoop
+@mostly_builtin
 def test_a_task_that_says_nothing(line: Line, failure: Callable[..., str]) -> None:
     """What it died of is in the step's log. The cause that mrjob finds may also be what the task's JVM saw: a kill."""
     said = failure(JOBS / "mr_never_ends.py", "-D", "mapreduce.task.timeout=4000", "-D", "mapreduce.map.maxattempts=2")
@@ -182,7 +182,7 @@ def test_a_task_that_says_nothing(line: Line, failure: Callable[..., str]) -> No
     assert "task timeout set: 4s, taskTimedOut: true" in log
 
 
-@seldom_on_hadoop
+@mostly_builtin
 def test_a_container_with_too_much_memory(failure: Callable[..., str]) -> None:
     settings = ("-D", "mapreduce.map.memory.mb=768", "-D", "mapreduce.map.maxattempts=1")
     assert "beyond the 'PHYSICAL' memory limit" in failure(JOBS / "mr_eats_memory.py", *settings)
@@ -217,7 +217,7 @@ def test_a_jar_brings_an_output_format(line: Line, job: Job, texts: list[Path]) 
 
 
 @on_hadoop
-@seldom
+@pytest.mark.whole
 def test_a_jar_step_before_a_streaming_step(job: Job, texts: list[Path]) -> None:
     run = job(example("mr_jar_step_example"), texts[0])
     words = re.findall(r"\S+", texts[0].read_text("utf-8"))
@@ -234,7 +234,7 @@ def test_a_jar_step_between_streaming_steps(job: Job, texts: list[Path]) -> None
 
 
 @on_hadoop
-@seldom
+@pytest.mark.whole
 def test_a_streaming_jar_of_ones_own(line: Line, job: Job, texts: list[Path]) -> None:
     (jar,) = CACHE.glob("hadoop-*/jars/hadoop-streaming-*.jar")
     script = example("mr_word_freq_count")

@@ -106,6 +106,6 @@ def test_a_build_that_fills_its_disk_says_so(machine: Machine, stderr: str) -> N
     assert done.returncode == 1
     status = json.loads((machine.directory / "status.json").read_text())
     assert (status["state"], status["stage"]) == ("FAILED", "venv-build")
-    assert re.fullmatch(r"the disk of the build cluster is full, in stage venv-build \(\S+\)", status["message"])
+    assert re.fullmatch(r"the disk of the build cluster is full \(\S+\)", status["message"])
     log = (machine.directory / "log.txt").read_text()
     assert log.endswith(f"mrjob-pybundle: {status['message']}\n"), log

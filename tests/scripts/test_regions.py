@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,46 @@ def test_a_master_gets_its_script(machine: Machine, store: Store) -> None:
     script = b"echo the script\n"
     words = [store.put("build.sh", script), sha256(script), store.region]
     done = machine.run(["bash", "-c", read_template("master/fetch-and-run.sh"), "build", *words], store.environment)
+    assert (done.returncode, done.stdout) == (0, "the script\n"), done.stderr
+
+
+class _BusyFirst(BaseHTTPRequestHandler):
+    """An S3 that is busy when it is asked for the first time, and has one object, the same at each address."""
+
+    content = b"echo the script\n"
+
+    def do_HEAD(self) -> None:
+        self._answer(b"")
+
+    def do_GET(self) -> None:
+        self._answer(self.content)
+
+    def _answer(self, body: bytes) -> None:
+        was_asked, self.server.was_asked = getattr(self.server, "was_asked", False), True  # type: ignore[attr-defined]
+        self.send_response(200 if was_asked else 503)
+        self.send_header("Content-Length", str(len(self.content) if was_asked else 0))
+        self.send_header("ETag", '"x"')
+        self.send_header("Last-Modified", "Mon, 30 Nov 2026 12:00:00 GMT")
+        self.end_headers()
+        self.wfile.write(body if was_asked else b"")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.whole
+def test_a_master_gets_its_script_from_a_busy_s3(machine: Machine, store: Store) -> None:
+    """Where the AWS CLI by itself would not ask again."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _BusyFirst)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        words = ["s3://bucket/build.sh", sha256(_BusyFirst.content), store.region]
+        environment = {**store.environment, "AWS_MAX_ATTEMPTS": "1"}
+        environment["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{server.server_port}"
+        done = machine.run(["bash", "-c", read_template("master/fetch-and-run.sh"), "build", *words], environment)
+    finally:
+        server.shutdown()
+        server.server_close()
     assert (done.returncode, done.stdout) == (0, "the script\n"), done.stderr
 
 

@@ -273,7 +273,7 @@ def test_where_a_driver_would_run_matters_to_sparks_own_steps(team: PlainTeam, c
 
 @pytest.mark.parametrize("on_cluster", [True, False])
 def test_a_bucket_for_temporary_files_is_made(team: PlainTeam, cluster_id: str, on_cluster: bool) -> None:
-    """As mrjob does, whether there is a bundle or not."""
+    """As mrjob does, whether there is a bundle or not; and once, or S3 says that it is there already."""
     cluster = ["--cluster-id", cluster_id] if on_cluster else []
     team.publish(team.spec(*cluster), "build-1")
     team.s3.put_object(Bucket=team.bucket, Key="input", Body=b"x\n")

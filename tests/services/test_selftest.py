@@ -6,18 +6,22 @@ import fcntl
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from moto.backends import get_backend
+from mrjob.conf import load_opts_from_mrjob_confs
+from mrjob.setup import parse_setup_cmd
 
 from mrjob_pybundle.aws.clients import Credentials
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.command.main import main
 from mrjob_pybundle.errors import OptionError, PyBundleError
-from mrjob_pybundle.selftest import cleaning
+from mrjob_pybundle.selftest import cleaning, conf
 from mrjob_pybundle.selftest.names import Names
 from mrjob_pybundle.selftest.person import who_i_am
 from mrjob_pybundle.selftest.roles import Roles
@@ -237,6 +241,40 @@ def test_roles_are_made_with_their_policies_and_taken_away(left_behind: Team) ->
     assert not any(RUN in name for name in profiles)
     assert theirs in profiles
     assert iam.get_role(RoleName=theirs)
+
+
+@pytest.mark.parametrize("said", ["of/EmrRole", "arn:aws:iam::123456789012:role/of/EmrRole"])
+def test_a_service_role_with_a_path(said: str) -> None:
+    documents = Roles(Names(RUN, S3Uri("bucket", "tmp")), None, None, "us-east-1", said).documents("123456789012")
+    assert '"arn:aws:iam::123456789012:role/of/EmrRole"' in "".join(documents["builder"])
+
+
+def test_a_path_with_a_blank(team: Team, monkeypatch: Any) -> None:
+    """What is installed below such a path finds its way into ``bootstrap`` all the same."""
+    programs = team.directory / "my jobs (old)" / "it's"
+    monkeypatch.setattr("mrjob_pybundle.selftest.conf.PROGRAMS", programs)
+    written = conf.write(Names(RUN, S3Uri(team.bucket, "tmp")), [], team.directory)
+    ((_, opts),) = load_opts_from_mrjob_confs("pybundle-emr", [str(written.own)])
+    bootstrap = opts["bootstrap"]  # what is tagged !clear
+    (file,) = [word for word in parse_setup_cmd(getattr(bootstrap, "value", bootstrap)[0]) if isinstance(word, dict)]
+    assert file["path"] == str(programs / "probe.sh")
+
+
+def test_a_terminal_without_all_letters(team: Team) -> None:
+    command = [sys.executable, "-m", "mrjob_pybundle", "selftest", "-c", _conf(team), "--iam", "--dry-run"]
+    said = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+    assert "\\u2026" in said.stdout
+
+
+def test_ctrl_d_is_no(team: Team, monkeypatch: Any) -> None:
+    leader, follower = os.openpty()
+    os.write(leader, b"\x04")
+    with open(follower) as terminal:
+        monkeypatch.setattr("sys.stdin", terminal)
+        assert _selftest(team).status == 0
+    os.close(leader)
+    assert _keys(team) == set()
 
 
 def test_roles_are_made_only_if_asked_for(team: Team) -> None:

@@ -220,9 +220,10 @@ def test_with_q_a_command_says_its_error(here: Path, capsys: pytest.CaptureFixtu
 
 
 def test_a_command_in_somebodys_program_leaves_its_loggers_alone(here: Path) -> None:
-    before = list(logging.getLogger("mrjob").handlers)
-    assert main(["ls", "--no-conf", "--cloud-tmp-dir", "s3://my-bucket/tmp/"]) == 3
-    assert logging.getLogger("mrjob").handlers == before
+    logger = logging.getLogger("mrjob")
+    before = (list(logger.handlers), logger.level)
+    assert main(["ls", "-v", "--no-conf", "--cloud-tmp-dir", "s3://my-bucket/tmp/"]) == 3
+    assert (logger.handlers, logger.level) == before
 
 
 def test_with_q_the_log_of_a_failed_build_is_left_out(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

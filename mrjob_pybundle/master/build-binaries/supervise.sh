@@ -157,7 +157,7 @@ explain() {
     elif ((status == 124 || (status == 137 && SECONDS >= $(limit_seconds 0)))); then
         printf 'time limit of %s minutes reached in stage %s' "$TIMEOUT_MINUTES" "$stage" >"$STATE/message"
     elif [[ -n $IS_FULL ]]; then
-        printf 'the disk of the build cluster is full, in stage %s (%s)' "$stage" "$WORK" >"$STATE/message"
+        printf 'the disk of the build cluster is full (%s)' "$WORK" >"$STATE/message"
     elif [[ ! -s $STATE/message ]]; then
         printf 'the build ended with exit status %s in stage %s' "$status" "$stage" >"$STATE/message"
     else
