@@ -25,8 +25,7 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(BIN)/pytest -n $(PROCESSES)
-	@echo "make test-all runs what was left out: the other tests of the whole line, a CPython that is compiled in any case," \
-	  "and whatever installs packages"
+	@echo "make test-all runs what was left out: the other tests of the whole line, and whatever installs packages"
 
 test-all: $(VENV)/.installed
 	$(BIN)/pytest -n $(PROCESSES) -m 'not engines and not pristine'
