@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 #: Stand for what build-binaries.sh does. ``tests/unit/bundle/test_recipe.py`` says when to raise them.
-PYTHON_RECIPE = 2
+PYTHON_RECIPE = 3
 VENV_RECIPE = 4
 
 

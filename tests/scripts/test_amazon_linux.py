@@ -363,7 +363,11 @@ all:
 clean:
 \t@echo cleaned
 """
-PASSES = ["pass: -fprofile-generate", "cleaned", "pass: -fprofile-generate -fprofile-update=atomic"]
+PASSES = [
+    "pass: -fprofile-generate -fno-lto",
+    "cleaned",
+    "pass: -fprofile-generate -fno-lto -fprofile-update=atomic",
+]
 
 
 @pytest.mark.whole

@@ -174,9 +174,11 @@ make_python() {
     # The profiling run takes most of an optimised build, and one core unless told otherwise. A test that fails in it has
     # been profiled all the same: some depend on the machine's leisure, and on which signals are ignored.
     profile_task=$(makefile_value PROFILE_TASK)
+    # With counters, link-time optimization is for nothing: what is linked runs the profiling task, and is compiled again.
     # Modules loaded later look for their libraries along the executable's DT_RPATH (not along a DT_RUNPATH, hence the
     # old tags). make reads $$ as $, its shell takes the quotes off.
     make -j "$CORES" "${without[@]}" "$@" "MAKE=make ${without[*]}" \
+        "PGO_PROF_GEN_FLAG=$(makefile_value PGO_PROF_GEN_FLAG) -fno-lto${ATOMIC_COUNTS:+ $ATOMIC_COUNTS}" \
         "LINKFORSHARED=$(makefile_value LINKFORSHARED) -g0 -Wl,--disable-new-dtags -Wl,-rpath,'\$\$ORIGIN/../lib:\$\$ORIGIN/../../venv/lib'" \
         "PROFILE_TASK=${profile_task/--pgo/--pgo -j$CORES} || echo 'The profile is of tests that did not all pass'"
 }
@@ -191,7 +193,7 @@ make_python_again() {
     fi
     echo 'make failed with the profile that the tests have written: once more, with atomic counts'
     make clean
-    make_python "PGO_PROF_GEN_FLAG=$(makefile_value PGO_PROF_GEN_FLAG) -fprofile-update=atomic"
+    ATOMIC_COUNTS=-fprofile-update=atomic make_python
 }
 
 makefile_value() {

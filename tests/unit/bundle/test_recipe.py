@@ -27,12 +27,12 @@ from tests.unit.bundle.test_spec import PYTHON
 ROOT = Path(__file__).parents[3]
 MASTER = ROOT / "mrjob_pybundle" / "master"
 
-RECIPES = {"PYTHON_RECIPE": 2, "VENV_RECIPE": 4}
+RECIPES = {"PYTHON_RECIPE": 3, "VENV_RECIPE": 4}
 HOOK_VERSION = 3
 
 PARTS = {
     "PYTHON_RECIPE": {
-        "build-binaries/python.sh": "13db6bb91d0e35ac56342824490e2d109a8b0100ac5a67444d308cc2b1ffa0ee",
+        "build-binaries/python.sh": "618e2fd02e61372d195dad99f87d65a7594359901afbde7863d25cc0574d50e5",
         "programs/archive.py": "5af6007c952d9c95100821b00bcae7a142a009462488eab319bcb678a264119d",
         "programs/elf.py": "097892aa64aa67d3f23c9a029a13051dad73d229fb2ba20665ad971741762a0f",
         "programs/python27_venv.py": "72816d5d2c4bd145d0b31ec5847889595f53f682122f24cae610ca4c1659e30d",
