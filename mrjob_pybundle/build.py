@@ -175,7 +175,7 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
         return _claim(order, context)
     try:
         with _may_go_on_without_us(claim):
-            cluster = context.emr.launch(request)
+            cluster = context.emr.launch(request, "a build cluster")
     except LaunchUnclearError as error:
         # The claim stays: whoever comes next looks for that cluster once more.
         raise CacheError(

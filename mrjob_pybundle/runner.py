@@ -27,7 +27,7 @@ from mrjob.emr import EMRJobRunner
 from mrjob_pybundle import options
 from mrjob_pybundle.aws import releases as emr_releases
 from mrjob_pybundle.aws.clients import refuse_incomplete_answers
-from mrjob_pybundle.aws.emr import ExistingCluster, Machines, Place, is_known_to_have_emr
+from mrjob_pybundle.aws.emr import ExistingCluster, Launched, Machines, Place, is_known_to_have_emr
 from mrjob_pybundle.aws.errors import are_stale_credentials, expired, explain
 from mrjob_pybundle.aws.requests import Wanted, check_asks_for, shared_with_build, wanted_by
 from mrjob_pybundle.aws.s3 import S3Uri
@@ -756,6 +756,10 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         arn = parsed.get("ClusterArn") or parsed.get("Cluster", {}).get("ClusterArn")
         self._place = Place.of(arn) or self._place
 
+    def _note_launch(self, launched: Launched) -> None:
+        self._times.launched(launched.id)
+        self._place = launched.place or self._place
+
     def _launch_emr_job(self) -> None:
         super()._launch_emr_job()
         self._note_use()
@@ -795,19 +799,13 @@ def _explained(doing: str) -> Iterator[None]:
     except PyBundleError as error:
         left_runner(error)
         raise
-    except _AWS_ERRORS as error:
-        explained = _explain(error, doing)
-        left_runner(explained)
-        raise explained from error
-    except RuntimeError as error:
-        if not are_stale_credentials(error):
-            raise
-        stale = expired(doing)
-        left_runner(stale)
-        raise stale from error
-    except (OSError, ValueError) as error:
+    except (*_AWS_ERRORS, OSError, RuntimeError, ValueError) as error:
+        explained = _as_ours(error, doing)
+        if explained is not None:
+            left_runner(explained)
+            raise explained from error
         # A file that is not there, an output that is: mrjob's words, which programs may expect to catch.
-        if isinstance(error, OSError) or _was_raised_by_mrjob(error):
+        if isinstance(error, OSError) or (isinstance(error, ValueError) and _was_raised_by_mrjob(error)):
             left_runner(error)
         raise
 
@@ -817,9 +815,12 @@ def _was_raised_by_mrjob(error: Exception) -> bool:
     return str(frame.f_globals.get("__name__")).partition(".")[0] == "mrjob"
 
 
-def _explain(error: Exception, doing: str) -> PyBundleError:
-    operation = getattr(error, "operation_name", None)
-    return explain(error, f"{doing}: {operation}" if operation else doing)
+def _as_ours(error: Exception, doing: str) -> PyBundleError | None:
+    """What a person is told of an error of AWS, or of botocore in its place; ``None``: it is another's."""
+    if isinstance(error, _AWS_ERRORS):
+        operation = getattr(error, "operation_name", None)
+        return explain(error, f"{doing}: {operation}" if operation else doing)
+    return expired(doing) if isinstance(error, RuntimeError) and are_stale_credentials(error) else None
 
 
 @contextmanager
@@ -832,8 +833,9 @@ def _logged_in_one_line(doing: str) -> Iterator[None]:
 
     def explain_logged(record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        if record.thread == here and isinstance(error, _AWS_ERRORS):
-            record.msg, record.args = str(_explain(error, doing)), ()
+        explained = _as_ours(error, doing) if isinstance(error, Exception) else None
+        if record.thread == here and explained is not None:
+            record.msg, record.args = str(explained), ()
             if not log.isEnabledFor(logging.DEBUG):
                 record.exc_info = None
         return True

@@ -6,7 +6,7 @@ import enum
 import logging
 import random
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
@@ -44,8 +44,8 @@ KNOWN_AFTER_END = timedelta(days=60)
 #: How often EMR is asked to launch before its refusal is passed on.
 _LAUNCH_TRIES = 6
 
-#: A cluster that was just launched need not be listed yet. When its launch was not confirmed, it is looked for
-#: after pauses of these many seconds.
+#: A cluster that was just launched need not be listed yet, nor a step that was just added. When that was not confirmed,
+#: it is looked for after pauses of these many seconds.
 _LISTING_PAUSES = (0, 1, 2, 4, 8, 15)
 
 #: Two clocks, EMR's and a submitter's, need not be right to the minute.
@@ -160,7 +160,9 @@ class LaunchUnclearError(CacheError):
 
 
 class Emr:
-    """EMR in one region. Every method raises :class:`CacheError` when EMR says no, and asks only when it is called."""
+    """EMR in one region. Every method asks only when it is called, and, unless it says otherwise, raises
+    :class:`CacheError` when EMR says no.
+    """
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
@@ -248,11 +250,14 @@ class Emr:
 
     # all clusters
 
-    def find(self, name: str, since: datetime) -> Launched | None:
-        """A cluster of that name, dead or alive, created *since* then or a day earlier."""
+    def find(self, name: str, since: datetime, other_than: Collection[str] = ()) -> Launched | None:
+        """A cluster of that name, dead or alive, created *since* then or a day earlier.
+
+        *other_than* are ids of clusters that are not meant.
+        """
         with explained("looking for a cluster by its name (ListClusters)"):
             for cluster in self._pages("list_clusters", "Clusters", CreatedAfter=since - _CLOCKS_DIFFER):
-                if cluster["Name"] == name:
+                if cluster["Name"] == name and cluster["Id"] not in other_than:
                     return Launched(str(cluster["Id"]), Place.of(cluster.get("ClusterArn")))
         return None
 
@@ -285,11 +290,13 @@ class Emr:
             said = "; ".join(report.generate_report().splitlines())
             raise OptionError(f"The job's cluster cannot be asked for (is extra_cluster_params right?): {said}")
 
-    def launch(self, request: Mapping[str, Any]) -> Launched:
-        """Launch a cluster, once. No other cluster may have its name.
+    def launch(self, request: Mapping[str, Any], what: str, other_than: Collection[str] = ()) -> Launched:
+        """Launch a cluster, once. No other cluster may have its name, but those whose ids are in *other_than*.
 
         RunJobFlow has no idempotency token. It is sent again only where EMR cannot have heard of it or has
         refused it unread; after an answer that leaves that open, the cluster is looked for by its name.
+
+        *what* says for errors whose cluster it is.
 
         :raises LaunchUnclearError: and is not to be found.
         """
@@ -299,24 +306,51 @@ class Emr:
                 return Launched(str(answer["JobFlowId"]), Place.of(answer.get("ClusterArn")))
             except (BotoCoreError, ClientError) as error:
                 if not was_refused(error):
-                    return self._find_launched(request["Name"], error)
+                    return self._find_launched(request["Name"], other_than, error)
                 if not may_pass(error) or attempt == _LAUNCH_TRIES:
-                    raise explain(error, "launching a build cluster (RunJobFlow)") from error
+                    raise explain(error, f"launching {what} (RunJobFlow)") from error
             time.sleep(random.uniform(0.5, 1) * 2**attempt / 2)
         raise AssertionError("unreachable")
 
-    def _find_launched(self, name: str, error: Exception) -> Launched:
+    def _find_launched(self, name: str, other_than: Collection[str], error: Exception) -> Launched:
         log.info("EMR's answer to RunJobFlow got lost: looking for the cluster %s", name)
         for pause in _LISTING_PAUSES:
             time.sleep(pause)
             try:
-                found = self.find(name, since=datetime.now(timezone.utc))
+                found = self.find(name, datetime.now(timezone.utc), other_than)
             except CacheError as failure:  # that leaves it as open as no cluster in the list
                 log.debug("could not look for the cluster: %s", failure)
                 continue
             if found is not None:
                 return found
         raise LaunchUnclearError(" ".join(str(error).split())) from error
+
+    # adding steps
+
+    def add_steps(self, cluster_id: str, steps: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Add steps to a cluster, in one request (AddJobFlowSteps), and not again. The result is their ids.
+
+        :raises BotoCoreError:
+        :raises ClientError: as botocore has them; :func:`was_refused` says what they leave open.
+        """
+        answer = self._client_without_retries.add_job_flow_steps(JobFlowId=cluster_id, Steps=steps)
+        return list(answer["StepIds"])
+
+    def find_added(self, cluster_id: str, names: Sequence[str]) -> list[str]:
+        """Ids of the steps that have these *names*, after an AddJobFlowSteps that EMR may have heard, or not.
+
+        Names are of one step each. The result is empty if the cluster has none of them.
+
+        :raises CacheError: EMR said no, or has some of them and not the others.
+        """
+        for pause in _LISTING_PAUSES:
+            time.sleep(pause)
+            ids = {step["Name"]: str(step["Id"]) for step in self.steps(cluster_id)}
+            if all(name in ids for name in names):
+                return [ids[name] for name in names]
+        if any(name in ids for name in names):
+            raise CacheError(f"EMR has added only some of the job's steps to cluster {cluster_id}.")
+        return []
 
 
 def is_known_to_have_emr(region: str) -> bool:

@@ -66,6 +66,11 @@ def may_pass(error: BaseException) -> bool:
     return isinstance(error, on_the_way)
 
 
+def was_throttled(error: BaseException) -> bool:
+    """Did AWS say that it is asked too often? *error* may be :func:`explain`'s."""
+    return error_code(error.__cause__ or error) in THROTTLED
+
+
 def http_status(error: BaseException) -> int:
     """The HTTP status of a botocore ClientError; 0 where there is none."""
     response = getattr(error, "response", None) or {}

@@ -19,7 +19,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Protocol
 
@@ -28,7 +28,7 @@ from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.builds import build_id_of
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.cache.claims import Claim
-from mrjob_pybundle.cache.inventory import Inventory, Shelf
+from mrjob_pybundle.cache.inventory import Inventory, Shelf, running_builds
 from mrjob_pybundle.cache.store import StoredObject
 from mrjob_pybundle.errors import CacheError, OptionError
 
@@ -78,11 +78,15 @@ class Deletion:
 
     what: str
     objects: tuple[StoredObject, ...]
+    #: the directory that they lie in, as it was when this was planned, where what else lies there matters
+    shelf: Shelf | None = None
+    #: whether a build that has begun since may want them
+    is_for_builds: bool = False
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What :func:`collect` is to do."""
+    """What :func:`collect` is to do, or has done."""
 
     retire: tuple[Shelf, ...] = ()
     delete: tuple[Deletion, ...] = ()
@@ -90,6 +94,8 @@ class Plan:
     release: tuple[tuple[str, str], ...] = ()
     #: directories whose archives no manifest names, and that clusters elsewhere may need
     kept: tuple[tuple[Shelf, tuple[Place, ...]], ...] = ()
+    #: what was to go, until something changed beside it
+    left: tuple[Deletion, ...] = ()
 
     @property
     def size(self) -> int:
@@ -179,21 +185,21 @@ class _Planner:
                 # For whoever runs gc there: nothing here needs it.
                 notes = tuple(note for note in shelf.uses if self._was_asked(layout.place_of_use(note.name)))
                 if is_left_by_all and notes:
-                    yield Deletion(f"notes of the use of {shelf.kind} key {shelf.key[:12]} here", notes)
+                    yield Deletion(f"notes of the use of {shelf.kind} key {shelf.key[:12]} here", notes, shelf)
                 continue
             for archive in orphans:
-                yield Deletion(f"{shelf.kind} archive of {shelf.key[:12]}", (archive,))
+                yield Deletion(f"{shelf.kind} archive of {shelf.key[:12]}", (archive,), shelf)
             for script in shelf.unpinned_scripts:
                 if not self.in_use.digests.intersection(_DIGEST.findall(layout.file_name(script.name))):
-                    yield Deletion(f"unpinned bootstrap script of {shelf.key[:12]}", (script,))
+                    yield Deletion(f"unpinned bootstrap script of {shelf.key[:12]}", (script,), shelf)
             if is_left_by_all:
                 retired = shelf.find(layout.RETIRED)
                 marks = (*shelf.uses, *([retired] if retired else []))
                 if marks:
-                    yield Deletion(f"what was left of {shelf.kind} key {shelf.key[:12]}", marks)
+                    yield Deletion(f"what was left of {shelf.kind} key {shelf.key[:12]}", marks, shelf)
             probe = shelf.find(layout.PROBE)
             if probe:
-                yield Deletion(f"probe of a build of {shelf.kind} key {shelf.key[:12]}", (probe,))
+                yield Deletion(f"probe of a build of {shelf.kind} key {shelf.key[:12]}", (probe,), shelf)
 
     def _orphans(self, shelf: Shelf) -> list[StoredObject]:
         archives = shelf.archives
@@ -249,7 +255,7 @@ class _Planner:
     def _sources(self) -> Iterator[Deletion]:
         for sha256, objects in sorted(self.inventory.sources.items()):
             if sha256 not in self.named_sources and not self.is_building and self._is_left_over(objects):
-                yield Deletion(f"source {layout.file_name(objects[0].name)}", objects)
+                yield Deletion(f"source {layout.file_name(objects[0].name)}", objects, is_for_builds=True)
 
     def _is_left_over(self, objects: Iterable[StoredObject]) -> bool:
         return not self.has_damage and not any(self._is_younger(one.modified, LEFTOVER_SECONDS) for one in objects)
@@ -371,11 +377,34 @@ def make_plan(inventory: Inventory, regions: Regions, now: float, wish: Wish) ->
     return plan(inventory, in_use, now, wish)
 
 
-def collect(cache: Cache, what: Plan, owner: str, now: float) -> None:
-    """Carry a plan out: archives first, while what was seen of the cache is fresh."""
+def collect(cache: Cache, what: Plan, owner: str, now: float) -> Plan:
+    """Carry a plan out, and return what was done. Archives go first, while what was seen of the cache is fresh.
+
+    Asking EMR about all clusters takes its time. So directories are listed again right before: of one in which
+    something has come or changed since, nothing goes; nor does what builds use, if one has begun.
+    """
+    ended = {build_id for _, build_id in what.release}
+    is_building = any(claim.build_id not in ended for claim in running_builds(cache))
+
+    def may_go(deletion: Deletion) -> bool:
+        if deletion.is_for_builds and is_building:
+            return False
+        return deletion.shelf is None or _is_as_it_was(deletion.shelf, cache)
+
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-        list(pool.map(cache.store.delete, [found.name for deletion in what.delete for found in deletion.objects]))
+        going = list(pool.map(may_go, what.delete))
+        done = [deletion for deletion, goes in zip(what.delete, going, strict=True) if goes]
+        list(pool.map(cache.store.delete, [found.name for deletion in done for found in deletion.objects]))
     for key, build_id in what.release:
         cache.claims.release(key, build_id)
     for shelf in what.retire:
         retire(cache, shelf, owner, now)
+    left = tuple(deletion for deletion, goes in zip(what.delete, going, strict=True) if not goes)
+    return replace(what, delete=tuple(done), left=left)
+
+
+def _is_as_it_was(shelf: Shelf, cache: Cache) -> bool:
+    """Whether nothing has come into that directory, or changed in it. What went did so by another gc, or an rm, which
+    leaves its tombstone.
+    """
+    return set(cache.store.objects(layout.of_key(shelf.kind, shelf.key, ""))) <= set(shelf.objects)

@@ -123,7 +123,7 @@ class Shelf:
     key: str
     objects: tuple[StoredObject, ...]
     manifest: Manifest | None = None
-    #: what is wrong with the manifest, if it cannot be read
+    #: what is wrong with the manifest, if it cannot be read, though it was listed
     damage: str | None = None
     #: who took the manifest away, when, and what it named: see :func:`mrjob_pybundle.cache.housekeeping.retire`
     retired: Mapping[str, Any] | None = None
@@ -306,6 +306,7 @@ def _shelf(cache: Cache, kind: str, key: str, objects: tuple[StoredObject, ...])
         content = cache.store.read(layout.of_key(kind, key, layout.MANIFEST))
         try:
             manifest = Manifest.parse(kind, content) if content is not None else None
+            damage = "it went while the cache was being looked at" if manifest is None else None
         except ValueError as error:
             damage = str(error)
     return Shelf(kind, key, objects, manifest, damage, _tombstone(cache, here), tuple(_pins(cache, here)))

@@ -113,6 +113,6 @@ def _gc(args: argparse.Namespace) -> int:
     now = cache.store.clock()
     plan = make_plan(inventory, context, now, wish)
     if not args.dry_run:
-        collect(cache, plan, context.owner, now)
+        plan = collect(cache, plan, context.owner, now)
     tables.write(tables.plan_text(plan, done=not args.dry_run))
     return 0

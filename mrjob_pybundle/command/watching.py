@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 from mrjob_pybundle.aws.emr import Life
@@ -11,8 +12,10 @@ from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.cache.claims import Claim
 from mrjob_pybundle.cache.inventory import find_claim, running_builds
 from mrjob_pybundle.context import Context
-from mrjob_pybundle.errors import BuildError, OptionError
+from mrjob_pybundle.errors import BuildError, CacheError, OptionError
 from mrjob_pybundle.job.times import clock
+
+log = logging.getLogger("mrjob.pybundle")
 
 
 def only_build(cache: Cache) -> str:
@@ -79,7 +82,23 @@ def stop(build_id: str, context: Context) -> str:
     if cluster.life is Life.ENDED:
         raise BuildError(f"Build {build_id} has ended already: its cluster {cluster.id} is {cluster.state}.")
     emr.terminate(claim.cluster_id)
+    _note_cluster(build_id, claim.cluster_id, context)
     return claim.cluster_id
+
+
+def _note_cluster(build_id: str, cluster_id: str, context: Context) -> None:
+    """Have the claim of a build name its cluster, if it does not yet: whoever needs the bundle next sees that it ended.
+
+    A claim without one stands for an author who may be about to launch theirs.
+    """
+    found = find_claim(context.cache, build_id)
+    if found is None or found[1].cluster_id is not None:
+        return
+    key, claim = found
+    try:
+        context.cache.claims.replace(key, claim, replace(claim, cluster_id=cluster_id))
+    except CacheError as error:
+        log.warning("%s. The next job that needs the bundle waits for two minutes.", str(error).rstrip("."))
 
 
 def outcome(status: Status) -> str:

@@ -16,12 +16,14 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 from mrjob.emr import EMRJobRunner
+from mrjob.step import StepFailedException
 
-from mrjob_pybundle.aws.emr import was_refused
-from mrjob_pybundle.aws.errors import explain
+from mrjob_pybundle.aws.emr import Launched, LaunchUnclearError, was_refused
+from mrjob_pybundle.aws.errors import explain, was_throttled
 from mrjob_pybundle.aws.patience import Patience
 from mrjob_pybundle.aws.requests import check_step_fits
 from mrjob_pybundle.context import Context
+from mrjob_pybundle.errors import CacheError
 from mrjob_pybundle.job import step_logs
 from mrjob_pybundle.job.s3_files import S3Files
 from mrjob_pybundle.job.step_logs import StepLog, unreadable_logs_told, wait_for_log
@@ -37,13 +39,6 @@ _OLDEST_HADOOP = "2.8"
 
 #: So long (seconds) a job that has a cluster waits for AWS to answer: as long as mrjob does while AWS throttles.
 _A_DAY = 24 * 3600.0
-
-#: What must not be carried out twice.
-_ORDERS = ("run_job_flow", "add_job_flow_steps")
-
-#: What nobody waits for: a cluster whose job is done, or was given up, ends by itself, too.
-_NOT_AWAITED = "terminate_job_flows"
-
 
 _Runner = TypeVar("_Runner", bound="EMRStepsRunner")
 
@@ -61,6 +56,10 @@ class EMRStepsRunner(EMRJobRunner):
         #: of a batch, what did not fit into the cluster yet
         self._steps_to_come: list[dict[str, Any]] = []
         self._awaited_logs: set[str] = set()
+        #: whether nothing of the job goes on, as far as anybody has seen
+        self._steps_have_ended = False
+        #: ids of those that this job has had launched
+        self._launched_clusters: list[str] = []
         super().__init__(**kwargs)
 
     # files
@@ -96,12 +95,69 @@ class EMRStepsRunner(EMRJobRunner):
         return super().make_emr_client()
 
     def make_emr_client(self) -> Any:
-        """Like mrjob's, which makes a new one for each request."""
-        return _PatientClient(self._emr_client, self._patience_with_emr) if self._cluster_id else self._emr_client
+        """Like mrjob's, which makes a new one for each request, but for what must not be carried out twice."""
+        patience = self._patience_with_emr if self._cluster_id else None
+        return _Client(self._emr_client, patience, self._run_job_flow, self._send_steps, self._terminate)
+
+    def _run_job_flow(self, **request: Any) -> dict[str, Any]:
+        """RunJobFlow, which has no idempotency token."""
+        launch = partial(self.context.emr.launch, request, "the job's cluster", self._launched_clusters)
+        try:
+            launched = self._patience_with_emr.ask(launch, was_throttled)
+        except LaunchUnclearError as error:
+            raise CacheError(
+                f"EMR did not say whether it has launched the cluster {request['Name']}, and does not list it"
+                f" ({error}). If it has, the cluster ends as soon as it is up and has no steps, unless it was to stay."
+            ) from error
+        self._launched_clusters.append(launched.id)
+        self._note_launch(launched)
+        return {"JobFlowId": launched.id}
+
+    def _note_launch(self, launched: Launched) -> None:
+        """The job's cluster is *launched*: for whoever needs to know."""
+
+    def _send_steps(self, **request: Any) -> dict[str, Any]:
+        """AddJobFlowSteps. Names of a job's steps begin with its key, so no other step has them."""
+        cluster_id, steps = request["JobFlowId"], request["Steps"]
+        while True:
+            try:
+                add = partial(self.context.emr.add_steps, cluster_id, steps)
+                return {"StepIds": self._patience_with_emr.ask(add, was_refused)}
+            except (BotoCoreError, ClientError) as error:
+                if was_refused(error):
+                    raise
+                log.info("EMR's answer to AddJobFlowSteps got lost: looking for the steps in cluster %s", cluster_id)
+            find = partial(self.context.emr.find_added, cluster_id, [step["Name"] for step in steps])
+            added = self._patience_with_emr.ask(find)
+            if added:
+                return {"StepIds": added}
 
     def _add_tags(self, tags: dict[str, str], cluster_id: str) -> None:
         """Like mrjob's, but a cluster that has just been launched is not given up because it has no tags yet."""
         self._patience_with_emr.ask(partial(super()._add_tags, tags, cluster_id))
+
+    # ending
+
+    def _finish_run(self) -> None:
+        try:
+            super()._finish_run()
+        except StepFailedException:
+            self._steps_have_ended = True
+            raise
+        self._steps_have_ended = True
+
+    def _terminate(self, **request: Any) -> Any:
+        """TerminateJobFlows, for which nobody waits: a cluster whose job is done ends by itself, too."""
+        try:
+            return self._emr_client.terminate_job_flows(**request)
+        except Exception:  # mrjob logs it, and goes on
+            if not self._steps_have_ended:
+                log.warning(
+                    "Cluster %s was not ended, and goes on with the job's steps, if it has any. This ends it:"
+                    " aws emr terminate-clusters --region %s --cluster-ids %s",
+                    *(self._cluster_id, self.context.emr.region, self._cluster_id),
+                )
+            raise
 
     # sending
 
@@ -284,24 +340,33 @@ def _unsaid(logger: str) -> Iterator[None]:
         logging.getLogger(logger).removeFilter(is_of_others)
 
 
-class _PatientClient:
-    """A boto3 client, as mrjob wraps it, that is asked again while nobody answers."""
+class _Client:
+    """A boto3 client, as mrjob wraps it, that is asked again while nobody answers, if there is *patience*."""
 
-    def __init__(self, client: Any, patience: Patience) -> None:
+    def __init__(
+        self,
+        client: Any,
+        patience: Patience | None,
+        run_job_flow: Callable[..., dict[str, Any]],
+        add_job_flow_steps: Callable[..., dict[str, Any]],
+        terminate_job_flows: Callable[..., Any],
+    ) -> None:
         self._client = client
         self._patience = patience
+        self.run_job_flow = run_job_flow
+        self.add_job_flow_steps = add_job_flow_steps
+        self.terminate_job_flows = terminate_job_flows
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._client, name)
-        if name == _NOT_AWAITED:
+        if self._patience is None:
             return found
         if name == "get_paginator":  # of mrjob's wrapper; its pages are asked of us
             return partial(found.func, self)
-        return partial(self._ask, found, name) if callable(found) else found
+        return partial(self._ask, self._patience, found) if callable(found) else found
 
-    def _ask(self, operation: Callable[..., Any], name: str, *args: Any, **kwargs: Any) -> Any:
-        question = partial(operation, *args, **kwargs)
-        return self._patience.ask(question, was_refused) if name in _ORDERS else self._patience.ask(question)
+    def _ask(self, patience: Patience, operation: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return patience.ask(partial(operation, *args, **kwargs))
 
 
 def _is_refused_by_full_cluster(error: ClientError) -> bool:

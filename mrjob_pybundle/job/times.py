@@ -54,6 +54,10 @@ class Times:
         """The cluster of that build is launched, now and by us."""
         self._launched[build_id] = self._now()
 
+    def launched(self, cluster_id: str) -> None:
+        """The job's cluster is launched, in the place of another, perhaps."""
+        self._cluster_id, self._cluster, self._bootstrapping = cluster_id, {}, None
+
     def built(self, claim: Claim, status: Status) -> None:
         """The build of *claim*, ours or another author's, has ended with the bundle: *status* is its last word."""
         self._build = claim, status
@@ -65,9 +69,6 @@ class Times:
         date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
         if date and self._ahead is None:
             self._ahead = parsedate_to_datetime(date).timestamp() - self._now()
-        launched = answer.get("JobFlowId")
-        if launched is not None:  # in the place of another, perhaps
-            self._cluster_id, self._cluster, self._bootstrapping = launched, {}, None
         cluster, step = answer.get("Cluster"), answer.get("Step")
         if cluster and cluster["Id"] == self._cluster_id:
             self._cluster = cluster

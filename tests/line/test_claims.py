@@ -5,6 +5,7 @@ The builds here are to fail, in venv-build.sh: they end sooner, and everybody mu
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -180,7 +181,9 @@ def test_ctrl_c_while_emr_is_asked(line: Line, submit: Submit) -> None:
     assert stopped.returncode == 0, stopped.stderr
     (cluster_id,) = line.build_clusters()
     _wait_until(lambda: _statuses(line, [cluster_id])[0]["State"].startswith("TERMINATED"))
-    (claim,) = line.claims()  # it names no cluster: the next author takes it over, when it is two minutes old
+    (claim,) = line.claims()
+    body = line.client("s3").get_object(Bucket="the-team", Key=claim)["Body"].read()
+    assert json.loads(body)["cluster_id"] == cluster_id, "whoever needs the bundle next sees that it has ended"
     line.client("s3").delete_object(Bucket="the-team", Key=claim)
 
 

@@ -13,7 +13,7 @@ from typing import IO, Any
 import pytest
 
 from mrjob_pybundle.job.waiting import STEP_NAME
-from mrjob_pybundle.sandbox.api.faults import ACCESS_DENIED, ACCESS_DENIED_BY_EMR, Rule
+from mrjob_pybundle.sandbox.api.faults import ACCESS_DENIED, ACCESS_DENIED_BY_EMR, LoseAnswer, Rule
 from tests.existing import fetched_archives
 from tests.line.conftest import ROOT, Line, plain_addresses
 
@@ -220,6 +220,17 @@ def test_emr_launches_no_cluster_meanwhile(line: Line, submit: Submit, clusters:
     assert (author.returncode, output) == (0, "3\t1\n"), log
     assert len(strikes) == 1
     assert "The job's cluster does not start yet, but when the bundle is there" in log
+
+
+def test_who_is_not_told_of_the_cluster_finds_it(line: Line, submit: Submit, clusters: _Clusters) -> None:
+    """Another one would wait, too, and be told that its submitter lives, until the bundle is there."""
+    with line.faults.injected(Rule("RunJobFlow", LoseAnswer(), after=1, times=1)) as strikes:
+        author = submit("echo not told\n")
+        output, log = author.communicate()
+    assert strikes
+    assert (author.returncode, output) == (0, "3\t1\n"), log
+    (cluster_id,) = clusters.of_jobs()
+    assert f"The job's cluster {cluster_id} starts while the bundle is being built" in log
 
 
 def test_steps_that_emr_refuses(line: Line, submit: Submit, clusters: _Clusters) -> None:

@@ -501,14 +501,16 @@ def test_watch_of_several_asks_which(team: Team) -> None:
     assert f"several builds are running: {BUILD} of ada, {OTHER_BUILD} of grace. Say which." in team.run("watch").err
 
 
-@pytest.mark.parametrize("found_by", ["claim", "name"])
+@pytest.mark.parametrize("found_by", ["claim", "name", "name for a claim"])
 def test_stop(team: Team, found_by: str) -> None:
     _status(team, BUILD, "RUNNING")
     cluster_id = launch(team, name=f"mrjob-pybundle build {BUILD}")
-    if found_by == "claim":
-        team.cache.claims.stake("ab" * 32, Claim(BUILD, "ada", 1.0, cluster_id))
+    if found_by != "name":
+        team.cache.claims.stake("ab" * 32, Claim(BUILD, "ada", 1.0, cluster_id if found_by == "claim" else None))
     stopped = team.run("stop", BUILD)
     assert stopped.status == 0, stopped.err
+    claim = team.cache.claims.read("ab" * 32)
+    assert (claim.cluster_id if claim else None) == (None if found_by == "name" else cluster_id)
     assert stopped.out.startswith(f"ending cluster {cluster_id} of build {BUILD}")
     again = team.run("stop", BUILD)
     assert again.status == 4

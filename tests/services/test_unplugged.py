@@ -13,7 +13,7 @@ import pytest
 
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.sandbox.api.emr import LivingEmr, Machine
-from mrjob_pybundle.sandbox.api.faults import Faults, HangUp, Rule
+from mrjob_pybundle.sandbox.api.faults import CutShort, Faults, HangUp, LoseAnswer, Refuse, Rule
 from mrjob_pybundle.sandbox.api.server import Server
 from tests.plug import Plug
 from tests.services.test_clusters import PlainTeam
@@ -147,3 +147,53 @@ def test_nobody_waits_to_end_a_cluster(team: Team, plug: Plug, gates: _Gates, fa
     assert strikes
     assert "job output is in" in log
     assert process.returncode == 0, log
+
+
+@pytest.mark.parametrize("fault", [LoseAnswer(), CutShort()], ids=["lost", "cut"])
+def test_one_cluster_and_one_set_of_steps(
+    team: Team, plug: Plug, gates: _Gates, faults: Faults, fault: LoseAnswer | CutShort
+) -> None:
+    """Though nobody was told that they are there. Each of the steps would do its work, and end the job, twice."""
+    team.publish(team.spec(), "build-1")
+    gates.open()
+    rules = [Rule(operation, fault, times=1) for operation in ("RunJobFlow", "AddJobFlowSteps")]
+    with faults.injected(*rules) as strikes:
+        process = Job(team, plug).process
+        _, log = process.communicate()
+    assert len(strikes) == 2
+    assert process.returncode == 0, log
+    (cluster,) = team.emr.list_clusters()["Clusters"]
+    steps = team.emr.list_steps(ClusterId=cluster["Id"])["Steps"]
+    assert [step["Status"]["State"] for step in steps] == ["COMPLETED", "COMPLETED"]
+
+
+@pytest.mark.whole
+def test_steps_of_which_emr_has_never_heard(team: Team, plug: Plug, gates: _Gates, faults: Faults) -> None:
+    """They are sent again, once EMR has had its time to list them."""
+    team.publish(team.spec(), "build-1")
+    gates.open()
+    with faults.injected(Rule("AddJobFlowSteps", HangUp(), times=1)) as strikes:
+        process = Job(team, plug).process
+        _, log = process.communicate()
+    assert strikes
+    assert process.returncode == 0, log
+    (cluster,) = team.emr.list_clusters()["Clusters"]
+    assert len(team.emr.list_steps(ClusterId=cluster["Id"])["Steps"]) == 2
+
+
+def test_credentials_that_expire_while_a_step_runs(team: Team, plug: Plug, gates: _Gates, faults: Faults) -> None:
+    """The cluster goes on: its author learns which, and how to end it."""
+    team.publish(team.spec(), "build-1")
+    gates.start.set()
+    job = Job(team, plug)
+    job.reads("RUNNING for ")
+    expired = Refuse(400, "ExpiredTokenException", "The security token included in the request is expired")
+    with faults.injected(Rule("*", expired)):
+        _, log = job.process.communicate()
+    (cluster,) = team.emr.list_clusters()["Clusters"]
+    assert cluster["Status"]["State"] == "RUNNING"
+    assert job.process.returncode == 1
+    assert f"Cluster {cluster['Id']} was not ended, and goes on with the job's steps" in log
+    assert f"aws emr terminate-clusters --region us-east-1 --cluster-ids {cluster['Id']}" in log
+    assert "Your AWS credentials have expired" in log.strip().splitlines()[-1], log
+    assert "Traceback" not in log

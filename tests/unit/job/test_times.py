@@ -75,7 +75,8 @@ def _run() -> tuple[Times, _Clock]:
 
 def test_a_build_and_then_the_job() -> None:
     times, now = _run()
-    times.heard(_answer(361, JobFlowId="j-JOB"))
+    times.launched("j-JOB")
+    times.heard(_answer(361, StepIds=[]))
     for now.seconds, state in ((400, "STARTING"), (500, "BOOTSTRAPPING"), (530, "BOOTSTRAPPING")):
         times.heard(_answer(now.seconds, Cluster=_cluster(state, CreationDateTime=_at(361))))
     ready = {"CreationDateTime": _at(361), "ReadyDateTime": _at(600)}
@@ -100,7 +101,8 @@ def test_a_build_and_then_the_job() -> None:
 def test_a_job_whose_cluster_started_meanwhile() -> None:
     """It was ready before the bundle was, which nodes then got in its steps."""
     times, now = _run()
-    times.heard(_answer(361, JobFlowId="j-JOB"))
+    times.launched("j-JOB")
+    times.heard(_answer(361, StepIds=[]))
     ready = {"CreationDateTime": _at(6), "ReadyDateTime": _at(240)}
     times.heard(_answer(410, Cluster=_cluster("RUNNING", **ready)))
     times.heard(_answer(410, Step=_step("s-1", StartDateTime=_at(358), EndDateTime=_at(400))))
