@@ -31,8 +31,7 @@ MACHINE = "the machine's own /usr/bin/python3"
 
 #: What configure and make say when a stage begins, and ours for the stage.
 _STAGES = {
-    "Building with support for profile generation": "with counters",
-    "Running code to generate profile data": "profiling run",
+    "Building with support for profile generation": "with counters, and the profiling run",
     "Rebuilding with profile guided optimizations": "by the profile",
 }
 

@@ -37,7 +37,7 @@ def _wanted(name: str, value: Any) -> str | None:
     combiner = option.get("combiner")
     switch: dict[str, Any] = next((kwargs for _, kwargs in option.get("switches", ())), {})
     if combiner in (conf.combine_dicts, conf.combine_envs, conf.combine_jobconfs):
-        return None if isinstance(value, dict) else "a mapping (name: value)"
+        return None if isinstance(value, dict) or not value else "a mapping (name: value)"  # mrjob skips what is empty
     if switch.get("type") in (int, float):
         return None if isinstance(value, Real) and not isinstance(value, bool) else "a number"
     if combiner is conf.combine_paths:

@@ -152,6 +152,12 @@ def test_an_unknown_option_in_a_conf_file_is_as_in_mrjob(here: Path, capsys: pyt
     assert "Unexpected option no_such_option (from a.conf)" in capsys.readouterr().err
 
 
+def test_mappings_that_are_empty_are_as_in_mrjob(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It skips whatever is empty, of whatever kind."""
+    (here / "a.conf").write_text("runners: {pybundle-emr: {cmdenv: '', jobconf: [], tags: 0, extra_cluster_params: ''}}")
+    assert main(["key", "--cloud-tmp-dir", "s3://my-bucket/tmp/", "-c", "a.conf"]) == 0, capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["ls", "build"])
 @pytest.mark.parametrize(
     ("environment", "switches", "status", "line"),
