@@ -70,16 +70,17 @@ def fetch(source: Source, s3_client: Any) -> bytes:
     """The tarball's bytes, checked: some 25 million.
 
     :raises OptionError: it isn't there, can't be reached, doesn't come whole, or isn't what it must be: by its digest,
-        and where nobody knows that, by what is in it.
+        and where that is not one that python.org has for this version, by what is in it.
     :raises BuildError: it is a file, and has changed since its digest went into the key.
     :raises CacheError: S3, where it lies, said no.
     """
+    content: bytes
     if source.file is not None:
-        return source.file.read()
-    if source.location.startswith("s3://"):
+        content = source.file.read()
+    elif source.location.startswith("s3://"):
         uri = S3Uri.parse(source.location)
         with explained(f"reading pybundle_python_source {uri}"):
-            content: bytes = read_object(s3_client, Bucket=uri.bucket, Key=uri.key)["Body"]
+            content = read_object(s3_client, Bucket=uri.bucket, Key=uri.key)["Body"]
     else:
         content = _download(source)
     _check(source, content)
@@ -152,7 +153,7 @@ def _check(source: Source, content: bytes) -> None:
         seems = looks_like(content)
         instead = f", but is {seems}" if seems else ""
         raise OptionError(f"{source.shown} has the sha256 {found}, not {' or '.join(sorted(expected))}{instead}")
-    if not expected:
+    if found not in known:
         try:
             check_is_source(content, source.version)
         except ValueError as error:

@@ -25,6 +25,7 @@ from mrjob_pybundle.bundle.venv_build import examine as examine_venv_build
 from mrjob_pybundle.cache import layout
 from mrjob_pybundle.cache.housekeeping import DAY
 from mrjob_pybundle.cache.inventory import take_inventory
+from mrjob_pybundle.cache.sources import fetch
 from mrjob_pybundle.errors import PyBundleError
 from mrjob_pybundle.job.buckets import cache_elsewhere, tmp_dir_elsewhere
 from mrjob_pybundle.runner import PyBundleEMRJobRunner
@@ -361,11 +362,13 @@ class Patient(PyBundleEMRJobRunner):
             return Verdict.OK, "not needed: this Python is compiled, and cached"
         if source.sha256 and self.cache.sources.find(source.sha256, source.file_name):
             return Verdict.OK, f"{source.file_name} is in the cache"
-        if source.location.startswith("s3://"):
+        if source.file is not None:
+            fetch(source, self.context.s3)
+        elif source.location.startswith("s3://"):
             uri = S3Uri.parse(source.location)
             with explained(f"reading {uri}"):
                 self.context.s3.head_object(Bucket=uri.bucket, Key=uri.key)
-        elif "://" in source.location:
+        else:
             request = urllib.request.Request(source.location, method="HEAD")
             try:
                 with urllib.request.urlopen(request, timeout=_NETWORK_TIMEOUT_SECONDS) as answer:

@@ -13,13 +13,14 @@ from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.sandbox import BUCKET
 from mrjob_pybundle.sandbox.api.faults import Do, Rule
 from tests.faults.conftest import Aws
+from tests.tarballs import source_tarball
 
 FAILED = "Building the bundle failed in stage "
 
 
 def _build(aws: Aws, tmp_path: Path, who: str) -> subprocess.Popen[str]:
     source = tmp_path / "Python-3.13.5.tar.xz"
-    source.write_bytes(f"no CPython, {tmp_path}".encode())
+    source.write_bytes(source_tarball(note=str(tmp_path)))
     switches = ["--pybundle-python-version", "3.13.5", "--pybundle-python-source", str(source)]
     return subprocess.Popen(
         [sys.executable, "-m", "mrjob_pybundle", "build", "--check-cluster-every", "0.2", "--owner", who, *switches],

@@ -11,6 +11,7 @@ from mrjob.options import CLEANUP_CHOICES
 
 from mrjob_pybundle.sandbox.api.faults import ACCESS_DENIED_BY_EMR, Rule
 from tests.faults.conftest import Aws
+from tests.tarballs import source_tarball
 
 JOB = Path(__file__).parents[1] / "jobs" / "mr_line_lengths.py"
 
@@ -18,7 +19,7 @@ JOB = Path(__file__).parents[1] / "jobs" / "mr_line_lengths.py"
 def _run(aws: Aws, tmp_path: Path, *args: str) -> subprocess.CompletedProcess[str]:
     """A job whose build fails: nobody may launch a cluster."""
     source = tmp_path / "Python-3.13.99.tar.xz"
-    source.write_bytes(b"no CPython")
+    source.write_bytes(source_tarball("3.13.99"))
     build = ["--pybundle-python-version", "3.13.99", "--pybundle-python-source", str(source)]
     with aws.faults.injected(Rule("RunJobFlow", ACCESS_DENIED_BY_EMR)):
         return subprocess.run(

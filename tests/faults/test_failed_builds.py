@@ -11,14 +11,15 @@ import pytest
 from mrjob_pybundle.sandbox import BUCKET
 from mrjob_pybundle.sandbox.api.faults import ACCESS_DENIED, Delay, Rule
 from tests.faults.conftest import Aws
+from tests.tarballs import source_tarball
 
 NO_GIVING_BACK = Rule("DeleteObject", ACCESS_DENIED, key="*/v1/claims/*", who="ada")
 
 
 def _build(aws: Aws, tmp_path: Path) -> subprocess.CompletedProcess[str]:
-    """A build by Ada, from a source that is none."""
+    """A build by Ada, from a source that cannot be compiled."""
     source = tmp_path / "Python-3.13.5.tar.xz"
-    source.write_bytes(f"no CPython, {tmp_path}".encode())
+    source.write_bytes(source_tarball(note=str(tmp_path)))
     switches = [
         *("--pybundle-python-version", "3.13.5", "--pybundle-python-source", str(source), "--owner", "ada"),
         *("--pybundle-cache-uri", f"s3://{BUCKET}/{tmp_path.name}", "--check-cluster-every", "0.2"),

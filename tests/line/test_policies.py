@@ -5,11 +5,9 @@ Tests run in this order; the last ones judge what the others have done.
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import subprocess
-import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from moto.iam.access_control import PermissionResult
 from mrjob_pybundle.sandbox.api.access import Call, Policy
 from mrjob_pybundle.sandbox.api.faults import ACCESS_DENIED_BY_EMR, Rule
 from tests.line.conftest import CPYTHON, ROOT, Line
+from tests.tarballs import source_tarball
 
 pytestmark = pytest.mark.whole
 
@@ -183,16 +182,12 @@ def test_a_build_that_cannot_be_launched(team: Team) -> None:
 
 
 def test_a_build_that_fails(team: Team, tmp_path: Path) -> None:
-    """With a tarball that is not what it says: it is staged, fetched, and found out before anything is compiled."""
+    """With a tarball that cannot be compiled: it is staged, fetched, and found out."""
     tarball = tmp_path / "Python-3.13.5.tgz"
-    with tarfile.open(tarball, "w:gz") as archive:
-        header = tarfile.TarInfo("Python-3.13.4/Include/patchlevel.h")
-        text = b'#define PY_VERSION "3.13.4"\n'
-        header.size = len(text)
-        archive.addfile(header, io.BytesIO(text))
+    tarball.write_bytes(source_tarball())
     run = team.job("may-build", JOB, "--pybundle-python-source", tarball, stdin="abc\n")
     assert run.returncode == 1
-    assert "failed in stage source" in run.stderr
+    assert "failed in stage configure" in run.stderr
     assert not any("/claims/" in key for key in team.line.objects("bundles"))
     assert team.refused("may-build") | team.refused("role-BundleBuilder") == set()
 

@@ -20,6 +20,7 @@ from mrjob_pybundle.errors import TransientError
 from mrjob_pybundle.sandbox.api.faults import Faults, Refuse, Rule
 from mrjob_pybundle.sandbox.api.server import Server
 from tests.plug import Plug
+from tests.tarballs import source_tarball
 from tests.team import Team
 
 BUILD = "20261120-101112-0a1b2c3d"
@@ -30,7 +31,7 @@ class Author:
 
     def __init__(self, team: Team, *command: str, **environment: str) -> None:
         source = team.directory / "Python-3.13.5.tar.xz"
-        source.write_bytes(b"never unpacked here")
+        source.write_bytes(source_tarball())
         switches = [*team.switches, "--pybundle-python-source", str(source), "--check-cluster-every", "0.1"]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mrjob_pybundle", *(command or ["build"]), *switches],
@@ -245,5 +246,5 @@ _DENIED = {
 def _key(team: Team) -> str:
     """The key that authors' options lead to."""
     source = team.directory / "Python-3.13.5.tar.xz"
-    source.write_bytes(b"never unpacked here")
+    source.write_bytes(source_tarball())
     return team.spec("--pybundle-python-source", str(source)).key

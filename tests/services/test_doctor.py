@@ -9,6 +9,7 @@ import pytest
 
 from mrjob_pybundle.aws.clients import Credentials
 from mrjob_pybundle.aws.s3 import S3Uri
+from tests.tarballs import source_tarball
 from tests.team import Output, Team
 
 
@@ -42,7 +43,7 @@ def _lines(examined: Output) -> dict[str, tuple[str, str]]:
 def test_all_is_well(team: Team, tmp_path: Path) -> None:
     script, tarball = tmp_path / "venv-build.sh", tmp_path / "Python-3.13.5.tar.xz"
     script.write_text("pip install x\n")
-    tarball.write_bytes(b"source")
+    tarball.write_bytes(source_tarball())
     before, clusters_before = team.objects(), _cluster_ids(team)
     examined = team.run("doctor", "--pybundle-venv-build", str(script), "--pybundle-python-source", str(tarball))
     lines = _lines(examined)
@@ -145,7 +146,7 @@ def test_what_fails_is_one_line_and_the_rest_is_checked(
     team: Team, roles: None, tmp_path: Path, arguments: list[str], check: str, message: str
 ) -> None:
     tarball = tmp_path / "Python-3.13.5.tar.xz"
-    tarball.write_bytes(b"source")
+    tarball.write_bytes(source_tarball())
     source = ["--pybundle-python-source", str(tarball)] if check != "Python's source" else []
     examined = team.run("doctor", *source, *arguments)
     lines = _lines(examined)

@@ -29,6 +29,7 @@ from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.sandbox.api.faults import Faults, Refuse, Rule
 from mrjob_pybundle.sandbox.api.requests import Request, describe
 from mrjob_pybundle.sandbox.api.server import Server
+from tests.tarballs import source_tarball
 from tests.unpacking import unpack
 
 PROGRAMS = Path(mrjob_pybundle.__file__).parent / "master" / "programs"
@@ -65,9 +66,12 @@ class Author:
     requests: list[Request] = field(default_factory=list)
 
     def edit(self, name: str) -> None:
-        """Append a line, which neither shell nor Python minds."""
-        with (self.directory / name).open("a") as file:
-            file.write("# edited\n")
+        """Append a line, which neither shell nor Python minds, or have another tarball."""
+        path = self.directory / name
+        if name.endswith(".tgz"):
+            path.write_bytes(source_tarball(compression="gz", note="edited"))
+        else:
+            path.write_bytes(path.read_bytes() + b"# edited\n")
 
     def start(self) -> subprocess.Popen[str]:
         """Start the job, and return when its runner has been made; it is run when it reads a line."""
@@ -111,8 +115,9 @@ def author(bucket: S3Uri, tmp_path: Path) -> Iterator[Author]:
     (directory / "library").mkdir(parents=True)
     shutil.copytree(Path(mrjob.__file__).parent, directory / "mrjob", ignore=shutil.ignore_patterns("__pycache__"))
     files = {"job.py": JOB, "input.txt": "x\n", "venv-build.sh": "true\n", "library/module.py": "VALUE = 1\n"}
-    for name, text in {**files, "Python-3.13.5.tgz": "a tarball\n"}.items():
+    for name, text in files.items():
         (directory / name).write_text(text)
+    (directory / "Python-3.13.5.tgz").write_bytes(source_tarball(compression="gz"))
     author = Author(directory, bucket, "")
 
     def watched(application: Any) -> Any:
@@ -173,12 +178,13 @@ def _assert_is_what_its_key_says(author: Author, tmp_path: Path) -> dict[str, by
 
 @pytest.mark.parametrize("name", EDITED)
 def test_an_edit_between_making_a_runner_and_running_it_counts(name: str, author: Author, tmp_path: Path) -> None:
+    before = {edited: (author.directory / edited).read_bytes() for edited in EDITED}
     process = author.start()
     author.edit(name)
     _, stderr = process.communicate("go\n")
     assert "no cluster for a test" in stderr
     got = _assert_is_what_its_key_says(author, tmp_path)
-    assert {edited for edited in EDITED if got[edited].endswith(b"# edited\n")} == {name}
+    assert {edited for edited in EDITED if got[edited] != before[edited]} == {name}
 
 
 @pytest.mark.parametrize("name", EDITED)
@@ -216,10 +222,11 @@ def test_an_edit_while_the_tarball_is_uploaded(author: Author, tmp_path: Path) -
             author.edit("Python-3.13.5.tgz")
 
     author.seen = edit
+    before = (author.directory / "Python-3.13.5.tgz").read_bytes()
     _, stderr = author.start().communicate("go\n")
     assert "no cluster for a test" in stderr
     got = _assert_is_what_its_key_says(author, tmp_path)
-    assert got["Python-3.13.5.tgz"] == b"a tarball\n"
+    assert got["Python-3.13.5.tgz"] == before
 
 
 def test_making_a_runner_reads_no_input_and_asks_aws_nothing(author: Author) -> None:

@@ -21,6 +21,7 @@ from mrjob_pybundle.sandbox.api.requests import Request
 from mrjob_pybundle.sandbox.api.server import Server
 from tests.elsewhere import regions_and_accounts
 from tests.services.test_builds import claims, says
+from tests.tarballs import source_tarball
 from tests.team import Team
 
 BUILD = "20261120-101112-0a1b2c3d"
@@ -52,7 +53,7 @@ def endpoint(aws_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, r
 
 @pytest.fixture
 def team(endpoint: str, bucket: S3Uri, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Team:
-    (tmp_path / "Python-3.13.5.tar.xz").write_bytes(b"never unpacked here")
+    (tmp_path / "Python-3.13.5.tar.xz").write_bytes(source_tarball())
     return Team(bucket.bucket, tmp_path, capsys)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mrjob_pybundle.aws.s3 import S3Uri
+from tests.tarballs import source_tarball
 from tests.team import Team
 
 JOB = Path(__file__).parents[1] / "jobs" / "mr_line_lengths.py"
@@ -46,7 +47,7 @@ def test_paths_of_a_job_that_are_mistyped(
 
 def _job(team: Team, venv_build: Path, *args: str) -> list[str | Path]:
     tarball = team.directory / "Python-3.13.5.tar.xz"
-    tarball.write_bytes(b"never unpacked here")
+    tarball.write_bytes(source_tarball())
     switches = [*team.switches, "--pybundle-python-source", str(tarball), "--pybundle-venv-build", str(venv_build)]
     return [sys.executable, JOB, "-r", "pybundle-emr", *switches, *args, "-"]
 

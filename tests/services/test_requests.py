@@ -23,6 +23,7 @@ from mrjob_pybundle.sandbox.api.requests import describe
 from mrjob_pybundle.sandbox.api.server import Server
 from tests.options_table import DOCUMENT
 from tests.services.test_clusters import launch_plain_cluster
+from tests.tarballs import source_tarball
 from tests.team import Output, Team
 
 GRAVITON = [{"InstanceRole": "MASTER", "InstanceType": "m6g.xlarge", "InstanceCount": 1}]
@@ -33,12 +34,14 @@ class Asked(Team):
     """A team whose EMR launches nothing, and what it was asked to launch."""
 
     requests: list[dict[str, Any]]
+    version = "3.13.5"
 
     def switches_for(self, extra: dict[str, Any], *more: str) -> list[str]:
         source = self.directory / "Python-3.13.5.tar.xz"
-        source.write_bytes(b"never unpacked here")
+        source.write_bytes(source_tarball(self.version))
         params = [f"--extra-cluster-param={name}={json.dumps(value)}" for name, value in extra.items()]
-        return ["--pybundle-python-source", str(source), *params, *more]
+        version = ["--pybundle-python-version", self.version]
+        return ["--pybundle-python-source", str(source), *version, *params, *more]
 
     def build(self, extra: dict[str, Any], *more: str) -> dict[str, Any]:
         """The request for the build cluster of a bundle that nobody has built."""
@@ -152,7 +155,7 @@ def test_the_key_is_that_of_the_cluster(
     label: str,
 ) -> None:
     """What extra_cluster_params make of release, AMI and instances is in the key, and is what the build runs on."""
-    switches = [*switches, "--pybundle-python-version", "3.11.2"]
+    team.version = "3.11.2"
     python = team.python(extra, *switches)
     assert (python["os_family"], python["arch"]) == (os_family, arch)
     request = team.build(extra, *switches)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 import ssl
 import subprocess
 import sys
-import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,13 +23,14 @@ from mrjob_pybundle.bundle import cpython_releases, sources
 from mrjob_pybundle.bundle.sources import Source, find_source
 from mrjob_pybundle.cache.sources import fetch
 from mrjob_pybundle.errors import CacheError, OptionError
+from tests.tarballs import source_tarball
 from tests.team import Team
 
 
 @pytest.fixture
 def tarball(tmp_path: Path) -> tuple[Path, str]:
     path = tmp_path / "my python.tgz"
-    path.write_bytes(b"not really a tarball")
+    path.write_bytes(source_tarball())
     return path, hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -65,6 +64,23 @@ def test_a_local_tarball_must_have_the_pinned_digest(tarball: tuple[Path, str]) 
     assert find_source("3.13.5", str(path), sha256).sha256 == sha256
     with pytest.raises(OptionError, match=f"has the sha256 {sha256}, not {'0' * 64}"):
         find_source("3.13.5", str(path), "0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [(b"no tarball", "compressed neither"), (source_tarball("3.13.4"), r"it is that of CPython 3\.13\.4")],
+)
+@pytest.mark.parametrize("where", ["a file", "S3"])
+def test_a_tarball_of_ones_own_that_is_another(
+    bucket: S3Uri, tmp_path: Path, content: bytes, what: str, where: str
+) -> None:
+    """It has the digest that its author wants it to have. A build master would find out, minutes later."""
+    path, client = tmp_path / "Python-3.13.5.tar.xz", Credentials("us-east-1").s3_client()
+    path.write_bytes(content)
+    client.upload_file(str(path), bucket.bucket, "Python.tar.xz")
+    location = str(path) if where == "a file" else str(bucket / "Python.tar.xz")
+    with pytest.raises(OptionError, match=rf"is not the source of CPython 3\.13\.5: .*{what}"):
+        fetch(find_source("3.13.5", location, hashlib.sha256(content).hexdigest()), client)
 
 
 def test_a_uri_that_could_change_unnoticed_is_refused() -> None:
@@ -103,20 +119,6 @@ def test_a_server_that_cannot_be_reached() -> None:
 
 UNKNOWN = "3.99.0"
 HTML = b"<!DOCTYPE html>\n<title>Log in to the network</title>" + b" " * 999
-
-
-def _source_tarball(version: str, compression: str = "xz") -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode=f"w:{compression}") as tar:  # type: ignore[call-overload]
-        for name, text in (
-            ("README.rst", "x" * 99999),
-            ("Include/patchlevel.h", f'#define PY_VERSION      "{version}"\n'),
-            ("configure", "y" * 99999),
-        ):
-            member = tarfile.TarInfo(f"Python-{version}/{name}")
-            member.size = len(text)
-            tar.addfile(member, io.BytesIO(text.encode()))
-    return buffer.getvalue()
 
 
 class Served:
@@ -193,7 +195,7 @@ def site(served: Served) -> Iterator[str]:
 def test_a_download_that_is_interrupted_is_tried_again(
     served: Served, site: str, trouble: int | str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    served.content, served.sent = _source_tarball(UNKNOWN), [trouble]
+    served.content, served.sent = source_tarball(UNKNOWN), [trouble]
     with caplog.at_level(logging.INFO, "mrjob.pybundle"):
         assert fetch(Source(UNKNOWN, f"{site}/Python.tar.xz?signature=secret", None), None) == served.content
     how = "HTTP status 503" if trouble == "503" else f"it ended after 100 of {len(served.content):,} bytes"
@@ -217,7 +219,7 @@ def test_what_is_no_tarball_is_refused_where_no_digest_is_known(
     served: Served, site: str, compression: str, change: Callable[[bytes], bytes], what: str
 ) -> None:
     """The server says nothing of a length, as one of before HTTP 1.1."""
-    served.content, served.has_length = change(_source_tarball(UNKNOWN, compression)), False
+    served.content, served.has_length = change(source_tarball(UNKNOWN, compression)), False
     with pytest.raises(OptionError, match=rf"is not the source of CPython 3\.99\.0: .*{what}"):
         fetch(Source(UNKNOWN, f"{site}/Python.tgz", None), None)
 
@@ -270,7 +272,7 @@ def behind_a_proxy(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     [
         (bytes(1_000_000), [1000] * 4, "it ended after 1,000 of 1,000,000 bytes, in each of 4 attempts. Point"),
         (HTML, [], "it is an HTML page, as a proxy sends, or a network before one has logged in"),
-        (_source_tarball("3.99.0"), [], "it is that of CPython 3.99.0"),
+        (source_tarball("3.99.0"), [], "it is that of CPython 3.99.0"),
     ],
     ids=["cut short", "login page", "another version"],
 )

@@ -154,7 +154,9 @@ def test_an_unknown_option_in_a_conf_file_is_as_in_mrjob(here: Path, capsys: pyt
 
 def test_mappings_that_are_empty_are_as_in_mrjob(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It skips whatever is empty, of whatever kind."""
-    (here / "a.conf").write_text("runners: {pybundle-emr: {cmdenv: '', jobconf: [], tags: 0, extra_cluster_params: ''}}")
+    (here / "a.conf").write_text(
+        "runners: {pybundle-emr: {cmdenv: '', jobconf: [], tags: 0, extra_cluster_params: ''}}"
+    )
     assert main(["key", "--cloud-tmp-dir", "s3://my-bucket/tmp/", "-c", "a.conf"]) == 0, capsys.readouterr().err
 
 
