@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 #: Goes into the key of every virtual environment: raise it when a change, here or in ``mrjob_pybundle_tasks``, alters
 #: what tasks do.
-HOOK_VERSION = 3
+HOOK_VERSION = 4
 
 _MISSING_NAMES_IN = {"mrjob.util", "mrjob.compat", "mrjob.bin", "mrjob.cloud", "mrjob.emr"}
 #: A module of mrjob's that is also run as a program.
@@ -78,7 +78,9 @@ class _MRJobLoader:
         self._loader = loader
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self._loader.create_module(spec)  # type: ignore[no-any-return]
+        # That of zip files cannot do it before Python 3.10.
+        create = getattr(self._loader, "create_module", None)
+        return create(spec) if create else None
 
     def get_code(self, name: str) -> CodeType | None:
         if name == _PROGRAM:
@@ -97,9 +99,9 @@ class _MRJobLoader:
             module.__dict__["__builtins__"] = dict(vars(sys.modules["builtins"]), __import__=_import)
         if module.__name__ in _DEFERRING:
             with _imports.Deferring():
-                self._loader.exec_module(module)
+                self._execute(module)
         else:
-            self._loader.exec_module(module)
+            self._execute(module)
         if module.__name__ in _EXTENDED:
             _extend(module)
         elif module.__name__ in _PACKAGES:
@@ -108,6 +110,13 @@ class _MRJobLoader:
             from mrjob_pybundle_tasks import speed_up  # type: ignore[import-not-found]
 
             speed_up(module)
+
+    def _execute(self, module: Any) -> None:
+        execute = getattr(self._loader, "exec_module", None)
+        if execute:
+            execute(module)
+        else:
+            exec(self._loader.get_code(module.__name__), module.__dict__)
 
 
 def _import(

@@ -5,7 +5,7 @@ set -Eeuo pipefail
 umask 022
 
 readonly SOURCE=$1 PYTHON_VERSION=$2 OPTIMIZE=yes
-readonly SHORT_VERSION=${PYTHON_VERSION%.*} WORK=$SOURCE LOG=/dev/null
+readonly SHORT_VERSION=${PYTHON_VERSION%.*} WORK=$SOURCE LOG=/dev/null INPUTS=$SOURCE/inputs
 readonly -a CONFIGURE_ARGS=()
 
 die() {
@@ -13,6 +13,9 @@ die() {
     exit 1
 }
 
+# On a master, the programs lie there.
+mkdir "$INPUTS"
+cp -r "$(cd "${BASH_SOURCE[0]%/*}" && pwd)/../mrjob_pybundle/master/programs" "$INPUTS/master"
 # shellcheck source=/dev/null
 . "${BASH_SOURCE[0]%/*}/../mrjob_pybundle/master/build-binaries/python.sh"
 

@@ -175,7 +175,7 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
         return _claim(order, context)
     try:
         with _may_go_on_without_us(claim):
-            cluster = context.emr.launch(request, "a build cluster")
+            cluster = _launch(request, context)
     except LaunchUnclearError as error:
         # The claim stays: whoever comes next looks for that cluster once more.
         raise CacheError(
@@ -188,7 +188,7 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
         raise type(error)(_advised(str(error))) from error
     log.info("Build %s: launched cluster %s (one %s)", claim.build_id, cluster.id, order.instance_type)
     order.times.build_launched(claim.build_id)
-    noted = _with_cluster(confirmed, cluster)
+    noted = with_cluster(confirmed, cluster)
     with _goes_on_without_us(noted):
         launched = _patience("S3", context, order.longest_seconds).ask(
             partial(context.cache.claims.replace, key, confirmed, noted)
@@ -203,7 +203,31 @@ def _build(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
     return _bundle_of(status, launched, order, context)
 
 
-def _with_cluster(claim: Claim, cluster: Launched) -> Claim:
+def _launch(request: Mapping[str, Any], context: Context) -> Launched:
+    """Launch a build cluster, once.
+
+    :raises LaunchUnclearError: EMR did not say, and lists no such cluster.
+    """
+
+    def ask(question: Callable[[], Launched | None]) -> Launched | None:
+        try:
+            return question()
+        except CacheError as failure:
+            log.debug("could not look for the cluster: %s", failure)
+            return None
+
+    try:
+        return context.emr.launch(request, "a build cluster")
+    except LaunchUnclearError:
+        # No other cluster has the name: it has the build's id.
+        found = context.emr.find_launched(request["Name"], ask)
+        if found is None:
+            raise
+        return found
+
+
+def with_cluster(claim: Claim, cluster: Launched) -> Claim:
+    """*claim*, naming the cluster that was launched for it. Whoever notes that writes the same."""
     place = cluster.place
     region, account = (place.region, place.account) if place else (claim.region, None)
     return replace(claim, cluster_id=cluster.id, region=region, account=account)
@@ -398,7 +422,7 @@ def _wait_for_cluster(claim: Claim, order: Order, context: Context) -> Callable[
             # Its author died right after claiming. Before RunJobFlow, or after?
             cluster = None if is_foreign else emr.ask(partial(find_cluster, claim, context))
             if cluster is not None:
-                claim = _with_cluster(claim, cluster)
+                claim = with_cluster(claim, cluster)
                 break
             status = s3.ask(partial(context.cache.builds.status, claim.build_id))
             if status is not None and status.age < _UNKNOWN_SILENCE_SECONDS:

@@ -22,7 +22,7 @@ from typing import Any
 from yaml import YAMLError
 
 from mrjob_pybundle import values
-from mrjob_pybundle.errors import OptionError
+from mrjob_pybundle.errors import OptionError, OptionFileError
 from mrjob_pybundle.job.spark import named_by, without_python
 from mrjob_pybundle.options import ALIAS, RUNNER_OPTS
 
@@ -174,7 +174,8 @@ def _sections(load_opts: Callable[..., list[ConfOpts]], alias: str, conf_paths: 
     try:
         return load_opts(alias, conf_paths)
     except (OSError, ValueError, YAMLError) as error:
-        raise OptionError(f"Cannot read a conf file: {' '.join(str(error).split())}") from error
+        error_class = OptionFileError if isinstance(error, OSError) else OptionError
+        raise error_class(f"Cannot read a conf file: {' '.join(str(error).split())}") from error
     except (TypeError, AttributeError) as error:
         from mrjob.conf import find_mrjob_conf
 
@@ -209,7 +210,7 @@ def _without_python(path: str | None, opts: dict[str, Any]) -> ConfOpts:
     cleared = {name for name, value in opts.items() if isinstance(value, ClearedValue)}
     opts = {name: value.value if name in cleared else value for name, value in opts.items()}
     left_out = [name for name in NOT_INHERITED if opts.get(name)]
-    kept = without_python({name: value for name, value in opts.items() if name not in left_out})
+    kept = without_python({name: value for name, value in opts.items() if name not in NOT_INHERITED})
     kept = {name: ClearedValue(value) if name in cleared else value for name, value in kept.items()}
     left_out += named_by(opts)
     if left_out:

@@ -175,10 +175,8 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
             self._check_machines()
         if "://" in (self._pybundle.python_source or "://"):
             find_source(self._pybundle.python_version, self._pybundle.python_source, self._pybundle.python_sha256)
-        if not self._opts["cluster_id"] and self._count_bootstrap_actions() > options.MAX_BOOTSTRAP_ACTIONS:
-            raise OptionError(
-                f"EMR runs at most {options.MAX_BOOTSTRAP_ACTIONS} bootstrap actions, and one of them is the bundle's."
-            )
+        if not self._opts["cluster_id"]:
+            self._check_bootstrap_actions(is_to_stay=self._opts["pool_clusters"])
 
     def _check_machines(self) -> None:
         """Whether they can have this Python. Of a cluster that exists, EMR knows: it is asked when the job runs."""
@@ -196,15 +194,16 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         for name in named_by_cluster(self._opts["emr_configurations"]):
             log.info("%s in emr_configurations is not for this job: its steps run on the bundle's Python", name)
 
-    def _count_bootstrap_actions(self) -> int:
-        """Of a cluster for this job: the bundle's, its author's, and what mrjob makes of other options."""
-        return (
-            1
-            + len(self._bootstrap_actions())
-            + bool(self._bootstrap)
-            + bool(self._opts["pool_clusters"])  # ends the cluster when it has been idle
-            + len(self._extra_bootstrap_actions())
-        )
+    def _check_bootstrap_actions(self, *, is_to_stay: bool) -> None:
+        """Whether EMR runs so many: the bundle's, its author's, and what mrjob makes of other options.
+
+        A cluster that is to stay ends when it has been idle, by one more.
+        """
+        theirs = len(self._bootstrap_actions()) + len(self._extra_bootstrap_actions())
+        if 1 + theirs + bool(self._bootstrap) + is_to_stay > options.MAX_BOOTSTRAP_ACTIONS:
+            raise OptionError(
+                f"EMR runs at most {options.MAX_BOOTSTRAP_ACTIONS} bootstrap actions, and one of them is the bundle's."
+            )
 
     def _extra_bootstrap_actions(self) -> list[Any]:
         extra = self._opts["extra_cluster_params"].get("BootstrapActions") or []
@@ -768,6 +767,7 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         if self._opts["cluster_id"]:
             raise OptionError("cluster_id names a cluster that exists: leave it out to create one.")
         with _explained("creating a cluster"):
+            self._check_bootstrap_actions(is_to_stay=True)
             cluster_id = str(super().make_persistent_cluster())
             self._note_use()
             self._tell_times()

@@ -6,10 +6,10 @@ import enum
 import logging
 import random
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, SSLError
@@ -155,6 +155,10 @@ class ExistingCluster:
     script_names: frozenset[str]
 
 
+#: Gets the answer to a question to EMR.
+Asking = Callable[[Callable[[], Launched | None]], Launched | None]
+
+
 class LaunchUnclearError(CacheError):
     """Nobody knows whether EMR has launched the cluster. The text is what got in the way of the answer."""
 
@@ -251,10 +255,7 @@ class Emr:
     # all clusters
 
     def find(self, name: str, since: datetime, other_than: Collection[str] = ()) -> Launched | None:
-        """A cluster of that name, dead or alive, created *since* then or a day earlier.
-
-        *other_than* are ids of clusters that are not meant.
-        """
+        """A cluster of that name, dead or alive, created *since* then or a day earlier; not one of these ids."""
         with explained("looking for a cluster by its name (ListClusters)"):
             for cluster in self._pages("list_clusters", "Clusters", CreatedAfter=since - _CLOCKS_DIFFER):
                 if cluster["Name"] == name and cluster["Id"] not in other_than:
@@ -290,15 +291,17 @@ class Emr:
             said = "; ".join(report.generate_report().splitlines())
             raise OptionError(f"The job's cluster cannot be asked for (is extra_cluster_params right?): {said}")
 
-    def launch(self, request: Mapping[str, Any], what: str, other_than: Collection[str] = ()) -> Launched:
-        """Launch a cluster, once. No other cluster may have its name, but those whose ids are in *other_than*.
+    def prepare_to_launch(self) -> None:
+        """Have ready what :meth:`launch` takes its time for."""
+        _ = self._client_without_retries
+
+    def launch(self, request: Mapping[str, Any], what: str) -> Launched:
+        """Launch a cluster, once; *what* says for errors whose.
 
         RunJobFlow has no idempotency token. It is sent again only where EMR cannot have heard of it or has
-        refused it unread; after an answer that leaves that open, the cluster is looked for by its name.
+        refused it unread.
 
-        *what* says for errors whose cluster it is.
-
-        :raises LaunchUnclearError: and is not to be found.
+        :raises LaunchUnclearError: EMR's answer, or that there was none, leaves it open.
         """
         for attempt in range(1, _LAUNCH_TRIES + 1):
             try:
@@ -306,24 +309,25 @@ class Emr:
                 return Launched(str(answer["JobFlowId"]), Place.of(answer.get("ClusterArn")))
             except (BotoCoreError, ClientError) as error:
                 if not was_refused(error):
-                    return self._find_launched(request["Name"], other_than, error)
+                    raise LaunchUnclearError(" ".join(str(error).split())) from error
                 if not may_pass(error) or attempt == _LAUNCH_TRIES:
                     raise explain(error, f"launching {what} (RunJobFlow)") from error
             time.sleep(random.uniform(0.5, 1) * 2**attempt / 2)
         raise AssertionError("unreachable")
 
-    def _find_launched(self, name: str, other_than: Collection[str], error: Exception) -> Launched:
+    def find_launched(self, name: str, ask: Asking, other_than: Collection[str] = ()) -> Launched | None:
+        """The cluster of that name, after a RunJobFlow of which nobody knows whether EMR has heard it.
+
+        No other cluster may have that name, but those whose ids are in *other_than*. *ask* asks EMR, when it is time
+        to, and may have patience, or none: its ``None`` leaves it as open as no cluster in the list.
+        """
         log.info("EMR's answer to RunJobFlow got lost: looking for the cluster %s", name)
         for pause in _LISTING_PAUSES:
             time.sleep(pause)
-            try:
-                found = self.find(name, datetime.now(timezone.utc), other_than)
-            except CacheError as failure:  # that leaves it as open as no cluster in the list
-                log.debug("could not look for the cluster: %s", failure)
-                continue
+            found = ask(partial(self.find, name, datetime.now(timezone.utc), other_than))
             if found is not None:
                 return found
-        raise LaunchUnclearError(" ".join(str(error).split())) from error
+        return None
 
     # adding steps
 

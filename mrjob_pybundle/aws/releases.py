@@ -200,7 +200,8 @@ def architecture(instance_type: str) -> str:
     family = instance_type.split(".")[0]
     match = re.match(r"([a-z]+)(\d+)([a-z]*)", family)
     is_graviton = family == "a1" or (match is not None and "g" in match[3])
-    return "aarch64" if is_graviton else "x86_64"
+    is_grace = "-gb" in family  # NVIDIA's: p6e-gb200
+    return "aarch64" if is_graviton or is_grace else "x86_64"
 
 
 def common_architecture(instance_types: list[str]) -> str:

@@ -95,7 +95,7 @@ class Plan:
     #: directories whose archives no manifest names, and that clusters elsewhere may need
     kept: tuple[tuple[Shelf, tuple[Place, ...]], ...] = ()
     #: what was to go, until something changed beside it
-    left: tuple[Deletion, ...] = ()
+    left: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -384,23 +384,33 @@ def collect(cache: Cache, what: Plan, owner: str, now: float) -> Plan:
     something has come or changed since, nothing goes; nor does what builds use, if one has begun.
     """
     ended = {build_id for _, build_id in what.release}
-    is_building = any(claim.build_id not in ended for claim in running_builds(cache))
 
-    def may_go(deletion: Deletion) -> bool:
-        if deletion.is_for_builds and is_building:
-            return False
-        return deletion.shelf is None or _is_as_it_was(deletion.shelf, cache)
+    def is_as_it_was(shelf: Shelf | None) -> bool:
+        return shelf is None or _is_as_it_was(shelf, cache)
 
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-        going = list(pool.map(may_go, what.delete))
-        done = [deletion for deletion, goes in zip(what.delete, going, strict=True) if goes]
-        list(pool.map(cache.store.delete, [found.name for deletion in done for found in deletion.objects]))
+        unchanged = list(pool.map(is_as_it_was, [*what.retire, *(deletion.shelf for deletion in what.delete)]))
+        is_building = any(claim.build_id not in ended for claim in running_builds(cache))
+        retire_unchanged, delete_unchanged = unchanged[: len(what.retire)], unchanged[len(what.retire) :]
+        retiring = [
+            shelf
+            for shelf, is_unchanged in zip(what.retire, retire_unchanged, strict=True)
+            if is_unchanged and not (is_building and shelf.kind == layout.PYTHON)
+        ]
+        deleting = [
+            deletion
+            for deletion, is_unchanged in zip(what.delete, delete_unchanged, strict=True)
+            if is_unchanged and not (is_building and deletion.is_for_builds)
+        ]
+        list(pool.map(cache.store.delete, [found.name for deletion in deleting for found in deletion.objects]))
     for key, build_id in what.release:
         cache.claims.release(key, build_id)
-    for shelf in what.retire:
+    for shelf in retiring:
         retire(cache, shelf, owner, now)
-    left = tuple(deletion for deletion, goes in zip(what.delete, going, strict=True) if not goes)
-    return replace(what, delete=tuple(done), left=left)
+    kinds = {layout.PYTHON: "Python", layout.VENV: "bundle"}
+    left = [f"{kinds[shelf.kind]} {shelf.key[:12]}" for shelf in what.retire if shelf not in retiring]
+    left += [deletion.what for deletion in what.delete if deletion not in deleting]
+    return replace(what, delete=tuple(deleting), retire=tuple(retiring), left=tuple(left))
 
 
 def _is_as_it_was(shelf: Shelf, cache: Cache) -> bool:

@@ -123,12 +123,14 @@ class Shelf:
     key: str
     objects: tuple[StoredObject, ...]
     manifest: Manifest | None = None
-    #: what is wrong with the manifest, if it cannot be read, though it was listed
+    #: what is wrong with the manifest, if it cannot be read
     damage: str | None = None
     #: who took the manifest away, when, and what it named: see :func:`mrjob_pybundle.cache.housekeeping.retire`
     retired: Mapping[str, Any] | None = None
     #: of bundles, oldest first
     pins: tuple[FoundPin, ...] = ()
+    #: whether somebody has taken the manifest away just now, between listing and reading: nobody knows what it named
+    vanished: bool = False
 
     def find(self, file_name: str) -> StoredObject | None:
         """The object of that name in this directory."""
@@ -150,7 +152,7 @@ class Shelf:
     @property
     def is_damaged(self) -> bool:
         """Whether something is here that might name anything."""
-        return self.damage is not None or any(found.pin is None for found in self.pins)
+        return self.damage is not None or self.vanished or any(found.pin is None for found in self.pins)
 
     @property
     def changed(self) -> float:
@@ -306,10 +308,10 @@ def _shelf(cache: Cache, kind: str, key: str, objects: tuple[StoredObject, ...])
         content = cache.store.read(layout.of_key(kind, key, layout.MANIFEST))
         try:
             manifest = Manifest.parse(kind, content) if content is not None else None
-            damage = "it went while the cache was being looked at" if manifest is None else None
         except ValueError as error:
             damage = str(error)
-    return Shelf(kind, key, objects, manifest, damage, _tombstone(cache, here), tuple(_pins(cache, here)))
+    vanished = bool(here.find(layout.MANIFEST)) and manifest is None and damage is None
+    return Shelf(kind, key, objects, manifest, damage, _tombstone(cache, here), tuple(_pins(cache, here)), vanished)
 
 
 def _pins(cache: Cache, shelf: Shelf) -> Iterator[FoundPin]:

@@ -273,9 +273,7 @@ def plan_text(plan: Plan, done: bool) -> str:
         " need it. Run gc there."
         for shelf, places in plan.kept
     ]
-    kept += [
-        f"kept {deletion.what}: something has changed beside it. The next gc looks again." for deletion in plan.left
-    ]
+    kept += [f"kept {what}: something has changed beside it. The next gc looks again." for what in plan.left]
     total = f"{megabytes(plan.size)} in {_number(sum(len(d.objects) for d in plan.delete), 'object')}"
     summary = f"{'Deleted' if done else 'Would delete'} {total}." if plan.delete else "Nothing to delete."
     return "\n".join([*removed, *deleted, *released, *kept, summary])

@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 
 from mrjob_pybundle.aws.emr import Life
-from mrjob_pybundle.build import find_cluster, follow
+from mrjob_pybundle.build import find_cluster, follow, with_cluster
 from mrjob_pybundle.cache.builds import Status, cluster_name, is_build_id
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.cache.claims import Claim
@@ -80,23 +80,24 @@ def stop(build_id: str, context: Context) -> str:
             f"Build {build_id} names cluster {claim.cluster_id}, which is not a build's. It was left alone."
         )
     if cluster.life is Life.ENDED:
+        _note_cluster(claim, context)
         raise BuildError(f"Build {build_id} has ended already: its cluster {cluster.id} is {cluster.state}.")
     emr.terminate(claim.cluster_id)
-    _note_cluster(build_id, claim.cluster_id, context)
+    _note_cluster(claim, context)
     return claim.cluster_id
 
 
-def _note_cluster(build_id: str, cluster_id: str, context: Context) -> None:
-    """Have the claim of a build name its cluster, if it does not yet: whoever needs the bundle next sees that it ended.
+def _note_cluster(claim: Claim, context: Context) -> None:
+    """Have the claim in the cache name its cluster, as *claim* does: whoever needs the bundle next sees that it ended.
 
-    A claim without one stands for an author who may be about to launch theirs.
+    One without a cluster stands for an author who may be about to launch theirs.
     """
-    found = find_claim(context.cache, build_id)
-    if found is None or found[1].cluster_id is not None:
-        return
-    key, claim = found
     try:
-        context.cache.claims.replace(key, claim, replace(claim, cluster_id=cluster_id))
+        found = find_claim(context.cache, claim.build_id)
+        if found is not None and found[1].cluster_id is None:
+            key, unnoted = found
+            noted = replace(unnoted, cluster_id=claim.cluster_id, region=claim.region, account=claim.account)
+            context.cache.claims.replace(key, unnoted, noted)
     except CacheError as error:
         log.warning("%s. The next job that needs the bundle waits for two minutes.", str(error).rstrip("."))
 
@@ -121,7 +122,7 @@ def _claim_of(build_id: str, context: Context) -> Claim:
     claim = found[1] if found else Claim(build_id, owner="", since=0.0)
     if claim.cluster_id is None:
         cluster = find_cluster(claim, context)
-        claim = replace(claim, cluster_id=cluster.id) if cluster else claim
+        claim = with_cluster(claim, cluster) if cluster else claim
     return claim
 
 

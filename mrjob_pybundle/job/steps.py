@@ -19,7 +19,7 @@ from mrjob.emr import EMRJobRunner
 from mrjob.step import StepFailedException
 
 from mrjob_pybundle.aws.emr import Launched, LaunchUnclearError, was_refused
-from mrjob_pybundle.aws.errors import explain, was_throttled
+from mrjob_pybundle.aws.errors import are_stale_credentials, expired, explain, was_throttled
 from mrjob_pybundle.aws.patience import Patience
 from mrjob_pybundle.aws.requests import check_step_fits
 from mrjob_pybundle.context import Context
@@ -27,6 +27,7 @@ from mrjob_pybundle.errors import CacheError
 from mrjob_pybundle.job import step_logs
 from mrjob_pybundle.job.s3_files import S3Files
 from mrjob_pybundle.job.step_logs import StepLog, unreadable_logs_told, wait_for_log
+from mrjob_pybundle.job.waiting import steps_at_once
 
 log = logging.getLogger("mrjob.pybundle")
 
@@ -34,12 +35,16 @@ log = logging.getLogger("mrjob.pybundle")
 _MAX_ACTIVE_STEPS = 256
 
 
+#: So often EMR is asked for a cluster, or steps, of which it does not say whether they are there, and lists none.
+_TRIES = 3
+
+_ENDS_BY_ITSELF = "If it has, the cluster ends as soon as it is up and has no steps, unless it was to stay."
+
 #: Of all EMR releases that we take; in steps, mrjob makes no difference between that and newer ones.
 _OLDEST_HADOOP = "2.8"
 
 #: So long (seconds) a job that has a cluster waits for AWS to answer: as long as mrjob does while AWS throttles.
 _A_DAY = 24 * 3600.0
-
 _Runner = TypeVar("_Runner", bound="EMRStepsRunner")
 
 
@@ -60,6 +65,8 @@ class EMRStepsRunner(EMRJobRunner):
         self._steps_have_ended = False
         #: ids of those that this job has had launched
         self._launched_clusters: list[str] = []
+        #: whether EMR may have launched one of which it has not said so
+        self._may_have_another_cluster = False
         super().__init__(**kwargs)
 
     # files
@@ -75,7 +82,9 @@ class EMRStepsRunner(EMRJobRunner):
     def _upload_local_files(self) -> None:
         with self.fs.s3.side_by_side():
             super()._upload_local_files()
-            self.make_emr_client()  # for what comes next; that takes as long as files take to arrive
+            # for what comes next; that takes as long as files take to arrive
+            self.make_emr_client()
+            self.context.emr.prepare_to_launch()
 
     # a network that is gone for a while
 
@@ -101,17 +110,43 @@ class EMRStepsRunner(EMRJobRunner):
 
     def _run_job_flow(self, **request: Any) -> dict[str, Any]:
         """RunJobFlow, which has no idempotency token."""
-        launch = partial(self.context.emr.launch, request, "the job's cluster", self._launched_clusters)
+        name = request["Name"]
         try:
-            launched = self._patience_with_emr.ask(launch, was_throttled)
+            launched = self._launch_once(request)
         except LaunchUnclearError as error:
+            self._may_have_another_cluster = True
             raise CacheError(
-                f"EMR did not say whether it has launched the cluster {request['Name']}, and does not list it"
-                f" ({error}). If it has, the cluster ends as soon as it is up and has no steps, unless it was to stay."
+                f"EMR did not say whether it has launched the cluster {name}, and lists none that must be it ({error})."
+                f" {_ENDS_BY_ITSELF}"
             ) from error
+        except KeyboardInterrupt:
+            log.warning("EMR may have launched the cluster %s. %s", name, _ENDS_BY_ITSELF)
+            raise
         self._launched_clusters.append(launched.id)
         self._note_launch(launched)
         return {"JobFlowId": launched.id}
+
+    def _launch_once(self, request: dict[str, Any]) -> Launched:
+        """Launch a cluster. What EMR does not list, once it has had its time, it has not launched, and is asked again.
+
+        :raises LaunchUnclearError: EMR did not say, and it cannot be told from the list.
+        """
+        emr, name = self.context.emr, request["Name"]
+        # The job's key is nobody else's. extra_cluster_params may have another name.
+        is_ours_alone = name.startswith(self._job_key) and not self._may_have_another_cluster
+        launch = partial(emr.launch, request, "the job's cluster")
+        for attempt in range(1, _TRIES + 1):
+            try:
+                return self._patience_with_emr.ask(launch, was_throttled)
+            except LaunchUnclearError:
+                if not is_ours_alone:
+                    raise
+                found = emr.find_launched(name, self._patience_with_emr.ask, self._launched_clusters)
+                if found is not None:
+                    return found
+                if attempt == _TRIES:
+                    raise
+        raise AssertionError("unreachable")
 
     def _note_launch(self, launched: Launched) -> None:
         """The job's cluster is *launched*: for whoever needs to know."""
@@ -119,26 +154,26 @@ class EMRStepsRunner(EMRJobRunner):
     def _send_steps(self, **request: Any) -> dict[str, Any]:
         """AddJobFlowSteps. Names of a job's steps begin with its key, so no other step has them."""
         cluster_id, steps = request["JobFlowId"], request["Steps"]
-        while True:
+        add = partial(self.context.emr.add_steps, cluster_id, steps)
+        find = partial(self.context.emr.find_added, cluster_id, [step["Name"] for step in steps])
+        for attempt in range(1, _TRIES + 1):
             try:
-                add = partial(self.context.emr.add_steps, cluster_id, steps)
                 return {"StepIds": self._patience_with_emr.ask(add, was_refused)}
             except (BotoCoreError, ClientError) as error:
                 if was_refused(error):
                     raise
                 log.info("EMR's answer to AddJobFlowSteps got lost: looking for the steps in cluster %s", cluster_id)
-            find = partial(self.context.emr.find_added, cluster_id, [step["Name"] for step in steps])
-            added = self._patience_with_emr.ask(find)
-            if added:
-                return {"StepIds": added}
-
-    def _add_tags(self, tags: dict[str, str], cluster_id: str) -> None:
-        """Like mrjob's, but a cluster that has just been launched is not given up because it has no tags yet."""
-        self._patience_with_emr.ask(partial(super()._add_tags, tags, cluster_id))
+                added = self._patience_with_emr.ask(find)
+                if added:
+                    return {"StepIds": added}
+                if attempt == _TRIES:
+                    raise
+        raise AssertionError("unreachable")
 
     # ending
 
     def _finish_run(self) -> None:
+        self._steps_have_ended = False  # after another cluster's, perhaps
         try:
             super()._finish_run()
         except StepFailedException:
@@ -217,7 +252,9 @@ class EMRStepsRunner(EMRJobRunner):
         """
         is_ours_alone = not (self._opts["cluster_id"] or self._opts["pool_clusters"])
         goes_on_after_failure = self._opts["emr_action_on_failure"] == "CONTINUE"
-        is_one_after_the_other = self._opts["max_concurrent_steps"] == 1 and not goes_on_after_failure
+        is_one_after_the_other = (
+            steps_at_once(self._opts, self._opts["extra_cluster_params"]) == 1 and not goes_on_after_failure
+        )
         if self._opts["add_steps_in_batch"] is None and is_ours_alone and is_one_after_the_other:
             return True
         return bool(super()._add_steps_in_batch())
@@ -303,6 +340,10 @@ class EMRStepsRunner(EMRJobRunner):
             super()._cleanup_logs()
         except (BotoCoreError, ClientError) as error:
             log.error("%s", explain(error, "cleaning up logs"))
+        except RuntimeError as error:
+            if not are_stale_credentials(error):
+                raise
+            log.error("%s", expired("cleaning up logs"))
 
     def _log_counters(self, log_interpretation: Any, step_num: int) -> None:
         with unreadable_logs_told("counters"):

@@ -146,10 +146,9 @@ def obstacle(opts: Mapping[str, Any], request: Mapping[str, Any], commands: str)
     instances = request.get("Instances") or {}
     own = [name for name in _OWN_LIFE if request.get(name)]
     own += [f"Instances.{name}" for name in _OWN_LIFE_OF_INSTANCES if instances.get(name)]
-    at_once = max(opts["max_concurrent_steps"], request.get("StepConcurrencyLevel") or 1)
     if opts["cluster_id"] or opts["pool_clusters"]:
         return "it may be one that exists already"
-    if at_once > 1:
+    if steps_at_once(opts, request) > 1:
         return "it runs several steps at once"
     if own:
         return f"extra_cluster_params has {' and '.join(own)}"
@@ -158,6 +157,13 @@ def obstacle(opts: Mapping[str, Any], request: Mapping[str, Any], commands: str)
     if "/opt/pybundle" in commands or "/mnt/pybundle" in commands:
         return "a command of the job names /opt/pybundle, which only a bootstrap action makes"
     return None
+
+
+def steps_at_once(opts: Mapping[str, Any], request: Mapping[str, Any]) -> int:
+    """How many steps a cluster runs at the same time, by mrjob's options and RunJobFlow's parameters, or a part."""
+    level = request.get("StepConcurrencyLevel")
+    at_once: int = opts["max_concurrent_steps"]
+    return max(at_once, level) if isinstance(level, int) else at_once  # EMR refuses what is no number
 
 
 def count_instances(request: Mapping[str, Any]) -> int:

@@ -56,6 +56,8 @@ SUBMODULES: Mapping[str, frozenset[str]] = {
     "http": frozenset({"client"}),
     "importlib": frozenset({"abc", "machinery", "util"}),
     "urllib": frozenset({"error", "request", "response"}),
+    # Python 3.12 and newer have none.
+    **({"distutils": frozenset({"debug", "errors", "log", "spawn", "version"})} if sys.version_info < (3, 12) else {}),
 }
 
 
@@ -126,6 +128,12 @@ class _Later:
 
     def __dir__(self) -> list[str]:
         return dir(self._load())
+
+    def __reduce__(self) -> tuple[Callable[[str], Any], tuple[str]]:
+        """Whoever has got hold of a stand-in (``from mrjob.job import *``) copies, or sends, the module."""
+        from importlib import import_module
+
+        return import_module, (self._name,)
 
     def __repr__(self) -> str:
         return repr(self._load())

@@ -54,14 +54,31 @@ def _is_known(module: Any) -> bool:
     return zlib.crc32(source) == _KNOWN[module.__name__]
 
 
+class _Stock:
+    """What mrjob has of its own, as it was before anybody could replace it."""
+
+    def __init__(self, job_class: Any, protocols: Any) -> None:
+        self.protocols = protocols
+        self.read_input = job_class._read_input
+        self.stdout = job_class.stdout
+        self.read_text = protocols.TextValueProtocol.read
+        self.read_json_value = protocols.StandardJSONValueProtocol.read
+        self.write_json_value = protocols.StandardJSONValueProtocol.write
+        self.read_json = protocols._KeyCachingProtocol.read
+        self.write_json = protocols._KeyCachingProtocol.write
+        self.loads = protocols.StandardJSONProtocol._loads
+        self.dumps = protocols.StandardJSONProtocol._dumps
+
+
 def _install(job_module: Any, protocols: Any) -> None:
-    job_class, its_own_read_input = job_module.MRJob, job_module.MRJob._read_input
+    job_class = job_module.MRJob
+    stock = _Stock(job_class, protocols)
 
     def _wrap_protocols(
         self: Any, step_num: int, step_type: str
     ) -> tuple[Callable[[], Iterator[tuple[Any, Any]]], Callable[[Any, Any], None]]:
         read, write = self.pick_protocols(step_num, step_type)
-        return lambda: _pairs(self, its_own_read_input, read, protocols), _writer(self, write, protocols)
+        return lambda: _pairs(self, read, stock), _writer(self, write, stock)
 
     job_class._wrap_protocols = _wrap_protocols
 
@@ -74,16 +91,16 @@ def _is_its_own(thing: Any, name: str, its_own: Any) -> bool:
 # in
 
 
-def _pairs(job: Any, its_own_read_input: Any, read: Read, protocols: Any) -> Iterator[tuple[Any, Any]]:
+def _pairs(job: Any, read: Read, stock: _Stock) -> Iterator[tuple[Any, Any]]:
     """What *job* reads. Nothing runs here before the first pair is wanted: by then, mapper_init and its like have."""
     lines: Iterable[bytes]
-    if not job.options.args and _is_its_own(job, "_read_input", its_own_read_input):
+    if not job.options.args and _is_its_own(job, "_read_input", stock.read_input):
         lines = job.stdin
     else:
         lines = job._read_input()
     method = getattr(read, "__func__", None)
     protocol: Any = getattr(read, "__self__", None)
-    if method is protocols.TextValueProtocol.read:
+    if method is stock.read_text:
         for line in lines:
             line = line.rstrip(b"\r\n")
             try:
@@ -91,7 +108,7 @@ def _pairs(job: Any, its_own_read_input: Any, read: Read, protocols: Any) -> Ite
             except UnicodeDecodeError:
                 text = line.decode("latin_1")
             yield None, text
-    elif method is protocols.StandardJSONValueProtocol.read and _json_reads_as_ever(protocols):
+    elif method is stock.read_json_value and _json_reads_as_ever(stock):
         scan, loads = _json._default_decoder.scan_once, json.loads
         for line in lines:
             text = line.rstrip(b"\r\n").decode()
@@ -100,11 +117,7 @@ def _pairs(job: Any, its_own_read_input: Any, read: Read, protocols: Any) -> Ite
             except StopIteration:
                 end = None
             yield None, value if end == len(text) else loads(text)
-    elif (
-        method is protocols._KeyCachingProtocol.read
-        and _is_its_own(protocol, "_loads", protocols.StandardJSONProtocol._loads)
-        and _json_reads_as_ever(protocols)
-    ):
+    elif method is stock.read_json and _is_its_own(protocol, "_loads", stock.loads) and _json_reads_as_ever(stock):
         scan, loads = _json._default_decoder.scan_once, json.loads
         last, key = protocol._last_key_encoded, protocol._last_key_decoded
         for line in lines:
@@ -125,13 +138,15 @@ def _pairs(job: Any, its_own_read_input: Any, read: Read, protocols: Any) -> Ite
             yield key, value
 
 
-def _json_reads_as_ever(protocols: Any) -> bool:
-    stock: Any = _json._default_decoder
-    scan = stock.scan_once
+def _json_reads_as_ever(stock: _Stock) -> bool:
+    default: Any = _json._default_decoder
+    scan = default.scan_once
     return (
-        protocols.json is json
+        stock.protocols.json is json
         and _is_function_of(json, "loads")
-        and type(stock) is decoder.JSONDecoder
+        and _parts(json.loads) == _LOADS
+        and type(default) is decoder.JSONDecoder
+        and not {"decode", "raw_decode"}.intersection(vars(default))
         and all(_is_function_of(decoder, f"JSONDecoder.{name}") for name in ("decode", "raw_decode"))
         and _is_of_c(type(scan))
         and (scan.strict, scan.object_hook, scan.object_pairs_hook) == (True, None, None)
@@ -143,11 +158,13 @@ def _json_reads_as_ever(protocols: Any) -> bool:
 # out
 
 
-def _writer(job: Any, encode: Write, protocols: Any) -> Callable[[Any, Any], None]:
+def _writer(job: Any, encode: Write, stock: _Stock) -> Callable[[Any, Any], None]:
     """A function that writes a pair to *job*'s stdout, as *encode* has it, the method ``write`` of a protocol."""
     method, protocol = getattr(encode, "__func__", None), getattr(encode, "__self__", None)
-    # Not before the first pair: see _pairs.
+    # Not before the first pair: see _pairs. *put* is good as long as what it was taken from is in its place.
     put: Callable[[bytes], object] | None = None
+    own: object = _NONE_YET
+    standard: object = None
     texts: Mapping[type, Callable[[Any], str]] = {}
 
     def write_line(key: Any, value: Any) -> None:
@@ -158,33 +175,40 @@ def _writer(job: Any, encode: Write, protocols: Any) -> Callable[[Any, Any], Non
             job.stdout.write(line)
             job.stdout.write(b"\n")
 
+    def put_where_the_job_says(line: bytes) -> None:
+        job.stdout.write(line)
+
     def begin() -> Callable[[bytes], object] | None:
-        nonlocal put, texts
-        if _json_writes_as_ever(protocols):
-            put, texts = job.stdout.write, _Texts()
+        nonlocal put, own, standard, texts
+        if texts or _json_writes_as_ever(stock):
+            texts = texts or _Texts()
+            put = job.stdout.write if type(job).stdout is stock.stdout else put_where_the_job_says
+            own, standard = job._stdout, sys.stdout
         return put
 
     def write_json(key: Any, value: Any) -> None:
-        write = put or begin()
+        write = put if own is job._stdout and standard is sys.stdout else begin()
         if write is None:
             write_line(key, value)
         else:
             write(f"{texts[type(key)](key)}\t{texts[type(value)](value)}\n".encode())
 
     def write_json_value(key: Any, value: Any) -> None:
-        write = put or begin()
+        write = put if own is job._stdout and standard is sys.stdout else begin()
         if write is None:
             write_line(key, value)
         else:
             write(f"{texts[type(value)](value)}\n".encode())
 
-    if method is protocols.StandardJSONValueProtocol.write:
+    if method is stock.write_json_value:
         return write_json_value
-    if method is protocols._KeyCachingProtocol.write and _is_its_own(
-        protocol, "_dumps", protocols.StandardJSONProtocol._dumps
-    ):
+    if method is stock.write_json and _is_its_own(protocol, "_dumps", stock.dumps):
         return write_json
     return write_line
+
+
+#: No job's stdout.
+_NONE_YET = object()
 
 
 class _Texts(dict):  # type: ignore[type-arg]
@@ -215,21 +239,22 @@ class _Texts(dict):  # type: ignore[type-arg]
     @staticmethod
     def _new_encoder() -> Callable[[Any, int], Iterable[str]]:
         """What ``json.dumps`` makes for each call."""
-        stock: Any = _json._default_encoder
+        default: Any = _json._default_encoder
         make: Any = encoder.c_make_encoder
         text = encoder.encode_basestring_ascii
-        return make({}, stock.default, text, None, ": ", ", ", False, False, True)  # type: ignore[no-any-return]
+        return make({}, default.default, text, None, ": ", ", ", False, False, True)  # type: ignore[no-any-return]
 
 
-def _json_writes_as_ever(protocols: Any) -> bool:
-    stock: Any = _json._default_encoder
+def _json_writes_as_ever(stock: _Stock) -> bool:
+    default: Any = _json._default_encoder
     return (
-        protocols.json is json
+        stock.protocols.json is json
         and _is_function_of(json, "dumps")
-        and type(stock) is encoder.JSONEncoder
+        and _parts(json.dumps) == _DUMPS
+        and type(default) is encoder.JSONEncoder
         and all(_is_function_of(encoder, f"JSONEncoder.{name}") for name in ("default", "encode", "iterencode"))
-        and vars(stock) == _AS_EVER
-        and (stock.key_separator, stock.item_separator) == (": ", ", ")
+        and vars(default) == _AS_EVER
+        and (default.key_separator, default.item_separator) == (": ", ", ")
         and _is_of_c(encoder.encode_basestring_ascii)
         and _is_of_c(encoder.c_make_encoder)
     )
@@ -255,6 +280,14 @@ def _is_function_of(module: Any, path: str) -> bool:
     for name in path.split("."):
         thing = vars(thing).get(name)
     return type(thing) is type(_is_function_of) and thing.__globals__ is vars(module)
+
+
+def _parts(function: Any) -> tuple[Any, dict[str, Any]]:
+    """What somebody may replace of a function that stays the same object: its code, and its defaults."""
+    return function.__code__, dict(function.__kwdefaults__ or {})
+
+
+_DUMPS, _LOADS = _parts(json.dumps), _parts(json.loads)
 
 
 def _is_of_c(thing: Any) -> bool:

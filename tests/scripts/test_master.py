@@ -701,3 +701,12 @@ def test_other_inputs_than_those_of_the_key(
     change(given)
     done = check_inputs(python, given)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{said}\n")
+
+
+@every_python
+def test_work_to_be_profiled(python: str, tmp_path: Path) -> None:
+    """It does what a profile is to have, in a language that each Python speaks. (A build goes on without it.)"""
+    for number in range(3):
+        (tmp_path / f"module{number}.py").write_text('def word(x):\n    return x * 2  # "é"\n', encoding="utf-8")
+    done = run(python, "profile_tasks.py", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")

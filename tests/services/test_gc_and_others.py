@@ -29,14 +29,14 @@ def faults(team: Team, monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
     server.stop()
 
 
-def _gc(team: Team, faults: Faults, operation: str, others: Callable[[], object], key: str = "*") -> str:
+def _gc(team: Team, faults: Faults, operation: str, others: Callable[[], object], *wish: str, key: str = "*") -> str:
     """What gc says, in whose first request of that kind *others* do something."""
 
     def do(_: Request) -> None:
         others()
 
     with faults.injected(Rule(operation, Do(do), key=key, times=1)) as strikes:
-        output = team.run("gc")
+        output = team.run("gc", *wish)
     assert len(strikes) == 1
     assert output.status == 0, output.err
     return output.out
@@ -70,6 +70,33 @@ def test_what_is_published_again(team: Team, faults: Faults) -> None:
     said = _gc(team, faults, MEANWHILE, lambda: team.publish(spec, BUILD))
     assert f"kept venv archive of {spec.key[:12]}: something has changed beside it" in said
     assert team.cache.bundles.find(spec) is not None
+
+
+@pytest.mark.parametrize("others", ["pin", "build"])
+def test_what_is_wanted_again(team: Team, faults: Faults, others: str) -> None:
+    """It was about to be removed, because nobody had used it for long."""
+    spec = team.spec()
+    team.publish(spec, BUILD)
+    team.let_pass(days=40)
+    team.cache.store.write("doctor/old", b"")  # EMR is asked only if there is anything to delete
+    team.let_pass(days=2)
+    bundle = team.cache.bundles.find(spec)
+    assert bundle is not None
+
+    def want() -> None:
+        if others == "pin":
+            team.cache.pins.put(bundle, f"bootstrap-{'ab' * 32}.sh", "# a script\n", "grace")
+        else:
+            team.cache.claims.stake("cd" * 32, Claim(OTHER_BUILD, "grace", 1.0))
+
+    wish = ["--unused-for", "30"]
+    if others == "build":  # of a bundle on a Python that no bundle has any more
+        team.run("rm", spec.key)
+    said = _gc(team, faults, MEANWHILE, want, *wish)
+    kept = f"bundle {spec.key[:12]}" if others == "pin" else f"Python {spec.python.key[:12]}"
+    assert f"kept {kept}: something has changed beside it" in said
+    assert (team.cache.bundles.find(spec) is not None) == (others == "pin")
+    assert team.cache.bundles.find_python(spec.python) is not None
 
 
 def test_what_is_removed_while_manifests_are_read(team: Team, faults: Faults) -> None:

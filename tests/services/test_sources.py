@@ -68,7 +68,11 @@ def test_a_local_tarball_must_have_the_pinned_digest(tarball: tuple[Path, str]) 
 
 @pytest.mark.parametrize(
     ("content", "what"),
-    [(b"no tarball", "compressed neither"), (source_tarball("3.13.4"), r"it is that of CPython 3\.13\.4")],
+    [
+        (b"no tarball", "compressed neither"),
+        (source_tarball("3.13.4"), r"it is that of CPython 3\.13\.4"),
+        (source_tarball("3.13.4", ""), r"it is that of CPython 3\.13\.4"),
+    ],
 )
 @pytest.mark.parametrize("where", ["a file", "S3"])
 def test_a_tarball_of_ones_own_that_is_another(
@@ -81,6 +85,15 @@ def test_a_tarball_of_ones_own_that_is_another(
     location = str(path) if where == "a file" else str(bucket / "Python.tar.xz")
     with pytest.raises(OptionError, match=rf"is not the source of CPython 3\.13\.5: .*{what}"):
         fetch(find_source("3.13.5", location, hashlib.sha256(content).hexdigest()), client)
+
+
+@pytest.mark.parametrize(
+    "content", [source_tarball(compression=""), b"\x28\xb5\x2f\xfd zstd, it says"], ids=["tar", "zst"]
+)
+def test_a_tarball_of_ones_own_may_be_whatever_tar_reads(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "Python-3.13.5.tar"
+    path.write_bytes(content)
+    assert fetch(find_source("3.13.5", str(path), None), None) == content
 
 
 def test_a_uri_that_could_change_unnoticed_is_refused() -> None:

@@ -89,11 +89,11 @@ def team(bucket: S3Uri, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> T
 class Job:
     """A job of two steps, of somebody who has a plug."""
 
-    def __init__(self, team: Team, plug: Plug) -> None:
+    def __init__(self, team: Team, plug: Plug, *more: str) -> None:
         few = ["--no-read-logs", "--check-cluster-every", "0.1", "--num-core-instances", "0", "--steps", "2"]
         where = ["--s3-endpoint", plug.endpoint, "--emr-endpoint", plug.endpoint]
         self.process = subprocess.Popen(
-            [sys.executable, str(JOB), "-r", "pybundle-emr", *team.switches, *few, *where],
+            [sys.executable, str(JOB), "-r", "pybundle-emr", *team.switches, *few, *where, *more],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -168,17 +168,40 @@ def test_one_cluster_and_one_set_of_steps(
 
 
 @pytest.mark.whole
-def test_steps_of_which_emr_has_never_heard(team: Team, plug: Plug, gates: _Gates, faults: Faults) -> None:
-    """They are sent again, once EMR has had its time to list them."""
+def test_orders_of_which_emr_has_never_heard(team: Team, plug: Plug, gates: _Gates, faults: Faults) -> None:
+    """They are sent again, once EMR has had its time to list what came of them."""
     team.publish(team.spec(), "build-1")
     gates.open()
-    with faults.injected(Rule("AddJobFlowSteps", HangUp(), times=1)) as strikes:
+    rules = [
+        Rule("RunJobFlow", Refuse(503, "ServiceUnavailable", "Service Unavailable"), times=1),
+        Rule("AddJobFlowSteps", HangUp(), times=1),
+    ]
+    with faults.injected(*rules) as strikes:
         process = Job(team, plug).process
         _, log = process.communicate()
-    assert strikes
+    assert len(strikes) == 2
     assert process.returncode == 0, log
     (cluster,) = team.emr.list_clusters()["Clusters"]
     assert len(team.emr.list_steps(ClusterId=cluster["Id"])["Steps"]) == 2
+
+
+def test_a_cluster_that_is_not_known_by_its_name(team: Team, plug: Plug, gates: _Gates, faults: Faults) -> None:
+    """A conf may have each of a job's clusters have the same name. A colleague's is not taken for one's own."""
+    team.publish(team.spec(), "build-1")
+    theirs = team.emr.run_job_flow(
+        Name="nightly",
+        ReleaseLabel="emr-7.14.0",
+        Instances={"MasterInstanceType": "m5.xlarge", "InstanceCount": 1, "KeepJobFlowAliveWhenNoSteps": True},
+        **{"JobFlowRole": "EMR_EC2_DefaultRole", "ServiceRole": "EMR_DefaultRole"},
+    )["JobFlowId"]
+    with faults.injected(Rule("RunJobFlow", LoseAnswer(), times=1)) as strikes:
+        process = Job(team, plug, "--extra-cluster-param", "Name=nightly").process
+        _, log = process.communicate()
+    assert strikes
+    assert process.returncode == 1
+    assert "EMR did not say whether it has launched the cluster nightly" in log.strip().splitlines()[-1], log
+    assert team.emr.list_steps(ClusterId=theirs)["Steps"] == []
+    assert not team.emr.describe_cluster(ClusterId=theirs)["Cluster"]["Status"]["State"].startswith("TERMINAT")
 
 
 def test_credentials_that_expire_while_a_step_runs(team: Team, plug: Plug, gates: _Gates, faults: Faults) -> None:

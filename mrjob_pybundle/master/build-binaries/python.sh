@@ -172,15 +172,18 @@ make_python() {
     # Nobody runs the program that tests embedding, and linking it takes as long as linking Python.
     local -a without=(-o Programs/_testembed)
     # The profiling run takes most of an optimised build, and one core unless told otherwise. A test that fails in it has
-    # been profiled all the same: some depend on the machine's leisure, and on which signals are ignored.
+    # been profiled all the same: some depend on the machine's leisure, and on which signals are ignored. They do little
+    # of what tasks do all the time.
     profile_task=$(makefile_value PROFILE_TASK)
+    profile_task="${profile_task/--pgo/--pgo -j$CORES} || echo 'The profile is of tests that did not all pass'"
+    profile_task+="; ./python -B -S '$INPUTS/master/profile_tasks.py' Lib || echo 'The profile lacks what tasks do'"
     # With counters, link-time optimization is for nothing: what is linked runs the profiling task, and is compiled again.
     # Modules loaded later look for their libraries along the executable's DT_RPATH (not along a DT_RUNPATH, hence the
     # old tags). make reads $$ as $, its shell takes the quotes off.
     make -j "$CORES" "${without[@]}" "$@" "MAKE=make ${without[*]}" \
         "PGO_PROF_GEN_FLAG=$(makefile_value PGO_PROF_GEN_FLAG) -fno-lto${ATOMIC_COUNTS:+ $ATOMIC_COUNTS}" \
         "LINKFORSHARED=$(makefile_value LINKFORSHARED) -g0 -Wl,--disable-new-dtags -Wl,-rpath,'\$\$ORIGIN/../lib:\$\$ORIGIN/../../venv/lib'" \
-        "PROFILE_TASK=${profile_task/--pgo/--pgo -j$CORES} || echo 'The profile is of tests that did not all pass'"
+        "PROFILE_TASK=$profile_task"
 }
 
 # make_python_again STATUS: after make has ended with that. What processes that run at the same time write of a profile

@@ -28,13 +28,14 @@ ROOT = Path(__file__).parents[3]
 MASTER = ROOT / "mrjob_pybundle" / "master"
 
 RECIPES = {"PYTHON_RECIPE": 3, "VENV_RECIPE": 4}
-HOOK_VERSION = 3
+HOOK_VERSION = 4
 
 PARTS = {
     "PYTHON_RECIPE": {
-        "build-binaries/python.sh": "618e2fd02e61372d195dad99f87d65a7594359901afbde7863d25cc0574d50e5",
+        "build-binaries/python.sh": "4496b78d58bb88b0d04efa3d8475d5eefd74f9d65731b6d10e418292002a917b",
         "programs/archive.py": "5af6007c952d9c95100821b00bcae7a142a009462488eab319bcb678a264119d",
         "programs/elf.py": "097892aa64aa67d3f23c9a029a13051dad73d229fb2ba20665ad971741762a0f",
+        "programs/profile_tasks.py": "00759e5301fc85e486920ca0ea281bc9d2906f591935b47ead276290224fa4f4",
         "programs/python27_venv.py": "72816d5d2c4bd145d0b31ec5847889595f53f682122f24cae610ca4c1659e30d",
         "programs/shared_libraries.py": "f13bfea83e9e3be46dbb0cc6058d60077efbf26053ac2f88c93bb3337d776120",
     },
@@ -43,9 +44,9 @@ PARTS = {
         "programs/relocate.py": "06eb6a778ce3dab8db62f5d6701244884778baf8b9f07ce9163805018f2a93ff",
     },
     "HOOK_VERSION": {
-        "mrjob_pybundle_hook.py": "afbb571b0943bfd86c246ca6af13e8006eaa69a8c7b4d674d3ea0c6736c04d4a",
-        "mrjob_pybundle/nodes/mrjob_pybundle_imports.py": "91330772f5f4d66f7a45721aebbefa553a68fe0d256503ceaaf9d67a7d885fbe",  # noqa: E501
-        "mrjob_pybundle/nodes/mrjob_pybundle_tasks.py": "70fe428d1e51a3337f2515f71c0ca10a2a1d57df7df805f0cab38f5dc929c7db",  # noqa: E501
+        "mrjob_pybundle_hook.py": "bb2c10356ad8089f856ed465c6725467027a2ccbe4940edce5994fb3997b0652",
+        "mrjob_pybundle/nodes/mrjob_pybundle_imports.py": "5d580ed4c2ad77e7d5e341c6a5574429a6d72bd6774eed7261b3ebe888790123",  # noqa: E501
+        "mrjob_pybundle/nodes/mrjob_pybundle_tasks.py": "a16725675fae0ee4a00d97003aa9bfcab75bdd998a39b69c41ed05324dbf64ba",  # noqa: E501
         "mrjob_pybundle_hook.pth": "736f3197982e6d83314b180b6825182d4a90ec4fd8a892024096064e99158645",
     },
 }

@@ -8,7 +8,7 @@ import io
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -407,6 +407,11 @@ def _patched(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
         monkeypatch.setattr(json, "_default_encoder", json.JSONEncoder(sort_keys=True, default=str))
     elif how == "default decoder":
         monkeypatch.setattr(json, "_default_decoder", json.JSONDecoder(parse_float=str, strict=False))
+    elif how == "a default of dumps":
+        monkeypatch.setitem(vars(json)["dumps"].__kwdefaults__, "ensure_ascii", False)
+    elif how == "the decoder's decode":
+        decode: Any = lambda text: ["read", text]  # noqa: E731
+        monkeypatch.setattr(vars(json)["_default_decoder"], "decode", decode, raising=False)
     elif how == "separator":
         monkeypatch.setattr(json.JSONEncoder, "item_separator", ",")
     elif how == "in Python":
@@ -425,7 +430,10 @@ def _of_decimals() -> ModuleType:
 @pytest.mark.parametrize("when", ["before", "in mapper_init"])
 @pytest.mark.parametrize(
     "how",
-    ["dumps", "loads", "default", "default encoder", "default decoder", "separator", "in Python", "another module"],
+    [
+        *("dumps", "loads", "default", "default encoder", "default decoder", "separator", "in Python"),
+        *("another module", "a default of dumps", "the decoder's decode"),
+    ],
 )
 def test_json_that_somebody_has_replaced(how: str, when: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Job(Reader):
@@ -437,6 +445,7 @@ def test_json_that_somebody_has_replaced(how: str, when: str, monkeypatch: pytes
 
         def mapper(self, key: Any, value: Any) -> Iterator[tuple[Any, Any]]:
             yield key, value
+            yield [key, "é"], value
             yield [key, value], {"b": 1.5, "a": {1, 2}}
 
     lines = b'"a"\t1.5\n'
@@ -445,6 +454,83 @@ def test_json_that_somebody_has_replaced(how: str, when: str, monkeypatch: pytes
     with fast():
         found = ran(Job([]), "run_mapper", lines)
     assert found == ran(Job([]), "run_mapper", lines)
+
+
+@pytest.mark.parametrize("task", ["run_mapper", "run_reducer"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("JSONProtocol._dumps", "JSONProtocol._loads", "JSONProtocol.read", "JSONProtocol.write"),
+        *("JSONValueProtocol.write", "JSONValueProtocol.read", "RawValueProtocol.read"),
+    ],
+)
+def test_protocols_that_somebody_has_patched(path: str, task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In mrjob's own classes, as a library may that the job imports, after mrjob."""
+    name, method = path.split(".")
+    protocol = getattr(mrjob.protocol, name)
+
+    class Job(Reader):
+        INPUT_PROTOCOL = INTERNAL_PROTOCOL = protocol
+        OUTPUT_PROTOCOL = JSONProtocol if name == "RawValueProtocol" else protocol  # that takes text alone
+
+    lines = b'"a"\t1\n"b"\t[2]\n' if name == "JSONProtocol" else b"[1]\n[2]\n"
+    before, _ = ran(Job([]), task, lines)
+    its_own = getattr(protocol, method)
+
+    def patched(self: Any, *args: Any) -> Any:
+        result = its_own(self, *args)
+        if isinstance(result, bytes):
+            return result + b" patched"
+        return (result[0], "patched") if method == "read" else "patched"
+
+    with fast():
+        monkeypatch.setattr(protocol, method, patched)
+        found = ran(Job([]), task, lines)
+    wanted = ran(Job([]), task, lines)
+    assert found == wanted
+    assert before != wanted[0]
+
+
+class _Moves(MRJob):  # type: ignore[misc]
+    """Writes to another place from its second pair on."""
+
+    INPUT_PROTOCOL = mrjob.protocol.RawValueProtocol
+    other = io.BytesIO()
+
+    def mapper(self, _: None, value: str) -> Iterator[tuple[Any, Any]]:
+        yield 1, value
+        self.move()
+        yield 2, value
+
+    def move(self) -> None:
+        self._stdout: Any = self.other
+
+
+class _MovesSys(_Moves):
+    def move(self) -> None:
+        self._stdout = None
+        sys.stdout = io.TextIOWrapper(self.other, write_through=True)
+
+
+class _MovesProperty(_Moves):
+    moved = False
+
+    @property
+    def stdout(self) -> Any:
+        return self.other if self.moved else super().stdout
+
+    def move(self) -> None:
+        self.moved = True
+
+
+@pytest.mark.parametrize("job", [_Moves, _MovesSys, _MovesProperty])
+def test_output_that_a_job_has_elsewhere(job: type[_Moves], monkeypatch: pytest.MonkeyPatch) -> None:
+    for with_us in (fast(), nullcontext()):
+        monkeypatch.setattr(sys, "stdout", sys.stdout)
+        monkeypatch.setattr(_Moves, "other", io.BytesIO())
+        with with_us:
+            written, _ = ran(job([]), "run_mapper", b"a\n")
+        assert (written, _Moves.other.getvalue()) == (b'1\t"a"\n', b'2\t"a"\n')
 
 
 @pytest.mark.parametrize("name", ["job", "protocol"])
