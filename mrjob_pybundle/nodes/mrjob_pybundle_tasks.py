@@ -4,9 +4,9 @@ A bundle's environment has a copy of this file beside the hook, which calls :fun
 been loaded. It stands alone: it imports the standard library, and nothing of the project.
 
 For each pair, mrjob looks up properties, calls several functions, and goes through json's general doors. What is here
-does the same with local names and json's C functions. Nothing else changes: lines are read one by one from the same
-object; a pair is encoded before the job's generator goes on, and written at once, to the same buffered object. So what
-a job or its children write themselves stays where it was, and what fails fails with the same exception.
+does the same with local names and C functions, json's above all. Nothing else changes: lines are read one by one from
+the same object; a pair is encoded before the job's generator goes on, and written at once, to the same buffered object.
+So what a job or its children write themselves stays where it was, and what fails fails with the same exception.
 
 What a job has replaced (a protocol or a part of one, a method of MRJob's, json itself) is called as ever. An mrjob that
 is not, byte for byte, the one that this was made for is left alone.
@@ -20,6 +20,8 @@ import json.decoder
 import json.encoder
 import sys
 import zlib
+from itertools import groupby
+from operator import itemgetter
 
 TYPE_CHECKING = False  # typing's constant costs the import of typing, in every task
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class _Stock:
     def __init__(self, job_class: Any, protocols: Any) -> None:
         self.protocols = protocols
         self.read_input = job_class._read_input
+        self.combine_or_reduce_pairs = job_class._combine_or_reduce_pairs
         self.stdout = job_class.stdout
         self.read_text = protocols.TextValueProtocol.read
         self.read_json_value = protocols.StandardJSONValueProtocol.read
@@ -80,7 +83,43 @@ def _install(job_module: Any, protocols: Any) -> None:
         read, write = self.pick_protocols(step_num, step_type)
         return lambda: _pairs(self, read, stock), _writer(self, write, stock)
 
+    def _combine_or_reduce_pairs(
+        self: Any, pairs: Iterable[tuple[Any, Any]], mrc: str, step_num: int = 0
+    ) -> Iterator[tuple[Any, Any]]:
+        step = self._get_step(step_num, job_module.MRStep)
+        if step[mrc] is None:
+            yield from stock.combine_or_reduce_pairs(self, pairs, mrc, step_num)  # which has a word for that
+        if step[f"{mrc}_init"]:
+            for key, value in step[f"{mrc}_init"]() or ():
+                yield key, value
+        task = step[mrc]
+        for group, members in groupby(pairs, itemgetter(0)):
+            for key, value in task(group, (value for _, value in members)) or ():
+                yield key, value
+        if step[f"{mrc}_final"]:
+            for key, value in step[f"{mrc}_final"]() or ():
+                yield key, value
+
     job_class._wrap_protocols = _wrap_protocols
+    job_class._combine_or_reduce_pairs = _combine_or_reduce_pairs
+    for task, pairs_of in (("mapper", "map_pairs"), ("combiner", "combine_pairs"), ("reducer", "reduce_pairs")):
+        setattr(job_class, f"run_{task}", _runner(task, pairs_of))
+
+
+def _runner(task: str, pairs_of: str) -> Callable[..., None]:
+    """The method of a job that runs a *task*, whose output the method *pairs_of* yields."""
+
+    def run(self: Any, step_num: int = 0) -> None:
+        read_lines, write_line = self._wrap_protocols(step_num, task)
+        pairs = getattr(self, pairs_of)(read_lines(), step_num=step_num)
+        write_all = getattr(write_line, _ALL, None)
+        if write_all:
+            write_all(pairs)
+        else:
+            for key, value in pairs:
+                write_line(key, value)
+
+    return run
 
 
 def _is_its_own(thing: Any, name: str, its_own: Any) -> bool:
@@ -166,6 +205,7 @@ def _writer(job: Any, encode: Write, stock: _Stock) -> Callable[[Any, Any], None
     own: object = _NONE_YET
     standard: object = None
     texts: Mapping[type, Callable[[Any], str]] = {}
+    text_of: Callable[[str], str] = str
 
     def write_line(key: Any, value: Any) -> None:
         line = encode(key, value)
@@ -176,22 +216,30 @@ def _writer(job: Any, encode: Write, stock: _Stock) -> Callable[[Any, Any], None
             job.stdout.write(b"\n")
 
     def put_where_the_job_says(line: bytes) -> None:
-        job.stdout.write(line)
+        job.stdout.write(line[:-1])
+        job.stdout.write(b"\n")
 
     def begin() -> Callable[[bytes], object] | None:
-        nonlocal put, own, standard, texts
+        nonlocal put, own, standard, texts, text_of
         if texts or _json_writes_as_ever(stock):
             texts = texts or _Texts()
+            text_of = texts[str]
             put = job.stdout.write if type(job).stdout is stock.stdout else put_where_the_job_says
             own, standard = job._stdout, sys.stdout
         return put
 
+    def write_all_json(pairs: Iterable[tuple[Any, Any]]) -> None:
+        for key, value in pairs:
+            write = put if own is job._stdout and standard is sys.stdout else begin()
+            if write is None:
+                write_line(key, value)
+            elif type(key) is str and type(value) is int:  # of which most jobs write most
+                write(f"{text_of(key)}\t{value}\n".encode())
+            else:
+                write(f"{texts[type(key)](key)}\t{texts[type(value)](value)}\n".encode())
+
     def write_json(key: Any, value: Any) -> None:
-        write = put if own is job._stdout and standard is sys.stdout else begin()
-        if write is None:
-            write_line(key, value)
-        else:
-            write(f"{texts[type(key)](key)}\t{texts[type(value)](value)}\n".encode())
+        write_all_json(((key, value),))
 
     def write_json_value(key: Any, value: Any) -> None:
         write = put if own is job._stdout and standard is sys.stdout else begin()
@@ -200,12 +248,16 @@ def _writer(job: Any, encode: Write, stock: _Stock) -> Callable[[Any, Any], None
         else:
             write(f"{texts[type(value)](value)}\n".encode())
 
+    vars(write_json)[_ALL] = write_all_json
     if method is stock.write_json_value:
         return write_json_value
     if method is stock.write_json and _is_its_own(protocol, "_dumps", stock.dumps):
         return write_json
     return write_line
 
+
+#: The attribute of a function that writes one pair by the name of which there is one that writes many.
+_ALL = "all_at_once"
 
 #: No job's stdout.
 _NONE_YET = object()

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import mrjob
 import pytest
 
 from mrjob_pybundle.bundle.inputs import read_inputs
@@ -710,3 +711,23 @@ def test_work_to_be_profiled(python: str, tmp_path: Path) -> None:
         (tmp_path / f"module{number}.py").write_text('def word(x):\n    return x * 2  # "é"\n', encoding="utf-8")
     done = run(python, "profile_tasks.py", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("python", [path for version, path in PYTHONS.items() if version != "2.7"])
+def test_tasks_whose_mrjob_is_in_a_zip_file(python: str, tmp_path: Path) -> None:
+    """As ``bootstrap_mrjob`` brings it. Before 3.10, Python's own importer of zip files knows half of the protocol."""
+    beside, package = tmp_path / "site", Path(mrjob.__file__).parent
+    beside.mkdir()
+    shutil.copy(REPOSITORY / "mrjob_pybundle_hook.py", beside)
+    for name in ("imports", "tasks"):
+        shutil.copy(REPOSITORY / "mrjob_pybundle" / "nodes" / f"mrjob_pybundle_{name}.py", beside)
+    archive = shutil.make_archive(str(tmp_path / "mrjob"), "zip", package.parent, package.name)
+    code = "import mrjob_pybundle_hook, mrjob.job; print(mrjob.job.MRJob._wrap_protocols.__module__, mrjob.__file__)"
+    done = subprocess.run(
+        [python, "-B", "-c", code],
+        env={**os.environ, "PYTHONPATH": f"{beside}:{archive}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr == ""
+    assert done.stdout == f"mrjob_pybundle_tasks {archive}/mrjob/__init__.py\n"

@@ -46,7 +46,7 @@ PARTS = {
     "HOOK_VERSION": {
         "mrjob_pybundle_hook.py": "bb2c10356ad8089f856ed465c6725467027a2ccbe4940edce5994fb3997b0652",
         "mrjob_pybundle/nodes/mrjob_pybundle_imports.py": "5d580ed4c2ad77e7d5e341c6a5574429a6d72bd6774eed7261b3ebe888790123",  # noqa: E501
-        "mrjob_pybundle/nodes/mrjob_pybundle_tasks.py": "a16725675fae0ee4a00d97003aa9bfcab75bdd998a39b69c41ed05324dbf64ba",  # noqa: E501
+        "mrjob_pybundle/nodes/mrjob_pybundle_tasks.py": "a2856f863bc38bc540f7515234b73b6d8ef1eb2f070aea1fed60b4a78264e869",  # noqa: E501
         "mrjob_pybundle_hook.pth": "736f3197982e6d83314b180b6825182d4a90ec4fd8a892024096064e99158645",
     },
 }
