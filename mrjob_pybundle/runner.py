@@ -200,7 +200,7 @@ class PyBundleEMRJobRunner(ClusterAheadRunner):
         A cluster that is to stay ends when it has been idle, by one more.
         """
         theirs = len(self._bootstrap_actions()) + len(self._extra_bootstrap_actions())
-        if 1 + theirs + bool(self._bootstrap) + is_to_stay > options.MAX_BOOTSTRAP_ACTIONS:
+        if 1 + theirs + bool(self._bootstrap) + bool(is_to_stay) > options.MAX_BOOTSTRAP_ACTIONS:
             raise OptionError(
                 f"EMR runs at most {options.MAX_BOOTSTRAP_ACTIONS} bootstrap actions, and one of them is the bundle's."
             )

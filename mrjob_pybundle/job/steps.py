@@ -138,10 +138,13 @@ class EMRStepsRunner(EMRJobRunner):
         for attempt in range(1, _TRIES + 1):
             try:
                 return self._patience_with_emr.ask(launch, was_throttled)
-            except LaunchUnclearError:
+            except LaunchUnclearError as error:
                 if not is_ours_alone:
                     raise
-                found = emr.find_launched(name, self._patience_with_emr.ask, self._launched_clusters)
+                try:
+                    found = emr.find_launched(name, self._patience_with_emr.ask, self._launched_clusters)
+                except CacheError as failure:
+                    raise LaunchUnclearError(f"{error}; {failure}") from failure
                 if found is not None:
                     return found
                 if attempt == _TRIES:
@@ -169,6 +172,10 @@ class EMRStepsRunner(EMRJobRunner):
                 if attempt == _TRIES:
                     raise
         raise AssertionError("unreachable")
+
+    def _add_tags(self, tags: dict[str, str], cluster_id: str) -> None:
+        """Like mrjob's, but a cluster that has just been launched is not given up because it has no tags yet."""
+        self._patience_with_emr.ask(partial(super()._add_tags, tags, cluster_id))
 
     # ending
 

@@ -44,7 +44,7 @@ _KNOWN = {"mrjob.job": 0xAF3D8F27, "mrjob.protocol": 0x335CD324}
 def speed_up(job_module: ModuleType) -> None:
     """Have jobs of the class MRJob of *job_module*, mrjob.job, read and write as this module does."""
     protocols = sys.modules["mrjob.protocol"]
-    if _is_known(job_module) and _is_known(protocols):
+    if _is_known(job_module) and _is_known(protocols) and _is_untouched(job_module, protocols):
         _install(job_module, protocols)
 
 
@@ -56,8 +56,32 @@ def _is_known(module: Any) -> bool:
     return zlib.crc32(source) == _KNOWN[module.__name__]
 
 
+#: The methods that we have others for, and those that we do without.
+_REPLACED = ("_wrap_protocols", "_combine_or_reduce_pairs", "run_mapper", "run_combiner", "run_reducer")
+_DONE_WITHOUT = {
+    "mrjob.job": ("MRJob._read_input",),
+    "mrjob.protocol": (
+        *("TextValueProtocol.read", "StandardJSONValueProtocol.read", "StandardJSONValueProtocol.write"),
+        *("_KeyCachingProtocol.read", "_KeyCachingProtocol.write"),
+        *("StandardJSONProtocol._loads", "StandardJSONProtocol._dumps"),
+    ),
+}
+
+
+def _is_untouched(job_module: Any, protocols: Any) -> bool:
+    """Whether nobody has replaced one of these yet, us included."""
+    methods = (*(f"MRJob.{name}" for name in _REPLACED), *_DONE_WITHOUT["mrjob.job"])
+    stdout = vars(job_module.MRJob)["stdout"]
+    return (
+        all(_is_function_of(job_module, path) for path in methods)
+        and all(_is_function_of(protocols, path) for path in _DONE_WITHOUT["mrjob.protocol"])
+        and type(stdout) is property
+        and getattr(stdout.fget, "__globals__", None) is vars(job_module)
+    )
+
+
 class _Stock:
-    """What mrjob has of its own, as it was before anybody could replace it."""
+    """What mrjob has of its own: see :func:`_is_untouched`."""
 
     def __init__(self, job_class: Any, protocols: Any) -> None:
         self.protocols = protocols
@@ -100,10 +124,17 @@ def _install(job_module: Any, protocols: Any) -> None:
             for key, value in step[f"{mrc}_final"]() or ():
                 yield key, value
 
-    job_class._wrap_protocols = _wrap_protocols
-    job_class._combine_or_reduce_pairs = _combine_or_reduce_pairs
-    for task, pairs_of in (("mapper", "map_pairs"), ("combiner", "combine_pairs"), ("reducer", "reduce_pairs")):
-        setattr(job_class, f"run_{task}", _runner(task, pairs_of))
+    ours = {
+        "_wrap_protocols": _wrap_protocols,
+        "_combine_or_reduce_pairs": _combine_or_reduce_pairs,
+        "run_mapper": _runner("mapper", "map_pairs"),
+        "run_combiner": _runner("combiner", "combine_pairs"),
+        "run_reducer": _runner("reducer", "reduce_pairs"),
+    }
+    for name in _REPLACED:
+        for what in ("__module__", "__name__", "__qualname__", "__doc__"):  # by which others find it
+            setattr(ours[name], what, getattr(vars(job_class)[name], what))
+        setattr(job_class, name, ours[name])
 
 
 def _runner(task: str, pairs_of: str) -> Callable[..., None]:
@@ -111,12 +142,14 @@ def _runner(task: str, pairs_of: str) -> Callable[..., None]:
 
     def run(self: Any, step_num: int = 0) -> None:
         read_lines, write_line = self._wrap_protocols(step_num, task)
-        pairs = getattr(self, pairs_of)(read_lines(), step_num=step_num)
-        write_all = getattr(write_line, _ALL, None)
-        if write_all:
-            write_all(pairs)
+        make_pairs = getattr(self, pairs_of)
+        # Who has wrapped it (functools.wraps) may have copied what is noted at it.
+        its_own, write_all = getattr(write_line, "__dict__", {}).get(_ALL, (None, None))
+        # No local variable holds the generator: what fails closes it at once, before the traceback is gone.
+        if its_own is write_line:
+            write_all(lambda: make_pairs(read_lines(), step_num=step_num))
         else:
-            for key, value in pairs:
+            for key, value in make_pairs(read_lines(), step_num=step_num):
                 write_line(key, value)
 
     return run
@@ -179,11 +212,12 @@ def _pairs(job: Any, read: Read, stock: _Stock) -> Iterator[tuple[Any, Any]]:
 
 def _json_reads_as_ever(stock: _Stock) -> bool:
     default: Any = _json._default_decoder
-    scan = default.scan_once
+    scan: Any = getattr(default, "scan_once", None)
     return (
         stock.protocols.json is json
         and _is_function_of(json, "loads")
-        and _parts(json.loads) == _LOADS
+        and _json.loads.__code__ is _CODES[1]
+        and set(_json.loads.__kwdefaults__.values()) == {None}
         and type(default) is decoder.JSONDecoder
         and not {"decode", "raw_decode"}.intersection(vars(default))
         and all(_is_function_of(decoder, f"JSONDecoder.{name}") for name in ("decode", "raw_decode"))
@@ -208,12 +242,17 @@ def _writer(job: Any, encode: Write, stock: _Stock) -> Callable[[Any, Any], None
     text_of: Callable[[str], str] = str
 
     def write_line(key: Any, value: Any) -> None:
+        out = job.stdout
         line = encode(key, value)
-        if type(line) is bytes:
-            job.stdout.write(line + b"\n")
+        if type(line) is bytes and is_plain(out):
+            out.write(line + b"\n")
         else:
-            job.stdout.write(line)
+            out.write(line)
             job.stdout.write(b"\n")
+
+    def is_plain(out: Any) -> bool:
+        """Whether nobody can tell one write from two."""
+        return type(job).stdout is stock.stdout and type(out).__module__ in ("_io", "io")
 
     def put_where_the_job_says(line: bytes) -> None:
         job.stdout.write(line[:-1])
@@ -224,12 +263,12 @@ def _writer(job: Any, encode: Write, stock: _Stock) -> Callable[[Any, Any], None
         if texts or _json_writes_as_ever(stock):
             texts = texts or _Texts()
             text_of = texts[str]
-            put = job.stdout.write if type(job).stdout is stock.stdout else put_where_the_job_says
+            put = job.stdout.write if is_plain(job.stdout) else put_where_the_job_says
             own, standard = job._stdout, sys.stdout
         return put
 
-    def write_all_json(pairs: Iterable[tuple[Any, Any]]) -> None:
-        for key, value in pairs:
+    def write_all_json(make_pairs: Callable[[], Iterable[tuple[Any, Any]]]) -> None:
+        for key, value in make_pairs():
             write = put if own is job._stdout and standard is sys.stdout else begin()
             if write is None:
                 write_line(key, value)
@@ -239,7 +278,7 @@ def _writer(job: Any, encode: Write, stock: _Stock) -> Callable[[Any, Any], None
                 write(f"{texts[type(key)](key)}\t{texts[type(value)](value)}\n".encode())
 
     def write_json(key: Any, value: Any) -> None:
-        write_all_json(((key, value),))
+        write_all_json(lambda: ((key, value),))
 
     def write_json_value(key: Any, value: Any) -> None:
         write = put if own is job._stdout and standard is sys.stdout else begin()
@@ -248,7 +287,7 @@ def _writer(job: Any, encode: Write, stock: _Stock) -> Callable[[Any, Any], None
         else:
             write(f"{texts[type(value)](value)}\n".encode())
 
-    vars(write_json)[_ALL] = write_all_json
+    vars(write_json)[_ALL] = (write_json, write_all_json)
     if method is stock.write_json_value:
         return write_json_value
     if method is stock.write_json and _is_its_own(protocol, "_dumps", stock.dumps):
@@ -256,8 +295,8 @@ def _writer(job: Any, encode: Write, stock: _Stock) -> Callable[[Any, Any], None
     return write_line
 
 
-#: The attribute of a function that writes one pair by the name of which there is one that writes many.
-_ALL = "all_at_once"
+#: The attribute of a function that writes one pair: itself, and the one that writes many.
+_ALL = "_mrjob_pybundle_all"
 
 #: No job's stdout.
 _NONE_YET = object()
@@ -302,7 +341,8 @@ def _json_writes_as_ever(stock: _Stock) -> bool:
     return (
         stock.protocols.json is json
         and _is_function_of(json, "dumps")
-        and _parts(json.dumps) == _DUMPS
+        and _json.dumps.__code__ is _CODES[0]
+        and _json.dumps.__kwdefaults__ == _DEFAULTS_OF_DUMPS
         and type(default) is encoder.JSONEncoder
         and all(_is_function_of(encoder, f"JSONEncoder.{name}") for name in ("default", "encode", "iterencode"))
         and vars(default) == _AS_EVER
@@ -334,12 +374,9 @@ def _is_function_of(module: Any, path: str) -> bool:
     return type(thing) is type(_is_function_of) and thing.__globals__ is vars(module)
 
 
-def _parts(function: Any) -> tuple[Any, dict[str, Any]]:
-    """What somebody may replace of a function that stays the same object: its code, and its defaults."""
-    return function.__code__, dict(function.__kwdefaults__ or {})
-
-
-_DUMPS, _LOADS = _parts(json.dumps), _parts(json.loads)
+#: What somebody may replace of a function that stays the same object: its code, and its defaults.
+_CODES = json.dumps.__code__, json.loads.__code__
+_DEFAULTS_OF_DUMPS = {**_AS_EVER, "cls": None, "separators": None, "default": None}
 
 
 def _is_of_c(thing: Any) -> bool:

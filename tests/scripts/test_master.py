@@ -722,7 +722,7 @@ def test_tasks_whose_mrjob_is_in_a_zip_file(python: str, tmp_path: Path) -> None
     for name in ("imports", "tasks"):
         shutil.copy(REPOSITORY / "mrjob_pybundle" / "nodes" / f"mrjob_pybundle_{name}.py", beside)
     archive = shutil.make_archive(str(tmp_path / "mrjob"), "zip", package.parent, package.name)
-    code = "import mrjob_pybundle_hook, mrjob.job; print(mrjob.job.MRJob._wrap_protocols.__module__, mrjob.__file__)"
+    code = "import mrjob_pybundle_hook, mrjob.job as m; print(m.MRJob.run_mapper.__globals__['__name__'], m.__file__)"
     done = subprocess.run(
         [python, "-B", "-c", code],
         env={**os.environ, "PYTHONPATH": f"{beside}:{archive}"},
@@ -730,4 +730,4 @@ def test_tasks_whose_mrjob_is_in_a_zip_file(python: str, tmp_path: Path) -> None
         text=True,
     )
     assert done.stderr == ""
-    assert done.stdout == f"mrjob_pybundle_tasks {archive}/mrjob/__init__.py\n"
+    assert done.stdout == f"mrjob_pybundle_tasks {archive}/mrjob/job.py\n"

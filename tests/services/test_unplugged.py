@@ -185,6 +185,18 @@ def test_orders_of_which_emr_has_never_heard(team: Team, plug: Plug, gates: _Gat
     assert len(team.emr.list_steps(ClusterId=cluster["Id"])["Steps"]) == 2
 
 
+@pytest.mark.whole
+def test_tags_that_take_their_time(team: Team, plug: Plug, gates: _Gates, faults: Faults) -> None:
+    """A cluster is not given up because it has no tags yet. botocore tries five times."""
+    team.publish(team.spec(), "build-1")
+    gates.open()
+    with faults.injected(Rule("AddTags", HangUp(), times=7)) as strikes:
+        process = Job(team, plug).process
+        _, log = process.communicate()
+    assert len(strikes) == 7
+    assert process.returncode == 0, log
+
+
 def test_a_cluster_that_is_not_known_by_its_name(team: Team, plug: Plug, gates: _Gates, faults: Faults) -> None:
     """A conf may have each of a job's clusters have the same name. A colleague's is not taken for one's own."""
     team.publish(team.spec(), "build-1")

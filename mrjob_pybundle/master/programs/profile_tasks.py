@@ -85,9 +85,9 @@ def read_records(lines):
     records = [Record(number, line.strip().split(" ")) for number, line in enumerate(lines)]
     total, seen = 0.0, set()
     for record in records:
-        total += record.weight(0.5)
+        weight = record.weight(0.5)
         seen.add((record.width, record.number % 7))
-        text = json.dumps({"number": record.number, "weight": total, "fields": record.fields, "last": None})
+        text = json.dumps({"number": record.number, "weight": weight, "fields": record.fields, "last": None})
         again = json.loads(text)
         joined = "|".join(field.replace("=", ":") for field in again["fields"] if field)
         head, _, rest = joined.partition(":")

@@ -35,7 +35,7 @@ PARTS = {
         "build-binaries/python.sh": "4496b78d58bb88b0d04efa3d8475d5eefd74f9d65731b6d10e418292002a917b",
         "programs/archive.py": "5af6007c952d9c95100821b00bcae7a142a009462488eab319bcb678a264119d",
         "programs/elf.py": "097892aa64aa67d3f23c9a029a13051dad73d229fb2ba20665ad971741762a0f",
-        "programs/profile_tasks.py": "00759e5301fc85e486920ca0ea281bc9d2906f591935b47ead276290224fa4f4",
+        "programs/profile_tasks.py": "4d35e5f7eff99ebac2357c6df790686fa87d5048360bab317af05538648224aa",
         "programs/python27_venv.py": "72816d5d2c4bd145d0b31ec5847889595f53f682122f24cae610ca4c1659e30d",
         "programs/shared_libraries.py": "f13bfea83e9e3be46dbb0cc6058d60077efbf26053ac2f88c93bb3337d776120",
     },
@@ -46,7 +46,7 @@ PARTS = {
     "HOOK_VERSION": {
         "mrjob_pybundle_hook.py": "bb2c10356ad8089f856ed465c6725467027a2ccbe4940edce5994fb3997b0652",
         "mrjob_pybundle/nodes/mrjob_pybundle_imports.py": "5d580ed4c2ad77e7d5e341c6a5574429a6d72bd6774eed7261b3ebe888790123",  # noqa: E501
-        "mrjob_pybundle/nodes/mrjob_pybundle_tasks.py": "a2856f863bc38bc540f7515234b73b6d8ef1eb2f070aea1fed60b4a78264e869",  # noqa: E501
+        "mrjob_pybundle/nodes/mrjob_pybundle_tasks.py": "56c62ed4482e7256c3287d8770eb07dcd0da36a3aad1c0d2862273a9b1b39a53",  # noqa: E501
         "mrjob_pybundle_hook.pth": "736f3197982e6d83314b180b6825182d4a90ec4fd8a892024096064e99158645",
     },
 }

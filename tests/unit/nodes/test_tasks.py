@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import importlib.util
 import io
 import json
@@ -335,6 +336,48 @@ class _Wraps(Reader):
         return read_lines, lambda key, value: write_line([key, "wrapped"], value)
 
 
+class _Counts(Reader):
+    def _wrap_protocols(self, step_num: int, step_type: str) -> Any:
+        read_lines, write_line = super()._wrap_protocols(step_num, step_type)
+
+        @functools.wraps(write_line)
+        def counting(key: Any, value: Any) -> None:
+            self.stdout.write(b"one more\n")
+            write_line(key, value)
+
+        return read_lines, counting
+
+
+class _Closes(Reader):
+    """Says so when its generator is closed, which an error does before anybody has caught it."""
+
+    def run_mapper(self, step_num: int = 0) -> None:
+        try:
+            super().run_mapper(step_num)
+        except TypeError:
+            self.stdout.write(b"caught\n")
+
+    def mapper(self, key: Any, value: Any) -> Iterator[tuple[Any, Any]]:
+        try:
+            yield key, {1, 2}
+        finally:
+            self.stdout.write(b"closed\n")
+
+
+class _Records(Reader):
+    """Its stdout can tell how many writes there were."""
+
+    @property
+    def stdout(self) -> Any:
+        plain = super().stdout
+
+        class Recording:
+            def write(self, data: bytes) -> int:
+                return plain.write(b"%d: %b" % (len(data), data))  # type: ignore[no-any-return]
+
+        return Recording()
+
+
 class _Catches(Reader):
     def run_reducer(self, step_num: int = 0) -> None:
         read_lines, write_line = self._wrap_protocols(step_num, "reducer")
@@ -386,6 +429,7 @@ def _with(protocol: Any) -> type:
 
 JOBS = [
     *(_Lines, _Stdin, _Stdout, _Loops, _Picks, _Wraps, _Catches, _WritesItself, _Ends, _Triples),
+    *(_Counts, _Closes, _Records),
     *map(_with, (_Upper, _Tagged, _Whole, _Text, _View, _on_the_object)),
 ]
 
@@ -497,6 +541,34 @@ def test_protocols_that_somebody_has_patched(path: str, task: str, monkeypatch: 
     wanted = ran(Job([]), task, lines)
     assert found == wanted
     assert before != wanted[0]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("job.MRJob.run_mapper", "job.MRJob._read_input", "job.MRJob._combine_or_reduce_pairs"),
+        *("protocol.StandardJSONProtocol._dumps", "protocol._KeyCachingProtocol.write"),
+    ],
+)
+def test_what_was_patched_before_us_stays(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a library that was imported before mrjob.job, or beside it."""
+    module, name, method = path.split(".")
+    patched = getattr(getattr(mrjob, module), name)
+    its_own = getattr(patched, method)
+    monkeypatch.setattr(patched, method, lambda *args, **kwargs: its_own(*args, **kwargs))
+    tasks.speed_up(mrjob.job)
+    assert _replaced() <= {method}
+
+
+def test_methods_go_by_their_names() -> None:
+    with fast():
+        for name, its_own in ITS_OWN.items():
+            method = vars(MRJob)[name]
+            assert (method.__qualname__, method.__module__) == (f"MRJob.{name}", "mrjob.job")
+            assert method.__doc__ == its_own.__doc__
+        replaced = vars(MRJob)["run_mapper"]
+        tasks.speed_up(mrjob.job)
+        assert vars(MRJob)["run_mapper"] is replaced, "not twice"
 
 
 class _Moves(MRJob):  # type: ignore[misc]
