@@ -726,6 +726,7 @@ def test_tasks_whose_mrjob_is_in_a_zip_file(python: str, tmp_path: Path) -> None
     done = subprocess.run(
         [python, "-B", "-c", code],
         env={**os.environ, "PYTHONPATH": f"{beside}:{archive}"},
+        cwd=tmp_path,  # which is the first place where modules are looked for
         capture_output=True,
         text=True,
     )
