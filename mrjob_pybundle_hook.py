@@ -66,6 +66,8 @@ class _MRJobFinder:
                 continue
             spec: Any = finder.find_spec(name, path, target)
             if spec is not None:
+                if name in _PACKAGES and name in sys.modules:  # setuptools has loaded its distutils to find it
+                    _imports.complete(sys.modules[name])
                 spec.loader = _MRJobLoader(spec.loader)
                 return spec  # type: ignore[no-any-return]
         return None

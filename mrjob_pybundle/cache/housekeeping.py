@@ -45,6 +45,9 @@ LEFTOVER_SECONDS = 7 * DAY
 #: A claim of that age whose cluster EMR does not know is of a build that has ended, wherever that was.
 FORGOTTEN_SECONDS = KNOWN_AFTER_END.total_seconds()
 
+#: What people call what lies there.
+_CALLED = {layout.PYTHON: "Python", layout.VENV: "bundle"}
+
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _REQUESTS_AT_ONCE = 16
 
@@ -383,34 +386,30 @@ def collect(cache: Cache, what: Plan, owner: str, now: float) -> Plan:
     Asking EMR about all clusters takes its time. So directories are listed again right before: of one in which
     something has come or changed since, nothing goes; nor does what builds use, if one has begun.
     """
+    directories = {(shelf.kind, shelf.key): shelf for shelf in (*what.retire, *(d.shelf for d in what.delete)) if shelf}
     ended = {build_id for _, build_id in what.release}
-
-    def is_as_it_was(shelf: Shelf | None) -> bool:
-        return shelf is None or _is_as_it_was(shelf, cache)
-
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-        unchanged = list(pool.map(is_as_it_was, [*what.retire, *(deletion.shelf for deletion in what.delete)]))
+        are_unchanged = pool.map(lambda shelf: _is_as_it_was(shelf, cache), directories.values())
+        changed = {place for place, is_unchanged in zip(directories, are_unchanged, strict=True) if not is_unchanged}
         is_building = any(claim.build_id not in ended for claim in running_builds(cache))
-        retire_unchanged, delete_unchanged = unchanged[: len(what.retire)], unchanged[len(what.retire) :]
-        retiring = [
-            shelf
-            for shelf, is_unchanged in zip(what.retire, retire_unchanged, strict=True)
-            if is_unchanged and not (is_building and shelf.kind == layout.PYTHON)
-        ]
-        deleting = [
-            deletion
-            for deletion, is_unchanged in zip(what.delete, delete_unchanged, strict=True)
-            if is_unchanged and not (is_building and deletion.is_for_builds)
-        ]
-        list(pool.map(cache.store.delete, [found.name for deletion in deleting for found in deletion.objects]))
-    for key, build_id in what.release:
+
+        def stays(shelf: Shelf | None, *, is_for_builds: bool) -> bool:
+            return (is_building and is_for_builds) or (shelf is not None and (shelf.kind, shelf.key) in changed)
+
+        kept = [d for d in what.delete if stays(d.shelf, is_for_builds=d.is_for_builds)]
+        still = [shelf for shelf in what.retire if stays(shelf, is_for_builds=shelf.kind == layout.PYTHON)]
+        done = replace(
+            what,
+            delete=tuple(deletion for deletion in what.delete if deletion not in kept),
+            retire=tuple(shelf for shelf in what.retire if shelf not in still),
+            left=(*(f"{_CALLED[shelf.kind]} {shelf.key[:12]}" for shelf in still), *(d.what for d in kept)),
+        )
+        list(pool.map(cache.store.delete, [found.name for deletion in done.delete for found in deletion.objects]))
+    for key, build_id in done.release:
         cache.claims.release(key, build_id)
-    for shelf in retiring:
+    for shelf in done.retire:
         retire(cache, shelf, owner, now)
-    kinds = {layout.PYTHON: "Python", layout.VENV: "bundle"}
-    left = [f"{kinds[shelf.kind]} {shelf.key[:12]}" for shelf in what.retire if shelf not in retiring]
-    left += [deletion.what for deletion in what.delete if deletion not in deleting]
-    return replace(what, delete=tuple(deleting), retire=tuple(retiring), left=tuple(left))
+    return done
 
 
 def _is_as_it_was(shelf: Shelf, cache: Cache) -> bool:

@@ -149,52 +149,43 @@ def test_nobody_waits_to_end_a_cluster(team: Team, plug: Plug, gates: _Gates, fa
     assert process.returncode == 0, log
 
 
-@pytest.mark.parametrize("fault", [LoseAnswer(), CutShort()], ids=["lost", "cut"])
-def test_one_cluster_and_one_set_of_steps(
-    team: Team, plug: Plug, gates: _Gates, faults: Faults, fault: LoseAnswer | CutShort
-) -> None:
-    """Though nobody was told that they are there. Each of the steps would do its work, and end the job, twice."""
+def _done_despite(rules: list[Rule], strikes: int, team: Team, plug: Plug, gates: _Gates, faults: Faults) -> None:
+    """A job that meets these faults, so many times, has one cluster, which has done each of its steps once."""
     team.publish(team.spec(), "build-1")
     gates.open()
-    rules = [Rule(operation, fault, times=1) for operation in ("RunJobFlow", "AddJobFlowSteps")]
-    with faults.injected(*rules) as strikes:
+    with faults.injected(*rules) as met:
         process = Job(team, plug).process
         _, log = process.communicate()
-    assert len(strikes) == 2
+    assert len(met) == strikes
     assert process.returncode == 0, log
     (cluster,) = team.emr.list_clusters()["Clusters"]
     steps = team.emr.list_steps(ClusterId=cluster["Id"])["Steps"]
     assert [step["Status"]["State"] for step in steps] == ["COMPLETED", "COMPLETED"]
 
 
+@pytest.mark.parametrize("fault", [LoseAnswer(), CutShort()], ids=["lost", "cut"])
+def test_one_cluster_and_one_set_of_steps(
+    team: Team, plug: Plug, gates: _Gates, faults: Faults, fault: LoseAnswer | CutShort
+) -> None:
+    """Though nobody was told that they are there. Each of the steps would do its work, and end the job, twice."""
+    rules = [Rule(operation, fault, times=1) for operation in ("RunJobFlow", "AddJobFlowSteps")]
+    _done_despite(rules, 2, team, plug, gates, faults)
+
+
 @pytest.mark.whole
 def test_orders_of_which_emr_has_never_heard(team: Team, plug: Plug, gates: _Gates, faults: Faults) -> None:
     """They are sent again, once EMR has had its time to list what came of them."""
-    team.publish(team.spec(), "build-1")
-    gates.open()
     rules = [
         Rule("RunJobFlow", Refuse(503, "ServiceUnavailable", "Service Unavailable"), times=1),
         Rule("AddJobFlowSteps", HangUp(), times=1),
     ]
-    with faults.injected(*rules) as strikes:
-        process = Job(team, plug).process
-        _, log = process.communicate()
-    assert len(strikes) == 2
-    assert process.returncode == 0, log
-    (cluster,) = team.emr.list_clusters()["Clusters"]
-    assert len(team.emr.list_steps(ClusterId=cluster["Id"])["Steps"]) == 2
+    _done_despite(rules, 2, team, plug, gates, faults)
 
 
 @pytest.mark.whole
 def test_tags_that_take_their_time(team: Team, plug: Plug, gates: _Gates, faults: Faults) -> None:
     """A cluster is not given up because it has no tags yet. botocore tries five times."""
-    team.publish(team.spec(), "build-1")
-    gates.open()
-    with faults.injected(Rule("AddTags", HangUp(), times=7)) as strikes:
-        process = Job(team, plug).process
-        _, log = process.communicate()
-    assert len(strikes) == 7
-    assert process.returncode == 0, log
+    _done_despite([Rule("AddTags", HangUp(), times=7)], 7, team, plug, gates, faults)
 
 
 def test_a_cluster_that_is_not_known_by_its_name(team: Team, plug: Plug, gates: _Gates, faults: Faults) -> None:

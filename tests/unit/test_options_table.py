@@ -110,6 +110,8 @@ def test_defaults_that_are_not_mrjobs() -> None:
         ({}, True, "TERMINATE_CLUSTER"),
         ({"add_steps_in_batch": False}, False, "CONTINUE"),
         ({"max_concurrent_steps": 3}, False, "CONTINUE"),
+        ({"extra_cluster_params": {"StepConcurrencyLevel": 3}}, False, "CONTINUE"),
+        ({"extra_cluster_params": {"StepConcurrencyLevel": 1}}, True, "TERMINATE_CLUSTER"),
         ({"pool_clusters": True}, False, "CONTINUE"),
         ({"cluster_id": "j-1"}, False, "CONTINUE"),
         ({"emr_action_on_failure": "CANCEL_AND_WAIT"}, True, "CANCEL_AND_WAIT"),
@@ -140,6 +142,9 @@ def test_what_mrjob_raises_can_still_be_caught() -> None:
     with pytest.raises(OSError, match="nope is not a directory") as raised:
         _runner(upload_dirs=["nope"])
     assert isinstance(raised.value, OptionError)
+    with pytest.raises(OSError, match=r"nope\.conf") as raised:
+        PyBundleEMRJobRunner(conf_paths=["nope.conf"])
+    assert isinstance(raised.value, OptionError)
 
 
 def test_a_cluster_that_is_there_needs_no_bootstrap_actions() -> None:
@@ -148,6 +153,13 @@ def test_a_cluster_that_is_there_needs_no_bootstrap_actions() -> None:
     _runner(bootstrap_actions=actions, cluster_id="j-1")
     with pytest.raises(OptionError, match="at most 16"):
         _runner(bootstrap_actions=actions)
+
+
+def test_a_cluster_that_stays_has_one_more_bootstrap_action() -> None:
+    """It ends the cluster when it has been idle. Nothing is asked of AWS, or built, before they are counted."""
+    runner = _runner(bootstrap_actions=15 * ["s3://my-bucket/action.sh"], s3_endpoint="http://127.0.0.1:9")
+    with pytest.raises(OptionError, match="at most 16"):
+        runner.make_persistent_cluster()
 
 
 def test_task_python_bin_wins_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:

@@ -259,6 +259,14 @@ runners:
     assert run.stderr.count("not taking python_bin, bootstrap_mrjob over from the emr: section") == 1
 
 
+def test_that_mrjob_does_not_come_along_is_not_taken_over_either(
+    tmp_path: Path, clean_environment: dict[str, str]
+) -> None:
+    """It was said of another Python. That one of its own has none is for a job to say."""
+    conf = "runners: {emr: {cloud_tmp_dir: 's3://my-bucket/tmp/', bootstrap_mrjob: false}}"
+    assert _parsed(_opts(conf, tmp_path, clean_environment))["bootstrap_mrjob"] is None
+
+
 def test_sparks_python_of_emr_conf_is_left_out_with_the_same_notice(
     tmp_path: Path, clean_environment: dict[str, str]
 ) -> None:

@@ -106,6 +106,7 @@ def test_a_python_that_spark_does_not_run_is_refused(label: str, runs: str, refu
 ARM = [
     *("a1.xlarge", "m6g.xlarge", "m6gd.8xlarge", "m7gd.xlarge", "c7gn.large", "r8g.metal-24xl", "x2gd.medium"),
     *("t4g.small", "im4gn.large", "is4gen.large", "i4g.large", "i8ge.large", "hpc7g.4xlarge", "g5g.xlarge"),
+    "p6e-gb200.36xlarge",  # with NVIDIA's Grace
     # yet to come
     *("m12g.xlarge", "z9gdn.large", "hpc10g-flex.large"),
 ]

@@ -125,6 +125,27 @@ print(json.dumps([missing, client is sys.modules["http.client"], hasattr(http, "
     assert answer(bundle, question) == [[], True, False]
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="Python 3.12 and newer have no distutils")
+def test_distutils_has_what_mrjob_loads(bundle: Path) -> None:
+    question = """
+import mrjob.job
+import distutils
+print(json.dumps([str(distutils.version.LooseVersion("1.2")), callable(distutils.spawn.find_executable)]))
+"""
+    assert answer(bundle, question) == ["1.2", True]
+
+
+def test_stand_ins_that_a_job_has_got_hold_of(bundle: Path) -> None:
+    """Spark sends what a job's functions use: a module, by its name."""
+    question = """
+from mrjob.job import *
+import copy, pickle
+found = inspect
+print(json.dumps([copy.copy(found).__name__, pickle.loads(pickle.dumps(found)) is sys.modules["inspect"]]))
+"""
+    assert answer(bundle, question) == ["inspect", True]
+
+
 def test_others_import_what_they_import(bundle: Path) -> None:
     question = """
 import mrjob.job

@@ -462,8 +462,7 @@ def _patched(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     elif how == "a default of dumps":
         monkeypatch.setitem(vars(json)["dumps"].__kwdefaults__, "ensure_ascii", False)
     elif how == "the decoder's decode":
-        decode: Any = lambda text: ["read", text]  # noqa: E731
-        monkeypatch.setattr(vars(json)["_default_decoder"], "decode", decode, raising=False)
+        monkeypatch.setattr(vars(json)["_default_decoder"], "decode", lambda text: ["read", text], raising=False)
     elif how == "separator":
         monkeypatch.setattr(json.JSONEncoder, "item_separator", ",")
     elif how == "in Python":
