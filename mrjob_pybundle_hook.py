@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 #: Goes into the key of every virtual environment: raise it when a change, here or in ``mrjob_pybundle_tasks``, alters
 #: what tasks do.
-HOOK_VERSION = 4
+HOOK_VERSION = 5
 
 _MISSING_NAMES_IN = {"mrjob.util", "mrjob.compat", "mrjob.bin", "mrjob.cloud", "mrjob.emr"}
 #: A module of mrjob's that is also run as a program.

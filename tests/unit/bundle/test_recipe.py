@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[3]
 MASTER = ROOT / "mrjob_pybundle" / "master"
 
 RECIPES = {"PYTHON_RECIPE": 3, "VENV_RECIPE": 4}
-HOOK_VERSION = 4
+HOOK_VERSION = 5
 
 PARTS = {
     "PYTHON_RECIPE": {
@@ -44,9 +44,9 @@ PARTS = {
         "programs/relocate.py": "06eb6a778ce3dab8db62f5d6701244884778baf8b9f07ce9163805018f2a93ff",
     },
     "HOOK_VERSION": {
-        "mrjob_pybundle_hook.py": "0c0a961f36dc5c6d8c9636eb67854ee34afc5b0169c54194aca22e923b029bdc",
+        "mrjob_pybundle_hook.py": "64ba55fed72afd396d9b3b7ad4f2bb716e71dd06809a12540133f1ec64f74e67",
         "mrjob_pybundle/nodes/mrjob_pybundle_imports.py": "5d580ed4c2ad77e7d5e341c6a5574429a6d72bd6774eed7261b3ebe888790123",  # noqa: E501
-        "mrjob_pybundle/nodes/mrjob_pybundle_tasks.py": "56c62ed4482e7256c3287d8770eb07dcd0da36a3aad1c0d2862273a9b1b39a53",  # noqa: E501
+        "mrjob_pybundle/nodes/mrjob_pybundle_tasks.py": "4ba713aa72b9e67cc7368c80462216e270b37fd41188601596945dcc9998e913",  # noqa: E501
         "mrjob_pybundle_hook.pth": "736f3197982e6d83314b180b6825182d4a90ec4fd8a892024096064e99158645",
     },
 }

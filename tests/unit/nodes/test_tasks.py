@@ -37,10 +37,7 @@ from mrjob.protocol import (
 
 from mrjob_pybundle.nodes import mrjob_pybundle_tasks as tasks
 
-ITS_OWN = {
-    name: vars(MRJob)[name]
-    for name in ("_wrap_protocols", "_combine_or_reduce_pairs", "run_mapper", "run_combiner", "run_reducer")
-}
+ITS_OWN = {name: vars(MRJob)[name] for name in ("_wrap_protocols", "run_mapper", "run_combiner", "run_reducer")}
 DUMPS, LOADS = json.dumps, json.loads
 
 PROTOCOLS = [
@@ -247,6 +244,56 @@ def test_keys_are_cached_by_their_bytes_and_groups_compare_what_they_mean() -> N
     assert written == b'["a"]\t[true, [1, 2, 3]]\n[1]\t[false, [4, 5]]\nNaN\t[false, [6, 7]]\n'
 
 
+class Odd(MRJob):  # type: ignore[misc]
+    """Does with the values of each group what it is told."""
+
+    INTERNAL_PROTOCOL = JSONProtocol
+    plan: list[list[str]]
+
+    def reducer_init(self) -> None:
+        self.todo = iter(self.plan)
+        self.kept: list[Iterator[Any]] = []
+
+    def reducer(self, key: Any, values: Any) -> Iterator[tuple[Any, Any]]:
+        for what in next(self.todo, []):
+            try:
+                yield repr(key), [what, self.did(what, values)]
+            except ValueError as error:
+                yield repr(key), [what, str(error)]
+
+    def did(self, what: str, values: Any) -> list[str]:
+        if what == "keep":
+            self.kept.append(values)
+        elif what == "close":
+            values.close()
+        iterators = self.kept if what == "one of all kept" else [values]
+        return [repr(list(values) if what == "all" else next(values, "no more")) for values in iterators]
+
+    def reducer_final(self) -> Iterator[tuple[Any, Any]]:
+        yield "kept", [list(values) for values in self.kept]
+
+
+@given(
+    plan=st.lists(
+        st.lists(st.sampled_from(["one", "all", "close", "keep", "one of all kept"]), max_size=3), max_size=6
+    ),
+    lines=st.lists(
+        st.tuples(
+            st.sampled_from([b"1", b"1.0", b"true", b'"a"', b'"\\u0061"', b"NaN", b"[1]", b"[1.0]", b"-"]),
+            st.sampled_from([b"1", b'"x"', b"[2]", b"-"]),
+        ).map(b"\t".join),
+        max_size=9,
+    ),
+)
+@example(plan=[["one", "close", "one"], ["all"]], lines=[b"1\t1", b"1\t2", b"1\t3", b"2\t4", b"2\t5"])
+@example(plan=[["keep"], ["keep", "all"], ["one of all kept"]], lines=[b"1\t1", b"1\t2", b"2\t3", b"3\t4"])
+@example(plan=[["all", "one"], ["all"]], lines=[b"1\t1", b"1\t-", b"1\t2", b"2\t3"])
+def test_whatever_is_done_with_values(plan: list[list[str]], lines: list[bytes]) -> None:
+    job = Odd([])
+    job.plan = plan
+    same(job, "run_reducer", b"\n".join(lines))
+
+
 # what jobs replace
 
 
@@ -323,6 +370,34 @@ class _Loops(Reader):
         yield "reduced", [next(pairs)]
         pairs.close()
         yield "closed", list(pairs)
+
+
+class _GroupsItself(Reader):
+    def _combine_or_reduce_pairs(self, pairs: Any, mrc: str, step_num: int = 0) -> Iterator[tuple[Any, Any]]:
+        yield mrc, list(pairs)
+
+
+class _Raw(MRJob):  # type: ignore[misc]
+    def mapper_init(self) -> Iterator[tuple[Any, Any]]:
+        yield "first", self.options.args
+
+    def mapper_raw(self, path: str, uri: str) -> Iterator[tuple[Any, Any]]:
+        yield path, uri
+
+    def mapper_final(self) -> Iterator[tuple[Any, Any]]:
+        yield "last", None
+
+
+class _Maps(Reader):
+    """Calls what it replaces, and looks at what that gives."""
+
+    def map_pairs(self, pairs: Any, step_num: int = 0) -> Iterator[tuple[Any, Any]]:
+        for pair in super().map_pairs(pairs, step_num):
+            yield type(pair).__name__, pair
+
+    def reduce_pairs(self, pairs: Any, step_num: int = 0) -> Iterator[tuple[Any, Any]]:
+        for pair in super().reduce_pairs(pairs, step_num):
+            yield type(pair).__name__, pair
 
 
 class _Picks(Reader):
@@ -417,6 +492,24 @@ class _Triples(Reader):
         yield 1, 2, 3
 
 
+class _Lists(Reader):
+    def mapper(self, key: Any, value: Any) -> Any:
+        return [[key, value], [value, key]] if value == 1 else None
+
+    def reducer(self, key: Any, values: Any) -> Any:
+        return iter([[key, sum(values)]])
+
+
+class _Numbers(Reader):
+    """Gives what has no pairs."""
+
+    def mapper(self, key: Any, value: Any) -> Any:
+        return 7
+
+    def reducer(self, key: Any, values: Any) -> Any:
+        return [7]
+
+
 def _with(protocol: Any) -> type:
     class Job(Reader):
         def internal_protocol(self) -> Any:
@@ -429,7 +522,7 @@ def _with(protocol: Any) -> type:
 
 JOBS = [
     *(_Lines, _Stdin, _Stdout, _Loops, _Picks, _Wraps, _Catches, _WritesItself, _Ends, _Triples),
-    *(_Counts, _Closes, _Records),
+    *(_Counts, _Closes, _Records, _GroupsItself, _Raw, _Maps, _Lists, _Numbers),
     *map(_with, (_Upper, _Tagged, _Whole, _Text, _View, _on_the_object)),
 ]
 
@@ -439,6 +532,14 @@ JOBS = [
 def test_what_a_job_replaces_is_called(job: Any, task: str) -> None:
     for lines in (b'"a"\t1\n"a"\t[2]\n"b"\t3\n', b'"a"\t1\n"a"\t-\n"b"\t3\n', b""):
         same(job([]), task, lines)
+
+
+def test_a_mapper_that_reads_files_itself() -> None:
+    same(_Raw(["path", "uri"]))
+
+
+def test_steps_that_are_not_there() -> None:
+    same(Writer([]), "run_reducer")
 
 
 @pytest.mark.parametrize("task", ["run_mapper", "run_reducer"])
@@ -546,6 +647,7 @@ def test_protocols_that_somebody_has_patched(path: str, task: str, monkeypatch: 
     "path",
     [
         *("job.MRJob.run_mapper", "job.MRJob._read_input", "job.MRJob._combine_or_reduce_pairs"),
+        *("job.MRJob.map_pairs", "job.MRJob.reduce_pairs"),
         *("protocol.StandardJSONProtocol._dumps", "protocol._KeyCachingProtocol.write"),
     ],
 )
