@@ -13,7 +13,7 @@ import pytest
 from mrjob_pybundle import __version__
 from tests.packaging.conftest import Distributions, files_of_the_repository
 from tests.packaging.pythons import interpreter
-from tests.unit.test_plugin import JOB
+from tests.programs.test_plugin import JOB
 
 pytestmark = pytest.mark.whole
 

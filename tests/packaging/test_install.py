@@ -11,7 +11,7 @@ import pytest
 from mrjob_pybundle.bundle.inputs import read_inputs
 from mrjob_pybundle.bundle.sources import find_source
 from mrjob_pybundle.master.inputs import mrjob_wheel
-from tests.unit.test_plugin import JOB
+from tests.programs.test_plugin import JOB
 
 pytestmark = pytest.mark.whole
 
