@@ -66,7 +66,7 @@ def test_they_are_those_that_setup_py_names(python: Path, unpacked: Path, uv_env
 def test_the_tests_pass(python: Path, unpacked: Path, clean_environment: dict[str, str]) -> None:
     # What is looked for is what these versions do otherwise, which no further examples of a property show.
     command = [str(python), "-m", "pytest", "-q", "-n", "2", "--hypothesis-profile", "few examples"]
-    command += ["tests/unit", "tests/services"]
+    command += ["tests/unit", "tests/programs", "tests/services"]
     environment = {name: value for name, value in clean_environment.items() if not name.startswith("PYTEST_")}
     path = os.pathsep.join([str(python.parent), environment["PATH"]])
     run = subprocess.run(command, cwd=unpacked, env={**environment, "PATH": path}, capture_output=True, text=True)
