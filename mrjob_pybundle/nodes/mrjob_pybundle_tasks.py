@@ -8,8 +8,8 @@ does the same with local names and C functions, json's above all. Nothing else c
 the same object; a pair is encoded before the job's generator goes on, and written at once, to the same buffered object.
 So what a job or its children write themselves stays where it was, and what fails fails with the same exception.
 
-What a job has replaced (a protocol or a part of one, a method of MRJob's, json itself) is called as ever. An mrjob that
-is not, byte for byte, the one that this was made for is left alone.
+What a job has replaced by its first pair (a protocol or a part of one, a method of MRJob's, json itself) is called as
+ever. An mrjob that is not, byte for byte, the one that this was made for is left alone.
 
 The hook does not load this where ``MRJOB_PYBUNDLE_FAST_TASKS`` is ``off``: see ``mrjob_pybundle_imports``.
 """
@@ -20,7 +20,7 @@ import json.decoder
 import json.encoder
 import sys
 import zlib
-from itertools import chain, groupby
+from itertools import groupby
 from operator import itemgetter
 
 TYPE_CHECKING = False  # typing's constant costs the import of typing, in every task
@@ -57,14 +57,9 @@ def _is_known(module: Any) -> bool:
 
 
 #: The methods that we have others for, and those that we do without.
-_REPLACED = ("_wrap_protocols", "run_mapper", "run_combiner", "run_reducer")
-_PAIRS_OF = {
-    "mapper": ("map_pairs",),
-    "combiner": ("combine_pairs", "_combine_or_reduce_pairs"),
-    "reducer": ("reduce_pairs", "_combine_or_reduce_pairs"),
-}
+_REPLACED = ("_wrap_protocols", "_combine_or_reduce_pairs", "run_mapper", "run_combiner", "run_reducer")
 _DONE_WITHOUT = {
-    "mrjob.job": ("MRJob._read_input", *(f"MRJob.{name}" for names in _PAIRS_OF.values() for name in names)),
+    "mrjob.job": ("MRJob._read_input",),
     "mrjob.protocol": (
         *("TextValueProtocol.read", "StandardJSONValueProtocol.read", "StandardJSONValueProtocol.write"),
         *("_KeyCachingProtocol.read", "_KeyCachingProtocol.write"),
@@ -91,7 +86,7 @@ class _Stock:
     def __init__(self, job_class: Any, protocols: Any) -> None:
         self.protocols = protocols
         self.read_input = job_class._read_input
-        self.pairs_of = {task: {name: getattr(job_class, name) for name in names} for task, names in _PAIRS_OF.items()}
+        self.combine_or_reduce_pairs = job_class._combine_or_reduce_pairs
         self.stdout = job_class.stdout
         self.read_text = protocols.TextValueProtocol.read
         self.read_json_value = protocols.StandardJSONValueProtocol.read
@@ -110,18 +105,31 @@ def _install(job_module: Any, protocols: Any) -> None:
         self: Any, step_num: int, step_type: str
     ) -> tuple[Callable[[], Iterator[tuple[Any, Any]]], Callable[[Any, Any], None]]:
         read, write = self.pick_protocols(step_num, step_type)
+        return lambda: _pairs(self, read, stock), _writer(self, write, stock)
 
-        def read_lines() -> Iterator[tuple[Any, Any]]:
-            return _pairs(self, read, stock)
-
-        vars(read_lines)[_ALL] = (read_lines, lambda: _groups(self, read, stock))
-        return read_lines, _writer(self, write, stock)
+    def _combine_or_reduce_pairs(
+        self: Any, pairs: Iterable[tuple[Any, Any]], mrc: str, step_num: int = 0
+    ) -> Iterator[tuple[Any, Any]]:
+        step = self._get_step(step_num, job_module.MRStep)
+        if step[mrc] is None:
+            yield from stock.combine_or_reduce_pairs(self, pairs, mrc, step_num)  # which has a word for that
+        if step[f"{mrc}_init"]:
+            for key, value in step[f"{mrc}_init"]() or ():
+                yield key, value
+        task = step[mrc]
+        for group, members in groupby(pairs, itemgetter(0)):
+            for key, value in task(group, (value for _, value in members)) or ():
+                yield key, value
+        if step[f"{mrc}_final"]:
+            for key, value in step[f"{mrc}_final"]() or ():
+                yield key, value
 
     ours = {
         "_wrap_protocols": _wrap_protocols,
-        "run_mapper": _runner("mapper", job_module.MRStep, stock),
-        "run_combiner": _runner("combiner", job_module.MRStep, stock),
-        "run_reducer": _runner("reducer", job_module.MRStep, stock),
+        "_combine_or_reduce_pairs": _combine_or_reduce_pairs,
+        "run_mapper": _runner("mapper", "map_pairs"),
+        "run_combiner": _runner("combiner", "combine_pairs"),
+        "run_reducer": _runner("reducer", "reduce_pairs"),
     }
     for name in _REPLACED:
         for what in ("__module__", "__name__", "__qualname__", "__doc__"):  # by which others find it
@@ -129,54 +137,22 @@ def _install(job_module: Any, protocols: Any) -> None:
         setattr(job_class, name, ours[name])
 
 
-def _runner(task: str, step_class: type, stock: _Stock) -> Callable[..., None]:
-    """The method of a job that runs a *task*."""
-    its_own = stock.pairs_of[task]
-    name_of_all = _PAIRS_OF[task][0]
-
-    def outputs(job: Any, step_num: int, records: Iterator[tuple[Any, Any]]) -> Iterator[Iterable[tuple[Any, Any]]]:
-        """What *job*'s own methods give, one after the other, the task's for each of the *records*."""
-        step = job._get_step(step_num, step_class)
-        if step[task] is None or (task == "mapper" and step["mapper_raw"]):
-            yield its_own[name_of_all](job, records, step_num=step_num)
-            return
-        if step[f"{task}_init"]:
-            yield step[f"{task}_init"]() or ()
-        function = step[task]
-        for key, what in records:
-            yield function(key, what) or ()
-        if step[f"{task}_final"]:
-            yield step[f"{task}_final"]() or ()
+def _runner(task: str, pairs_of: str) -> Callable[..., None]:
+    """The method of a job that runs a *task*, whose output the method *pairs_of* yields."""
 
     def run(self: Any, step_num: int = 0) -> None:
         read_lines, write_line = self._wrap_protocols(step_num, task)
-        make_pairs = getattr(self, name_of_all)
-        write_all = _noted_at(write_line)
-        read_records = read_lines if task == "mapper" else _noted_at(read_lines)
-
-        # No local variable holds the generators: what fails closes them at once, before the traceback is gone.
-        def pairs() -> Iterable[tuple[Any, Any]]:
-            if read_records and all(_is_its_own(self, *method) for method in its_own.items()):
-                return chain.from_iterable(outputs(self, step_num, read_records()))
-            return make_pairs(read_lines(), step_num=step_num)  # type: ignore[no-any-return]
-
-        if write_all:
-            write_all(pairs)
+        make_pairs = getattr(self, pairs_of)
+        its_code, write_all = getattr(write_line, "__dict__", {}).get(_ALL, (None, None))
+        # No local variable holds the generator: what fails closes it at once, before the traceback is gone.
+        # functools.wraps copies what is noted at a function.
+        if write_all and its_code is getattr(write_line, "__code__", None):
+            write_all(lambda: make_pairs(read_lines(), step_num=step_num))
         else:
-            for key, value in pairs():
+            for key, value in make_pairs(read_lines(), step_num=step_num):
                 write_line(key, value)
 
     return run
-
-
-#: The attribute of a function for one pair: itself, and the function for all of them.
-_ALL = "_mrjob_pybundle_all"
-
-
-def _noted_at(function: Any) -> Any:
-    """The function for all pairs, if *function*, for one, is ours: who has wrapped it may have copied what it notes."""
-    its_own, for_all = getattr(function, "__dict__", {}).get(_ALL, (None, None))
-    return for_all if its_own is function else None
 
 
 def _is_its_own(thing: Any, name: str, its_own: Any) -> bool:
@@ -193,21 +169,15 @@ def _lines(job: Any, stock: _Stock) -> Iterable[bytes]:
     return job._read_input()  # type: ignore[no-any-return]
 
 
-def _reads_json(read: Any, stock: _Stock) -> bool:
-    """Whether *read*, a protocol's, reads pairs of JSON as mrjob's own does."""
-    return (
-        getattr(read, "__func__", None) is stock.read_json
-        and _is_its_own(read.__self__, "_loads", stock.loads)
-        and _json_reads_as_ever(stock)
-    )
+def _pairs(job: Any, read: Read, stock: _Stock) -> Iterator[tuple[Any, Any]]:
+    """What *job* reads. Nothing runs here before the first pair is wanted: by then, mapper_init and its like have.
 
-
-def _pairs(job: Any, read: Any, stock: _Stock) -> Iterator[tuple[Any, Any]]:
-    """What *job* reads. Nothing runs here before the first pair is wanted: by then, mapper_init and its like have."""
-    lines = _lines(job, stock)
+    No variable holds the lines, for whose generator a traceback would be another life: what fails closes it, as ever.
+    """
     method = getattr(read, "__func__", None)
+    protocol: Any = getattr(read, "__self__", None)
     if method is stock.read_text:
-        for line in lines:
+        for line in _lines(job, stock):
             line = line.rstrip(b"\r\n")
             try:
                 text = line.decode()
@@ -216,17 +186,17 @@ def _pairs(job: Any, read: Any, stock: _Stock) -> Iterator[tuple[Any, Any]]:
             yield None, text
     elif method is stock.read_json_value and _json_reads_as_ever(stock):
         scan, loads = _json._default_decoder.scan_once, json.loads
-        for line in lines:
+        for line in _lines(job, stock):
             text = line.rstrip(b"\r\n").decode()
             try:
                 value, end = scan(text, 0)
             except StopIteration:
                 end = None
             yield None, value if end == len(text) else loads(text)
-    elif _reads_json(read, stock):
-        scan, loads, protocol = _json._default_decoder.scan_once, json.loads, read.__self__
+    elif method is stock.read_json and _is_its_own(protocol, "_loads", stock.loads) and _json_reads_as_ever(stock):
+        scan, loads = _json._default_decoder.scan_once, json.loads
         last, key = protocol._last_key_encoded, protocol._last_key_decoded
-        for line in lines:
+        for line in _lines(job, stock):
             raw_key, raw_value = line.rstrip(b"\r\n").split(b"\t", 1)
             if raw_key != last:
                 last = protocol._last_key_encoded = raw_key
@@ -239,76 +209,9 @@ def _pairs(job: Any, read: Any, stock: _Stock) -> Iterator[tuple[Any, Any]]:
             # What is no value from its first character to its last is json's own to read, or to refuse.
             yield key, value if end == len(text) else loads(text)
     else:
-        for line in lines:
+        for line in _lines(job, stock):
             key, value = read(line.rstrip(b"\r\n"))
             yield key, value
-
-
-def _groups(job: Any, read: Any, stock: _Stock) -> Iterator[tuple[Any, Iterator[Any]]]:
-    """Each key that *job* reads, with its values, as ``groupby`` has it: what follows, as long as keys are equal."""
-    if _reads_json(read, stock):
-        yield from _json_groups(_lines(job, stock), read.__self__)
-    else:
-        for key, members in groupby(_pairs(job, read, stock), itemgetter(0)):
-            yield key, (value for _, value in members)
-
-
-def _json_groups(lines: Iterable[bytes], protocol: Any) -> Iterator[tuple[Any, Iterator[Any]]]:
-    """What ``groupby`` makes of the pairs of *lines*, with one generator for a value instead of three iterators."""
-    scan, loads = _json._default_decoder.scan_once, json.loads
-    source = iter(lines)
-    ahead: tuple[Any, Any] | None = None  # the first pair that is no longer of the group at hand
-    at_end = False
-
-    def values_of(key: Any, *first: Any) -> Iterator[Any]:
-        """*first*, and the values that follow, as long as their keys are *key*'s equals."""
-        nonlocal ahead, at_end
-        yield from first
-        last: Any = None
-        is_other = False
-        try:
-            for line in source:
-                raw_key, raw_value = line.rstrip(b"\r\n").split(b"\t", 1)
-                if raw_key != last:
-                    if raw_key != protocol._last_key_encoded:
-                        protocol._last_key_encoded = raw_key
-                        protocol._last_key_decoded = loads(raw_key.decode())
-                    last = raw_key
-                    other = protocol._last_key_decoded
-                    is_other = not (other is key or other == key)
-                text = raw_value.decode()
-                try:
-                    value, end = scan(text, 0)
-                except StopIteration:
-                    end = None
-                if end != len(text):
-                    value = loads(text)
-                if is_other:
-                    ahead = other, value
-                    return
-                yield value
-        except GeneratorExit:
-            raise  # the task wants no more of them
-        except BaseException:
-            at_end = True  # as a generator is that has failed
-            raise
-        at_end = True
-
-    for _ in values_of(_NO_KEY):
-        pass
-    while ahead:
-        key, first = ahead
-        ahead = None
-        values = values_of(key, first)
-        yield key, values
-        values.close()  # type: ignore[attr-defined]  # a generator, which is over when the next group begins
-        if not (ahead or at_end):
-            for _ in values_of(key):
-                pass
-
-
-#: Nothing is equal to it.
-_NO_KEY = object()
 
 
 def _json_reads_as_ever(stock: _Stock) -> bool:
@@ -359,9 +262,12 @@ def _writer(job: Any, encode: Write, stock: _Stock) -> Callable[[Any, Any], None
         job.stdout.write(line[:-1])
         job.stdout.write(b"\n")
 
+    def writes_as_ever() -> bool:
+        return method is stock.write_json_value or _is_its_own(protocol, "_dumps", stock.dumps)
+
     def begin() -> Callable[[bytes], object] | None:
         nonlocal put, own, standard, texts, text_of
-        if texts or _json_writes_as_ever(stock):
+        if texts or (writes_as_ever() and _json_writes_as_ever(stock)):
             texts = texts or _Texts()
             text_of = texts[str]
             put = job.stdout.write if is_plain(job.stdout) else put_where_the_job_says
@@ -388,13 +294,15 @@ def _writer(job: Any, encode: Write, stock: _Stock) -> Callable[[Any, Any], None
         else:
             write(f"{texts[type(value)](value)}\n".encode())
 
-    vars(write_json)[_ALL] = (write_json, write_all_json)
+    vars(write_json)[_ALL] = (write_json.__code__, write_all_json)
     if method is stock.write_json_value:
         return write_json_value
-    if method is stock.write_json and _is_its_own(protocol, "_dumps", stock.dumps):
-        return write_json
-    return write_line
+    return write_json if method is stock.write_json else write_line
 
+
+#: The attribute of a function that writes one pair: its code, and the function that writes many. (Not itself: that
+#: would keep a job that all others have forgotten.)
+_ALL = "_mrjob_pybundle_all"
 
 #: No job's stdout.
 _NONE_YET = object()

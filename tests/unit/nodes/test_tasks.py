@@ -8,6 +8,7 @@ import importlib.util
 import io
 import json
 import sys
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -37,7 +38,10 @@ from mrjob.protocol import (
 
 from mrjob_pybundle.nodes import mrjob_pybundle_tasks as tasks
 
-ITS_OWN = {name: vars(MRJob)[name] for name in ("_wrap_protocols", "run_mapper", "run_combiner", "run_reducer")}
+ITS_OWN = {
+    name: vars(MRJob)[name]
+    for name in ("_wrap_protocols", "_combine_or_reduce_pairs", "run_mapper", "run_combiner", "run_reducer")
+}
 DUMPS, LOADS = json.dumps, json.loads
 
 PROTOCOLS = [
@@ -439,6 +443,55 @@ class _Closes(Reader):
             self.stdout.write(b"closed\n")
 
 
+class _ClosesInput(_Closes):
+    """The same of what it reads: a line that is refused, or a task that fails."""
+
+    def _read_input(self) -> Iterator[bytes]:
+        try:
+            yield from super()._read_input()
+        finally:
+            self.stdout.write(b"input closed\n")
+
+    def run_mapper(self, step_num: int = 0) -> None:
+        self.catching(super().run_mapper)
+
+    def run_reducer(self, step_num: int = 0) -> None:
+        self.catching(super().run_reducer)
+
+    def catching(self, run: Any) -> None:
+        try:
+            run()
+        except (TypeError, ValueError):
+            self.stdout.write(b"caught\n")
+
+    def reducer(self, key: Any, values: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+        yield key, sum(values)
+
+
+class _DumpsLate(MRJob):  # type: ignore[misc]
+    """Replaces a part of its protocol when it has been asked for it."""
+
+    def output_protocol(self) -> Any:
+        self.protocol = StandardJSONProtocol()
+        return self.protocol
+
+    def mapper_init(self) -> None:
+        self.protocol._dumps = lambda value: b"its own"
+
+    def mapper(self, key: Any, value: Any) -> Iterator[tuple[Any, Any]]:
+        yield key, value
+
+
+class _Throws(Reader):
+    def reducer(self, key: Any, values: Any) -> Iterator[tuple[Any, Any]]:
+        for _ in range(2):
+            next(values, None)
+        try:
+            values.throw(KeyError("stop"))
+        except KeyError as error:
+            yield key, str(error)
+
+
 class _Records(Reader):
     """Its stdout can tell how many writes there were."""
 
@@ -522,6 +575,7 @@ def _with(protocol: Any) -> type:
 
 JOBS = [
     *(_Lines, _Stdin, _Stdout, _Loops, _Picks, _Wraps, _Catches, _WritesItself, _Ends, _Triples),
+    *(_ClosesInput, _DumpsLate, _Throws),
     *(_Counts, _Closes, _Records, _GroupsItself, _Raw, _Maps, _Lists, _Numbers),
     *map(_with, (_Upper, _Tagged, _Whole, _Text, _View, _on_the_object)),
 ]
@@ -647,7 +701,6 @@ def test_protocols_that_somebody_has_patched(path: str, task: str, monkeypatch: 
     "path",
     [
         *("job.MRJob.run_mapper", "job.MRJob._read_input", "job.MRJob._combine_or_reduce_pairs"),
-        *("job.MRJob.map_pairs", "job.MRJob.reduce_pairs"),
         *("protocol.StandardJSONProtocol._dumps", "protocol._KeyCachingProtocol.write"),
     ],
 )
@@ -659,6 +712,15 @@ def test_what_was_patched_before_us_stays(path: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(patched, method, lambda *args, **kwargs: its_own(*args, **kwargs))
     tasks.speed_up(mrjob.job)
     assert _replaced() <= {method}
+
+
+def test_a_job_is_gone_when_nobody_has_it() -> None:
+    with fast():
+        job = READERS[JSONProtocol].__class__([])
+        ran(job, "run_mapper", b"1\t2\n")
+        gone = weakref.ref(job)
+        del job
+        assert gone() is None, "and all that it has open is closed"
 
 
 def test_methods_go_by_their_names() -> None:
