@@ -62,6 +62,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(_SECONDS_WITH_COMPILING))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _what_botocore_knows_is_read_once() -> Iterator[None]:
+    """Tests and moto make clients by the thousand, each of which reads files of megabytes."""
+    from botocore.loaders import JSONFileLoader
+
+    with pytest.MonkeyPatch.context() as patch:
+        its_own = JSONFileLoader.load_file
+        known: dict[str, Any] = {}
+
+        def load_file(self: Any, file_path: str) -> Any:
+            if file_path not in known:
+                known[file_path] = its_own(self, file_path)
+            return known[file_path]
+
+        patch.setattr(JSONFileLoader, "load_file", load_file)
+        yield
+
+
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """The URL of an S3 (moto) on loopback."""

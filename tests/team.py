@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import calendar
+import importlib.util
 import io
 import json
-import subprocess
 import sys
 import tarfile
-import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ import pytest
 import mrjob_pybundle
 from mrjob_pybundle.aws.clients import Credentials
 from mrjob_pybundle.aws.s3 import S3Uri
-from mrjob_pybundle.bundle.inputs import read_inputs
+from mrjob_pybundle.bundle.inputs import Inputs, read_inputs
 from mrjob_pybundle.bundle.sources import Source
 from mrjob_pybundle.bundle.spec import BundleSpec
 from mrjob_pybundle.cache.cache import Cache
@@ -50,15 +51,15 @@ class Team:
     directory: Path
     capsys: pytest.CaptureFixture[str]
 
-    @property
+    @cached_property
     def s3(self) -> Any:
         return Credentials("us-east-1").s3_client()
 
-    @property
+    @cached_property
     def emr(self) -> Any:
         return Credentials("us-east-1").emr_client()
 
-    @property
+    @cached_property
     def cache(self) -> Cache:
         return Cache(S3Uri(self.bucket, "the cache"), self.s3)
 
@@ -105,10 +106,7 @@ class Team:
         """
         archives = archives or {"python": _archive(spec.python.key), "venv": _archive(spec.key + build_id)}
         inputs = read_inputs(Source("3.13.5", "s3://nowhere/Python.tgz", None), venv_build, ())
-        with tempfile.TemporaryFile() as packed:
-            pack(inputs, packed)
-            packed.seek(0)
-            self.cache.builds.put(build_id, "inputs.tar.gz", packed)
+        self.cache.builds.put(build_id, "inputs.tar.gz", io.BytesIO(_packed(inputs)))
         if self.cache.bundles.find_python(spec.python) is None:
             self._publish("python", spec.python.key, spec, build_id, owner, archives, glibc, contents or {})
         self._publish("venv", spec.key, spec, build_id, owner, archives, glibc, contents or {})
@@ -146,10 +144,13 @@ class Team:
             "directory": str(self.cache.bundles.directory(kind, key)),
             "python-directory": str(self.cache.bundles.directory("python", spec.python.key)),
             **{"build-id": build_id, "owner": owner, "cluster-id": "j-1", "os": "Amazon Linux 2023", "arch": "x86_64"},
-            **{"pybundle-version": mrjob_pybundle.__version__, "rebuild": "no", "bucket-owner": "", "region": ""},
+            **{"pybundle-version": mrjob_pybundle.__version__, "rebuild": "no", "bucket-owner": ""},
+            "region": "us-east-1",
         }
         arguments = [word for name, value in values.items() for word in (f"--{name}", value)]
-        subprocess.run([sys.executable, PUBLISH, *arguments], check=True, stdout=subprocess.PIPE)
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()):
+            patch.setattr(sys, "argv", [str(PUBLISH), *arguments])
+            assert _program().main() == 0
 
     def objects(self) -> set[str]:
         """Names of what lies in the cache, below ``v1/``."""
@@ -176,6 +177,32 @@ class Team:
 
         backend = get_backend("s3")["123456789012"]["aws"]
         return backend.buckets[self.bucket].keys[f"the cache/v1/{name}"]
+
+
+@cache
+def _program() -> Any:
+    """What a build master runs, and tests/scripts as it does: here, without a process for each archive."""
+    spec = importlib.util.spec_from_file_location("publish", PUBLISH)
+    assert spec is not None
+    assert spec.loader is not None
+    program = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+    return program
+
+
+def _packed(inputs: Inputs) -> bytes:
+    """``inputs.tar.gz``: most of it is the same for all, and takes long to compress."""
+    venv_build = inputs.venv_build
+    key = venv_build and venv_build.sha256
+    if key not in _PACKED:
+        packed = io.BytesIO()
+        pack(inputs, packed)
+        _PACKED[key] = packed.getvalue()
+    return _PACKED[key]
+
+
+#: digest of a venv-build.sh, or None, and what was packed with it
+_PACKED: dict[str | None, bytes] = {}
 
 
 def _freeze(contents: Mapping[str, Any] | None) -> bytes:
