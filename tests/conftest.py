@@ -63,11 +63,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _what_botocore_knows_is_read_once() -> Iterator[None]:
-    """Tests and moto make clients by the thousand, each of which reads files of megabytes."""
+def _what_botocore_and_moto_know_is_read_once() -> Iterator[None]:
+    """Tests make clients by the hundred, each of which reads megabytes; moto lists its directory for each request."""
     from botocore.loaders import JSONFileLoader
+    from moto import backends
 
     with pytest.MonkeyPatch.context() as patch:
+        modules = list(backends.list_of_moto_modules())
+        patch.setattr(backends, "list_of_moto_modules", lambda: modules)
         its_own = JSONFileLoader.load_file
         known: dict[str, Any] = {}
 

@@ -193,7 +193,7 @@ def _program() -> Any:
 def _packed(inputs: Inputs) -> bytes:
     """``inputs.tar.gz``: most of it is the same for all, and takes long to compress."""
     venv_build = inputs.venv_build
-    key = venv_build and venv_build.sha256
+    key = venv_build.sha256 if venv_build else None
     if key not in _PACKED:
         packed = io.BytesIO()
         pack(inputs, packed)

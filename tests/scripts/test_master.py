@@ -506,7 +506,7 @@ def test_older_pythons_publish_with_what_pip_installs(version: str, publish: Pub
 
 def test_an_archive_in_parts(publish: PublishCommand) -> None:
     """As any is that is larger than S3 takes in one piece (5 GiB), and some that are not."""
-    content = os.urandom(1 << 20) * 80
+    content = os.urandom(1 << 20) * 65
     (publish.directory / "a.tar.gz").write_bytes(content)
     description = {"sha256": sha256(content), "size": len(content), "unpacked_size": 4096}
     (publish.directory / "a.json").write_text(json.dumps(description))

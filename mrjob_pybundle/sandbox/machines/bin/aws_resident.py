@@ -63,6 +63,7 @@ def _import_awscli() -> None:
     """Import what calls use, by a call that gets nowhere."""
     from awscli.clidriver import main
 
+    _keep_what_is_read()
     sys.argv = ["aws", "s3", "cp", "s3://no-bucket/x", "-"]
     # Nothing listens on port 0.
     nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:0", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
@@ -72,6 +73,20 @@ def _import_awscli() -> None:
         main()
     os.environ.clear()
     os.environ.update(before)
+
+
+def _keep_what_is_read() -> None:
+    """Of the JSON in which botocore has what it knows of AWS: forks need not read what a call before the fork has."""
+    loader = (sys.modules.get("awscli.botocore.loaders") or sys.modules["botocore.loaders"]).JSONFileLoader
+    its_own = loader.load_file
+    kept: dict[str, object] = {}
+
+    def load_file(self: object, path: str) -> object:
+        if path not in kept:
+            kept[path] = its_own(self, path)
+        return kept[path]
+
+    loader.load_file = load_file
 
 
 def _attend(client: socket.socket) -> None:
