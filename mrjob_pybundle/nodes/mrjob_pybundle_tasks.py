@@ -164,15 +164,15 @@ def _is_its_own(thing: Any, name: str, its_own: Any) -> bool:
 
 
 def _lines(job: Any, stock: _Stock) -> Iterable[bytes]:
-    if not job.options.args and _is_its_own(job, "_read_input", stock.read_input):
-        return job.stdin  # type: ignore[no-any-return]
-    return job._read_input()  # type: ignore[no-any-return]
+    is_stdin = not job.options.args and _is_its_own(job, "_read_input", stock.read_input)
+    lines: Iterable[bytes] = job.stdin if is_stdin else job._read_input()
+    return lines
 
 
 def _pairs(job: Any, read: Read, stock: _Stock) -> Iterator[tuple[Any, Any]]:
     """What *job* reads. Nothing runs here before the first pair is wanted: by then, mapper_init and its like have.
 
-    No variable holds the lines, for whose generator a traceback would be another life: what fails closes it, as ever.
+    No variable of it holds the lines: a traceback would, and their generator is to be closed by what fails, as ever.
     """
     method = getattr(read, "__func__", None)
     protocol: Any = getattr(read, "__self__", None)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import mrjob
 import pytest
+from packaging.version import Version
 
 from mrjob_pybundle.bundle.inputs import read_inputs
 from mrjob_pybundle.bundle.sources import find_source
@@ -44,7 +45,7 @@ def interpreters() -> dict[str, str]:
 
 PYTHONS = interpreters()
 #: `make test` has the oldest of each language, the newest, and the one that runs it.
-_ENDS = {"2.7", "3.7", f"{sys.version_info[0]}.{sys.version_info[1]}", [*PYTHONS][-1]}
+_ENDS = {"2.7", "3.7", f"{sys.version_info[0]}.{sys.version_info[1]}", max(PYTHONS, key=Version)}
 every_python = pytest.mark.parametrize(
     "python",
     [

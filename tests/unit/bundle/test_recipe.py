@@ -46,7 +46,7 @@ PARTS = {
     "HOOK_VERSION": {
         "mrjob_pybundle_hook.py": "64ba55fed72afd396d9b3b7ad4f2bb716e71dd06809a12540133f1ec64f74e67",
         "mrjob_pybundle/nodes/mrjob_pybundle_imports.py": "5d580ed4c2ad77e7d5e341c6a5574429a6d72bd6774eed7261b3ebe888790123",  # noqa: E501
-        "mrjob_pybundle/nodes/mrjob_pybundle_tasks.py": "15e024af5cbd026f3a6ef0039d1e90a6f65a6024c0daad3340da6ec1f02412cc",  # noqa: E501
+        "mrjob_pybundle/nodes/mrjob_pybundle_tasks.py": "cc83b1e2ab4f1e4526f7c0064ecc94b488f22c7df4d727121eccd89f67a43e76",  # noqa: E501
         "mrjob_pybundle_hook.pth": "736f3197982e6d83314b180b6825182d4a90ec4fd8a892024096064e99158645",
     },
 }

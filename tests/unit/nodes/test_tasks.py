@@ -716,7 +716,7 @@ def test_what_was_patched_before_us_stays(path: str, monkeypatch: pytest.MonkeyP
 
 def test_a_job_is_gone_when_nobody_has_it() -> None:
     with fast():
-        job = READERS[JSONProtocol].__class__([])
+        job = type(READERS[JSONProtocol])([])
         ran(job, "run_mapper", b"1\t2\n")
         gone = weakref.ref(job)
         del job

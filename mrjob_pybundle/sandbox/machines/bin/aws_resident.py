@@ -76,12 +76,19 @@ def _import_awscli() -> None:
 
 
 def _keep_what_is_read() -> None:
-    """Of the JSON in which botocore has what it knows of AWS: forks need not read what a call before the fork has."""
-    loader = (sys.modules.get("awscli.botocore.loaders") or sys.modules["botocore.loaders"]).JSONFileLoader
+    """Of what awscli and its botocore know of AWS, in JSON: forks need not read what a call before the fork has.
+
+    Other files, such as those in ``~/.aws/models``, may be others on the node of a call.
+    """
+    loaders = sys.modules.get("awscli.botocore.loaders") or sys.modules["botocore.loaders"]
+    packages = tuple(f"{Path(str(module.__file__)).parent}{os.sep}" for module in (sys.modules["awscli"], loaders))
+    loader = loaders.JSONFileLoader
     its_own = loader.load_file
     kept: dict[str, object] = {}
 
     def load_file(self: object, path: str) -> object:
+        if not path.startswith(packages):
+            return its_own(self, path)
         if path not in kept:
             kept[path] = its_own(self, path)
         return kept[path]
