@@ -11,6 +11,8 @@ BENCH_SVG := $(BENCH_SANDBOX)/benchmarks.svg
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mrjob-pybundle
 # These compile CPython, or may: that asks more of a machine than a virtual environment.
 COMPILING := demo test test-all test-aws-in-sandbox test-quick test-engines test-pristine bench bench-starts campaign check-machine
+# Tests start Pythons by the hundred, which find us compiled then.
+unexport PYTHONDONTWRITEBYTECODE
 # For two processors: tests wait more than they compute.
 PROCESSES := 3
 # Of the tests, those to which it matters most who runs them, and that compile nothing.

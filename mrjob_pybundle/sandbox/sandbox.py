@@ -129,8 +129,6 @@ class Sandbox:
         return self
 
     def _start(self) -> None:
-        # What moto reads when it is imported, which takes a second that nobody else should wait for.
-        os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
         try:
             from moto.backends import get_backend
 
@@ -147,6 +145,10 @@ class Sandbox:
         engine = hadoop.kind() if self._engine == "hadoop" else builtin.BUILTIN
         for service in ("s3", "emr", "iam"):
             get_backend(service).reset()
+        # AWS's own policies, which mrjob attaches to roles that it makes: megabytes, for this account alone.
+        os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
+        get_backend("iam")[_ACCOUNT]["aws"].reset()
+        del os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"]
         clusters = self._directory / "clusters"
         shutil.rmtree(clusters, ignore_errors=True)
         tools = self._directory / "bin"

@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -59,12 +60,21 @@ def _file_of(name: str) -> str:
     return next((candidate for candidate in candidates if candidate in PATHS), name)
 
 
-IMPORTS = {
-    module: sorted({_file_of(name) for name in _imported(ast.parse(path.read_text("utf-8")))} - {module})
-    for module, path in PATHS.items()
-}
 ON_MASTER = sorted(name for name in PATHS if name.startswith(f"{PACKAGE}.master.programs."))
-OURS = {module: [n for n in names if n in PATHS] for module, names in IMPORTS.items() if module not in ON_MASTER}
+
+
+@cache
+def _imports() -> dict[str, list[str]]:
+    """File → what it imports."""
+    return {
+        module: sorted({_file_of(name) for name in _imported(ast.parse(path.read_text("utf-8")))} - {module})
+        for module, path in PATHS.items()
+    }
+
+
+def _ours() -> dict[str, list[str]]:
+    """File → files of ours that it imports, of those that are parts of the package when they run."""
+    return {module: [n for n in names if n in PATHS] for module, names in _imports().items() if module not in ON_MASTER}
 
 
 def _wing(module: str) -> str:
@@ -73,7 +83,7 @@ def _wing(module: str) -> str:
 
 def _pairs(*wings: str) -> Iterator[tuple[str, str]]:
     """(file, imported name) of all files in *wings*, or in all."""
-    for module, imported in IMPORTS.items():
+    for module, imported in _imports().items():
         if module != HOOK and (not wings or _wing(module) in wings):
             yield from ((module, name) for name in imported)
 
@@ -85,7 +95,7 @@ def test_jobs_are_ascii(folder: str) -> None:
 
 
 def test_no_circles() -> None:
-    left = {module: set(imported) for module, imported in OURS.items()}
+    left = {module: set(imported) for module, imported in _ours().items()}
     while free := [module for module, imported in left.items() if not imported & left.keys()]:
         for module in free:
             del left[module]
@@ -93,12 +103,12 @@ def test_no_circles() -> None:
 
 
 def test_every_file_is_on_a_floor() -> None:
-    assert {_wing(module) for module in OURS if module != HOOK} == {wing for floor in FLOORS for wing in floor}
+    assert {_wing(module) for module in _ours() if module != HOOK} == {wing for floor in FLOORS for wing in floor}
 
 
 def test_nobody_imports_from_a_floor_above() -> None:
     floor_of = {wing: floor for floor, wings in enumerate(FLOORS) for wing in wings}
-    ours = [(module, name) for module, imported in OURS.items() for name in imported if HOOK not in (module, name)]
+    ours = [(module, name) for module, imported in _ours().items() for name in imported if HOOK not in (module, name)]
     assert [pair for pair in ours if floor_of[_wing(pair[1])] > floor_of[_wing(pair[0])]] == []
 
 
@@ -111,7 +121,7 @@ def test_neighbours_on_a_floor_do_not_know_each_other(above: str, below: str) ->
 def test_only_doors_import_the_hook_and_the_hook_imports_the_plugin_alone() -> None:
     doors = {f"{PACKAGE}.command.main", f"{PACKAGE}.command.started_by_run.sitecustomize"}
     assert {module for module, name in _pairs() if name == HOOK} == doors, "elsewhere, a .pth file has brought it in"
-    assert OURS[HOOK] == [f"{PACKAGE}.mrjob_plugin"]
+    assert _ours()[HOOK] == [f"{PACKAGE}.mrjob_plugin"]
 
 
 def test_only_its_verb_knows_the_sandbox_which_knows_little() -> None:
@@ -138,7 +148,7 @@ def test_programs_on_masters_stand_alone() -> None:
     siblings = {name.rpartition(".")[2] for name in ON_MASTER}
     for module in ON_MASTER:
         allowed = siblings | {"botocore", "s3transfer"} if module.endswith(".publish") else siblings
-        assert {name.split(".")[0] for name in IMPORTS[module]} - sys.stdlib_module_names <= allowed, module
+        assert {name.split(".")[0] for name in _imports()[module]} - sys.stdlib_module_names <= allowed, module
 
 
 def test_the_table_of_wings_has_all_of_them() -> None:
