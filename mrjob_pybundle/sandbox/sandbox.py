@@ -129,6 +129,10 @@ class Sandbox:
         return self
 
     def _start(self) -> None:
+        self._check_images()
+        if missing := needs.missing_programs():
+            raise SandboxError(f"the sandbox cannot start: {missing}")
+        # Seconds, in which a person need not wait for what is wrong.
         try:
             from moto.backends import get_backend
 
@@ -139,9 +143,6 @@ class Sandbox:
         except ImportError as error:
             raise SandboxError(f"{error}; to have a sandbox: pip install 'mrjob-pybundle[sandbox]'") from None
 
-        self._check_images()
-        if missing := needs.missing_programs():
-            raise SandboxError(f"the sandbox cannot start: {missing}")
         engine = hadoop.kind() if self._engine == "hadoop" else builtin.BUILTIN
         for service in ("s3", "emr", "iam"):
             get_backend(service).reset()
