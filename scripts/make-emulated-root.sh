@@ -3,52 +3,71 @@
 #
 #     make-emulated-root.sh [DIRECTORY]
 #
-# DIRECTORY, ~/.cache/mrjob-pybundle/emulated unless given, gets `tree`, the files of a minimal Debian 12 for arm64 with
-# Python, which no package has configured, and `qemu-aarch64-static`, which runs them. Both are Debian's, from this machine's
-# apt sources. Nothing is installed on this machine but debootstrap, and nothing is registered with its kernel: see
-# tests/pristine/emulated.sh. Takes root. What is there already is not made again.
+# DIRECTORY, ~/.cache/mrjob-pybundle/emulated unless given, gets `qemu-aarch64-static`, from this machine's apt sources, and
+# `tree`, made by make-node-root.sh under it: the files of a minimal Debian 12 for arm64, with Python. Once gcc is installed
+# there, its cc1, which takes most of a compile's time, is Debian's of the same version that compiles for arm64 on x86_64,
+# and is not emulated; all else is. Nothing is registered with this machine's kernel: see emulate-arm64.sh. Takes root. What
+# is there already is not made again.
 set -Eeuo pipefail
 
+HERE=$(cd "$(dirname "$0")" && pwd)
+readonly HERE
 readonly CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/mrjob-pybundle
 readonly SUITE=bookworm
+readonly GCC=12
+# cc1, and what it is linked with.
+readonly CC1=("cpp-$GCC-aarch64-linux-gnu" libc6 libgmp10 libisl23 libmpc3 libmpfr6 libzstd1 zlib1g)
 NEW=''
 
 main() {
     (($# <= 1)) || die 'usage: make-emulated-root.sh [DIRECTORY]'
     local directory=${1:-$CACHE/emulated}
     if [[ ! -d $directory ]]; then
-        ((EUID == 0)) || die 'only root can make the file tree of an operating system'
-        grep -qw binfmt_misc /proc/filesystems || die 'the kernel of this machine has no binfmt_misc'
-        command -v debootstrap >/dev/null || die 'debootstrap is not installed: make-node-root.sh installs it'
         NEW=$directory.new.$$
         trap 'rm -rf "$NEW"' EXIT
-        mkdir -p "$NEW/package"
         get_qemu
         get_tree
-        rm -rf "$NEW/package"
+        get_cc1
+        rm -rf "$NEW/packages"
         mv -T "$NEW" "$directory" 2>/dev/null || [[ -d $directory ]] || die "cannot write $directory"
     fi
     printf '%s\n' "$directory"
 }
 
 get_qemu() {
-    (cd "$NEW/package" && apt-get -q -o APT::Sandbox::User=root download qemu-user-static >&2) \
-        || die 'apt-get could not fetch qemu-user-static'
-    dpkg-deb -x "$NEW"/package/qemu-user-static_*.deb "$NEW/package"
-    cp "$NEW/package/usr/bin/qemu-aarch64-static" "$NEW/"
+    unpack qemu-user-static
+    cp "$NEW/packages/usr/bin/qemu-aarch64-static" "$NEW/"
 }
 
+# Who is root in a namespace of users makes no devices. debootstrap knows that of lxc, and takes the machine's.
 get_tree() {
-    local mirror package
-    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' | head -n 1)
-    debootstrap --foreign --arch=arm64 --variant=minbase --include=python3 "$SUITE" "$NEW/tree" "$mirror" >&2 \
-        || die "debootstrap could not make Debian $SUITE for arm64"
-    for package in "$NEW"/tree/var/cache/apt/archives/*.deb; do
-        dpkg-deb --fsys-tarfile "$package" | tar -x --keep-directory-symlink -C "$NEW/tree"
+    "$HERE/emulate-arm64.sh" "$NEW/qemu-aarch64-static" env container=lxc \
+        "$HERE/make-node-root.sh" "$SUITE" "$NEW/tree" --arch=arm64 --include=python3 >/dev/null
+}
+
+# Put aside, Debian's own comes to another name.
+get_cc1() {
+    local -r gcc=/usr/lib/gcc/aarch64-linux-gnu/$GCC cross=/usr/lib/gcc-cross/aarch64-linux-gnu/$GCC
+    local -r place=/usr/libexec/native-cc1
+    unpack "${CC1[@]}"
+    mkdir -p "$NEW/tree$place" "$NEW/tree$gcc" "$NEW/tree$cross"
+    cp "$NEW/packages$cross/cc1" "$NEW/tree$place/"
+    cp "$NEW"/packages/{,usr/}lib/x86_64-linux-gnu/*.so.* "$NEW/tree$place/"
+    dpkg-divert --root "$NEW/tree" --no-rename --divert "$gcc/cc1.emulated" --add "$gcc/cc1" >&2
+    printf '#!/bin/sh\nexec %s/ld-linux-x86-64.so.2 --library-path %s %s/cc1 "$@"\n' "$place" "$place" "$place" \
+        >"$NEW/tree$gcc/cc1"
+    chmod 755 "$NEW/tree$gcc/cc1"
+    ln -s "$gcc/include" "$NEW/tree$cross/include"
+}
+
+# unpack PACKAGE…
+unpack() {
+    local package
+    mkdir -p "$NEW/packages/debs"
+    (cd "$NEW/packages/debs" && apt-get -q -o APT::Sandbox::User=root download "$@" >&2) || die "apt-get could not fetch $*"
+    for package in "$NEW"/packages/debs/*.deb; do
+        dpkg-deb -x "$package" "$NEW/packages"
     done
-    # In containers, debootstrap makes links to the machine's.
-    rm -rf "$NEW/tree/proc" "$NEW/tree/dev" "$NEW"/tree/var/cache/apt/archives/*.deb
-    mkdir -p "$NEW"/tree/{proc,dev,mnt,tmp}
 }
 
 die() {

@@ -1,20 +1,22 @@
 #!/usr/bin/env bash
 # Make the file tree of a Debian with next to nothing in it, for nodes of the sandbox, and print its directory.
 #
-#     make-node-root.sh SUITE [DIRECTORY]
+#     make-node-root.sh SUITE [DIRECTORY [OPTION…]]
 #
 # SUITE is a release of Debian's by name: bullseye, bookworm, trixie. DIRECTORY is where the tests look for it, unless given:
 # ~/.cache/mrjob-pybundle/roots/<suite>. debootstrap makes it (variant minbase: what dpkg and apt need, and no Python,
 # compiler or OpenSSL), from the mirror that this machine's own apt sources name. Takes root. What is there already is
-# not made again: delete it for a newer one. Packages are kept beside it, so that the next one takes less time.
+# not made again: delete it for a newer one. Packages are kept beside it, so that the next one takes less time. OPTIONs are
+# debootstrap's.
 set -Eeuo pipefail
 
 readonly CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/mrjob-pybundle
 NEW=''
 
 main() {
-    (($# == 1 || $# == 2)) || die 'usage: make-node-root.sh SUITE [DIRECTORY]'
+    (($# >= 1)) || die 'usage: make-node-root.sh SUITE [DIRECTORY [OPTION…]]'
     local suite=$1 directory=${2:-$CACHE/roots/$1} mirror
+    shift $(($# > 1 ? 2 : 1))
     if [[ ! -d $directory ]]; then
         ((EUID == 0)) || die 'only root can make the file tree of an operating system'
         command -v apt-get >/dev/null || die 'this machine has no apt, whose mirror could be asked'
@@ -24,7 +26,7 @@ main() {
         trap 'rm -rf "$NEW"' EXIT
         for mirror in $(mirrors) ''; do
             [[ -n $mirror ]] || die "no mirror in this machine's apt sources gave Debian $suite: see above"
-            if make_root "$suite" "$mirror"; then
+            if make_root "$suite" "$mirror" "$@"; then
                 break
             fi
         done
@@ -51,13 +53,13 @@ mirrors() {
     } | awk '!seen[$0]++'
 }
 
-# In mount namespaces of their own: what debootstrap mounts must not outlive it.
+# make_root SUITE MIRROR OPTION…: in mount namespaces of their own, since what debootstrap mounts must not outlive it.
 make_root() {
     rm -rf "$NEW"
     mkdir "$NEW"
     chmod 755 "$NEW"
     with_apts_proxies unshare --mount --propagation private \
-        debootstrap --variant=minbase --cache-dir="$CACHE/debs/$1" "$1" "$NEW" "$2" >&2
+        debootstrap --variant=minbase --cache-dir="$CACHE/debs/$1" "${@:3}" "$1" "$NEW" "$2" >&2
 }
 
 # debootstrap fetches with wget, which knows of no proxy that only apt's settings name.

@@ -1,14 +1,17 @@
-"""Node scripts on another architecture: an arm64 Debian 12 under qemu, which is as near as this comes to Graviton.
+"""Another architecture: masters and nodes of arm64, a Debian 12 under qemu, which is as near as this comes to Graviton.
 
-CPython is not compiled there: Python takes some fifteen times as long as on the machine itself. It is Debian's own.
+All takes some fifteen times as long there, and compiling CPython an hour. What comes of that is kept, in the S3 of a
+sandbox; the scripts of nodes alone are tried with Debian's own Python.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +21,12 @@ from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.spec import Archive, Bundle
 from mrjob_pybundle.cache.cache import Cache
 from mrjob_pybundle.nodes.carried import Carried
+from mrjob_pybundle.sandbox import Sandbox
+from tests.compiled import CACHE, QUICKLY_COMPILED, ROOT
+from tests.line.conftest import Line
+from tests.pristine.bare import bare_cluster, bootstrap, bundle_in_cache
 from tests.pristine.conftest import have
+from tests.pristine.what_works import JOB, answers_of, must_work
 from tests.scripts.conftest import sha256
 from tests.scripts.test_bootstrap import archive, archive_of_bytes
 
@@ -33,18 +41,41 @@ HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
+class Emulation:
+    """A tree of arm64, and the namespaces in which its programs run."""
+
+    root: Path
+
+    @property
+    def tree(self) -> Path:
+        return self.root / "tree"
+
+    def run(self, command: Sequence[object]) -> subprocess.CompletedProcess[str]:
+        emulated = [ROOT / "scripts" / "emulate-arm64.sh", self.root / "qemu-aarch64-static"]
+        return subprocess.run([str(word) for word in (*emulated, *command)], capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def emulation() -> Emulation:
+    emulation = Emulation(have("make-emulated-root.sh"))
+    attempt = emulation.run(["chroot", emulation.tree, "uname", "-m"])
+    if attempt.returncode != 0:
+        pytest.skip(f"no emulation here: {attempt.stderr.strip()}")
+    assert attempt.stdout == "aarch64\n"
+    return emulation
+
+
+@dataclass(frozen=True)
 class EmulatedNode:
     """A node of arm64, whose /mnt is a directory of this machine."""
 
-    root: Path
+    emulation: Emulation
     mnt: Path
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
         """Run a shell command in the directory of a task."""
-        words = ["unshare", "--user", "--map-root-user", "--mount"]
-        emulated = [str(HERE / "emulated.sh"), str(self.root), str(self.mnt)]
-        task = ["bash", "-c", f"cd /mnt/task && {command}"]
-        return subprocess.run([*words, *emulated, *task], capture_output=True, text=True)
+        on_node = [HERE / "emulated.sh", self.emulation.tree, self.mnt]
+        return self.emulation.run([*on_node, "bash", "-c", f"cd /mnt/task && {command}"])
 
     def bring(self, venv: bytes, needs: tuple[str, ...] = ()) -> Carried:
         """Lay what a job brings along into the task's directory."""
@@ -64,15 +95,11 @@ class EmulatedNode:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> EmulatedNode:
-    node = EmulatedNode(have("make-emulated-root.sh"), tmp_path / "mnt")
+def node(emulation: Emulation, tmp_path: Path) -> EmulatedNode:
+    node = EmulatedNode(emulation, tmp_path / "mnt")
     for name, mode in (("tmp", 0o1777), ("task", 0o755)):
         (node.mnt / name).mkdir(parents=True)
         (node.mnt / name).chmod(mode)
-    attempt = node.run("uname -m")
-    if attempt.returncode != 0:
-        pytest.skip(f"no emulation here: {attempt.stderr.strip()}")
-    assert attempt.stdout == "aarch64\n"
     return node
 
 
@@ -96,3 +123,92 @@ def test_a_bundle_of_x86_64_is_refused(node: EmulatedNode) -> None:
     assert done.returncode == 1
     assert "the bundle's Python does not work on this node: " in done.stderr
     assert list((node.mnt / "tmp" / "pybundle-0").glob("[!.]*")) == []
+
+
+# The whole line
+
+
+MRJOB_CONF = """\
+include: {sandbox_conf}
+runners:
+  pybundle-emr:
+    image_id: {image_id}
+    master_instance_type: m6g.xlarge
+    core_instance_type: m6g.xlarge
+    pybundle_python_version: {cpython}
+    pybundle_python_source: {source}
+    pybundle_optimize: false
+    pybundle_configure_args: [{configure}]
+    pybundle_build_timeout_minutes: 240
+    pybundle_cache_uri: {cache}
+    pybundle_venv_build: {venv_build}
+"""
+IMAGE_ID = "ami-debian-12-arm64"
+CPYTHON = "3.11.2"
+TEAM = S3Uri("sandbox", "cache")
+#: Of jobs/mr_what_works.py, what asks for the standard library alone.
+CHECKS = ("hashlib", "sqlite3", "ctypes", "bz2", "lzma", "zlib", "readline", "uuid", "curses", "multiprocessing")
+
+
+@dataclass(frozen=True)
+class Graviton:
+    """A sandbox whose clusters have Graviton instances, with images of arm64, and what is kept in its S3."""
+
+    emulation: Emulation
+    directory: Path
+    conf: Path
+
+    def job(self, script: Path, *args: object) -> subprocess.CompletedProcess[str]:
+        """Run a job with ``-r pybundle-emr``."""
+        image = f"{IMAGE_ID}={self.emulation.tree}"
+        sandbox = [sys.executable, "-m", "mrjob_pybundle", "sandbox", "--dir", self.directory, "--nodes", 1]
+        job = [sys.executable, script, "-r", "pybundle-emr", "-c", self.conf, *args]
+        return self.emulation.run([*sandbox, "--image", image, "--", *job])
+
+
+@pytest.fixture(scope="module")
+def graviton(emulation: Emulation, tmp_path_factory: pytest.TempPathFactory) -> Graviton:
+    directory = CACHE / "emulated-sandbox"
+    conf = tmp_path_factory.mktemp("graviton") / "mrjob.conf"
+    values = {
+        "sandbox_conf": str(directory / "mrjob.conf"),
+        "image_id": IMAGE_ID,
+        "cpython": CPYTHON,
+        "source": str(have("fetch-cpython-source.sh", CPYTHON, CACHE / "sources")),
+        "configure": QUICKLY_COMPILED,
+        "cache": str(TEAM),
+        "venv_build": str(ROOT / "examples" / "venv-build.sh"),
+    }
+    conf.write_text(MRJOB_CONF.format_map({name: json.dumps(value) for name, value in values.items()}))
+    return Graviton(emulation, directory, conf)
+
+
+@pytest.mark.timeout(4 * 3600)
+def test_words_are_counted(graviton: Graviton, tmp_path: Path) -> None:
+    """The first time, a master compiles."""
+    text = tmp_path / "text"
+    text.write_text("a rose is a rose is a rose\n")
+    run = graviton.job(ROOT / "examples" / "wordcount.py", text)
+    assert run.returncode == 0, run.stderr[-6000:]
+    assert sorted(run.stdout.splitlines()) == ['"a"\t3', '"is"\t2', '"rose"\t3']
+
+
+def test_what_a_task_can(graviton: Graviton, tmp_path: Path) -> None:
+    names = tmp_path / "names"
+    names.write_text("".join(f"{name}\n" for name in ("versions", *CHECKS)))
+    answers = answers_of(graviton.job(JOB, names))
+    assert answers.pop("versions")[1][0] == CPYTHON
+    assert answers.keys() == set(CHECKS)
+    for check in CHECKS:
+        must_work(check, answers[check])
+
+
+def test_what_was_compiled_is_refused_by_a_node_of_x86_64(graviton: Graviton, tmp_path: Path) -> None:
+    """A cluster that has the job's bootstrap action, and other instances."""
+    with Sandbox(graviton.directory, 0) as sandbox:
+        line = Line(sandbox.environment, tmp_path, sandbox)
+        bundle = bundle_in_cache(line, TEAM, "-c", graviton.conf)
+        with bare_cluster(line) as cluster:
+            done = bootstrap(sandbox.nodes(cluster, "MASTER")[0], bundle, TEAM)
+    assert done.returncode == 1, done.stdout
+    assert "aarch64" in done.stderr.splitlines()[-1], done.stderr

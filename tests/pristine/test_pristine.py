@@ -8,7 +8,6 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,16 @@ import pytest
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.bundle.spec import Archive, Bundle
 from mrjob_pybundle.cache.cache import Cache
-from mrjob_pybundle.nodes.bootstrap import bootstrap_arguments, bootstrap_script
 from mrjob_pybundle.nodes.carried import Carried
 from tests import openssl_cnf
 from tests.line.conftest import CACHE_PREFIX, ROOT, Line
+from tests.pristine.bare import bare_cluster, bootstrap, bundle_in_cache
 from tests.pristine.conftest import IMAGES, Pristine
+from tests.pristine.what_works import EXPECTED, JOB, answers_of, must_work
 
 pytestmark = pytest.mark.pristine
 
-JOBS = Path(__file__).parent / "jobs"
+CACHE = S3Uri("the-team", CACHE_PREFIX)
 
 #: What a bundle's Python needs, or what it would take to make one: no node has any of it.
 NOBODY_HAS = (
@@ -59,26 +59,9 @@ def suite(request: pytest.FixtureRequest) -> str:
     return name
 
 
-@contextmanager
-def _bare_cluster(line: Line, suite: str) -> Iterator[str]:
-    """A cluster of one node, without bootstrap actions, that waits for steps."""
-    emr = line.client("emr")
-    cluster = emr.run_job_flow(
-        Name="bare",
-        ReleaseLabel="emr-7.14.0",
-        CustomAmiId=IMAGES[suite],
-        Instances={"InstanceCount": 1, "MasterInstanceType": "m5.xlarge", "KeepJobFlowAliveWhenNoSteps": True},
-    )["JobFlowId"]
-    try:
-        emr.get_waiter("cluster_running").wait(ClusterId=cluster, WaiterConfig={"Delay": 1})
-        yield cluster
-    finally:
-        emr.terminate_job_flows(JobFlowIds=[cluster])
-
-
 @pytest.fixture(scope="module")
 def node(line: Line, suite: str) -> Iterator[Any]:
-    with _bare_cluster(line, suite) as cluster:
+    with bare_cluster(line, IMAGES[suite]) as cluster:
         (master,) = line.sandbox.nodes(cluster, "MASTER")
         yield master
 
@@ -194,44 +177,11 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-#: what jobs/mr_what_works.py has checks of → what comes out, or a pattern that matches it
-EXPECTED: dict[str, Any] = {
-    "ssl": ["TLSv1.3"],
-    "a_server_that_leaves_without_a_word": "^all there is$",
-    "a_stranger_is_not_trusted": "(?i)certificate.verify.failed",
-    "hashlib": "^[0-9a-f]{64}$",
-    "sqlite3": [45, 10],
-    "ctypes": [6, [1, 2, 3, 4, 5]],
-    "bz2": True,
-    "lzma": True,
-    "zlib": True,
-    "readline": "^a line$",
-    "uuid": [16, True],
-    "curses": 8,
-    "multiprocessing": [1, 2, 3],
-    "wheel_with_libraries": [0.8, 1.4],
-    "package_with_a_system_library": r"/nonexistent/\.s\.PGSQL",
-    "script": "^hello, world\n$",
-    "setuptools": "^setuptools$",
-    "flit": "^flit$",
-    "hatchling": "^hatchling$",
-    "pip": r"^pip [0-9.]+ from /mnt/pybundle/\w+/venv/",
-    "uv": r"^uv [0-9.]+",
-    "venv": r"^[0-9.]+ /(mnt|opt)/pybundle/\w+/py True\n$",
-}
-
-
-def _answers(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    """What jobs/mr_what_works.py said of each check: ["works", what came out] or ["fails", traceback]."""
-    assert run.returncode == 0, run.stderr[-6000:]
-    return {json.loads(name): json.loads(answer) for name, answer in (x.split("\t") for x in run.stdout.splitlines())}
-
-
 @pytest.fixture(scope="module")
 def answers(pristine: Pristine, certificate: Path) -> dict[str, Any]:
     names = "".join(f"{name}\n" for name in ("versions", *EXPECTED, "libraries"))
-    run = pristine.job(JOBS / "mr_what_works.py", "--file", certificate, stdin=names)
-    return _answers(run)
+    run = pristine.job(JOB, "--file", certificate, stdin=names)
+    return answers_of(run)
 
 
 def test_versions(pristine: Pristine, answers: dict[str, Any]) -> None:
@@ -245,10 +195,7 @@ def test_versions(pristine: Pristine, answers: dict[str, Any]) -> None:
 def test_a_task_can(check: str, pristine: Pristine, answers: dict[str, Any]) -> None:
     if check not in answers and pristine.cpython.startswith("2."):
         pytest.skip(f"Python 2.7 has no {check}")
-    outcome, value = answers[check]
-    assert outcome == "works", value
-    expected = EXPECTED[check]
-    assert re.search(expected, value) if isinstance(expected, str) else value == expected, value
+    must_work(check, answers[check])
 
 
 #: Parts of the C library, its loader, and the two of the compiler that every Linux has.
@@ -269,26 +216,9 @@ def test_libraries_come_from_the_bundle(pristine: Pristine, answers: dict[str, A
 
 
 def _bundle(pristine: Pristine) -> Bundle:
-    """The bundle that jobs have built, as its manifest describes it."""
+    """The bundle that jobs have built."""
     switches = ("--pybundle-python-version", pristine.cpython, "--pybundle-python-source", pristine.source)
-    keys = pristine.line.run("-m", "mrjob_pybundle", "key", *switches, "--image-id", IMAGES[pristine.suite])
-    key = json.loads(keys.stdout)["venv"]["key"]
-    manifest = json.loads(pristine.line.read(f"{CACHE_PREFIX}/v1/venv/{key}/manifest.json"))
-
-    def archive(key: str, described: dict[str, Any]) -> Archive:
-        sizes = described["size"], described["unpacked_size"]
-        return Archive(key, described["sha256"], *sizes, tuple(described["needs"]))
-
-    return Bundle(archive(manifest["python"]["key"], manifest["python"]), archive(key, manifest["archive"]))
-
-
-def _bootstrap(node: Any, bundle: Bundle) -> subprocess.CompletedProcess[str]:
-    """Run the bundle's bootstrap action on a node."""
-    arguments = bootstrap_arguments(bundle, Cache(S3Uri("the-team", CACHE_PREFIX), None), "us-east-1")
-    command = ["bash", "-c", bootstrap_script(bundle), "bootstrap", *arguments]
-    process = node.popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    out, err = process.communicate()
-    return subprocess.CompletedProcess(command, process.returncode, out.decode(), err.decode())
+    return bundle_in_cache(pristine.line, CACHE, *switches, "--image-id", IMAGES[pristine.suite])
 
 
 @pytest.mark.usefixtures("answers")
@@ -297,8 +227,8 @@ def test_a_node_that_is_older_than_the_build_says_what_it_lacks(pristine: Pristi
     oldest = next(iter(IMAGES))
     if pristine.suite == oldest:
         pytest.skip("no image is older")
-    with _bare_cluster(pristine.line, oldest) as cluster:
-        done = _bootstrap(pristine.line.sandbox.nodes(cluster, "MASTER")[0], _bundle(pristine))
+    with bare_cluster(pristine.line, IMAGES[oldest]) as cluster:
+        done = bootstrap(pristine.line.sandbox.nodes(cluster, "MASTER")[0], _bundle(pristine), CACHE)
     assert done.returncode == 1, done.stdout
     *_, last = done.stderr.splitlines()
     lacks = re.fullmatch(
@@ -362,11 +292,11 @@ def test_how_a_node_wants_openssl_to_be(pristine: Pristine, configuration: str) 
     )
     prepare = "module=$(echo /usr/lib/*/ossl-modules/fips.so) && openssl fipsinstall -module $module -out"
     bundle = _bundle(pristine)
-    with _bare_cluster(pristine.line, "trixie") as cluster:
+    with bare_cluster(pristine.line, IMAGES["trixie"]) as cluster:
         node = pristine.line.sandbox.nodes(cluster, "MASTER")[0]
         edit = f"printf %s {shlex.quote(text)} >/etc/ssl/openssl.cnf"
         _on(node, f"{install} && {prepare} /etc/ssl/fipsmodule.cnf && {edit}")
-        done = _bootstrap(node, bundle)
+        done = bootstrap(node, bundle, CACHE)
         assert done.returncode == 0, done.stderr
         said = _on(node, f"/opt/pybundle/{bundle.id}/jobrunner -c {shlex.quote(TRY_OPENSSL)}")
     assert said.splitlines()[1:] == ["e3b0c442 True", "md5" if has_md5 else "not allowed"], said
@@ -384,13 +314,13 @@ def _plain_cache(line: Line) -> str:
 
 def test_a_job_brings_its_bundle_along(pristine: Pristine) -> None:
     """To a cluster that has never seen it. Setup commands run on the bundle's Python, too."""
-    with _bare_cluster(pristine.line, pristine.suite) as cluster:
+    with bare_cluster(pristine.line, IMAGES[pristine.suite]) as cluster:
         setup = "python -c 'import sys; print(sys.version)' > /tmp/setup"
         run = pristine.job(
-            JOBS / "mr_what_works.py", "--cluster-id", cluster, "--pybundle-cache-uri", _plain_cache(pristine.line),
+            JOB, "--cluster-id", cluster, "--pybundle-cache-uri", _plain_cache(pristine.line),
             "--no-read-logs", "--setup", setup, stdin="versions\nhashlib\n",
         )  # fmt: skip
-        answers = _answers(run)
+        answers = answers_of(run)
         said = _on(pristine.line.sandbox.nodes(cluster, "MASTER")[0], "cat /tmp/setup")
     assert "the job brings it along" in run.stderr
     assert answers["versions"][1][0] == pristine.cpython

@@ -32,7 +32,7 @@ def test_a_tree_that_is_there_is_not_made_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "usage: make-node-root.sh SUITE [DIRECTORY]"),
+        ((), "usage: make-node-root.sh SUITE [DIRECTORY [OPTION…]]"),
         (("bookworm",), "this machine has no apt, whose mirror could be asked")
         if os.geteuid() == 0
         else (("bookworm",), "only root can make the file tree of an operating system"),

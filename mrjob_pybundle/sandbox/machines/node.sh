@@ -34,8 +34,11 @@ overlay() {
     fi
 }
 
+# userxattr, which Linux knows since 5.11: without, who is root in a user namespace can remove none of TREE's directories.
 try_overlay() {
-    mount -t overlay -o "lowerdir=$tree$1,upperdir=$2/upper,workdir=$2/work" overlay "$root$1" 2>/dev/null
+    local layers="lowerdir=$tree$1,upperdir=$2/upper,workdir=$2/work"
+    mount -t overlay -o "userxattr,$layers" overlay "$root$1" 2>/dev/null \
+        || mount -t overlay -o "$layers" overlay "$root$1" 2>/dev/null
 }
 
 # An overlay doesn't show what is mounted below its lower layer, such as a container's /etc/resolv.conf.
