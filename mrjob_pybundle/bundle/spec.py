@@ -93,7 +93,7 @@ class BundleSpec:
     def stand_in(self) -> Bundle:
         """For the bundle before it is built: whatever names it is as long as what will."""
         unknown = digest_of(None)
-        return Bundle(Archive(self.python.key, unknown, 1, 1), Archive(self.key, unknown, 1, 1))
+        return Bundle(Archive(self.python.key, unknown, 1, 1), Archive(self.key, unknown, 1, 1), self.python.arch)
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,8 @@ class Bundle:
 
     python: Archive
     venv: Archive
+    #: of the machines that its files are for, as ``uname -m`` says it
+    arch: str
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -57,6 +57,7 @@ class Bundles:
         bundle = Bundle(
             python=_archive(manifest, "python", spec.python.key, uri),
             venv=_archive(manifest, "archive", spec.key, uri),
+            arch=spec.python.arch,
         )
         beside = venv_listed.result()
         if not (_is_whole(bundle.venv, beside) and _is_whole(bundle.python, python_listed.result())):

@@ -81,6 +81,7 @@ def bootstrap_script(bundle: Bundle) -> str:
             "VENV_SIZE": str(bundle.venv.size),
             "UNPACKED_SIZE": str(bundle.python.unpacked_size + bundle.venv.unpacked_size),
             "SETTLE": read_template("nodes/settle.sh"),
+            "ARCH": bundle.arch,
             "NEEDS": bundle.needs,
             "ACTIVATE": render("nodes/activate.sh.tmpl", {"ROOT": paths.root}),
             "JOBRUNNER": render("nodes/jobrunner.sh.tmpl", {"ACTIVATE": paths.activate}),

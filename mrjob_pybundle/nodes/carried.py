@@ -120,6 +120,7 @@ def unpack_script(bundle: Bundle, archives: Mapping[str, S3Uri], places: Sequenc
             "VENV_SIZE": str(bundle.venv.size),
             "UNPACKED_SIZE": str(bundle.python.unpacked_size + bundle.venv.unpacked_size),
             "SETTLE": read_template("nodes/settle.sh"),
+            "ARCH": bundle.arch,
             "NEEDS": bundle.needs,
             "ACTIVATE": render("nodes/activate.sh.tmpl", {"ROOT": "BUNDLE_ROOT"}),
             "PLACES": places,

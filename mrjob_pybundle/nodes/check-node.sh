@@ -1,6 +1,14 @@
 # What a node has against a bundle: better told here than in every task. A part of bootstrap.sh.tmpl and unpack.sh.tmpl.
 # shellcheck shell=bash disable=SC2154
 
+# Libraries of another architecture may have the same names, and versions of the same names.
+check_architecture() {
+    local here
+    here=$(uname -m)
+    [[ $here == "$ARCH" ]] \
+        || die "the bundle is for $ARCH, and this node is $here: all instances of a cluster must have one architecture."
+}
+
 # Files of the bundle need these version names of libraries that are not in it: "libc.so.6:GLIBC_2.34". A name is there
 # or not; its number says nothing, for distributions add some to a release that came without them.
 check_libraries() {

@@ -35,14 +35,15 @@ def bare_cluster(line: Line, image_id: str | None = None) -> Iterator[str]:
 def bundle_in_cache(line: Line, cache: S3Uri, *switches: object) -> Bundle:
     """The bundle that jobs with these switches have, as its manifest in the *cache* describes it."""
     keys = line.run("-m", "mrjob_pybundle", "key", *switches)
-    key = json.loads(keys.stdout)["venv"]["key"]
+    described = json.loads(keys.stdout)
+    key, arch = described["venv"]["key"], described["python"]["inputs"]["arch"]
     manifest = json.loads(line.read(f"{cache.key}/v1/venv/{key}/manifest.json", cache.bucket))
 
     def archive(key: str, described: dict[str, Any]) -> Archive:
         sizes = described["size"], described["unpacked_size"]
         return Archive(key, described["sha256"], *sizes, tuple(described["needs"]))
 
-    return Bundle(archive(manifest["python"]["key"], manifest["python"]), archive(key, manifest["archive"]))
+    return Bundle(archive(manifest["python"]["key"], manifest["python"]), archive(key, manifest["archive"]), arch)
 
 
 def bootstrap(node: Any, bundle: Bundle, cache: S3Uri) -> subprocess.CompletedProcess[str]:

@@ -1,7 +1,6 @@
 """Another architecture: masters and nodes of arm64, a Debian 12 under qemu, which is as near as this comes to Graviton.
 
-All takes some fifteen times as long there, and compiling CPython an hour. What comes of that is kept, in the S3 of a
-sandbox; the scripts of nodes alone are tried with Debian's own Python.
+The first run compiles CPython there, in twenty minutes. What comes of that is kept, in the S3 of a sandbox.
 """
 
 from __future__ import annotations
@@ -38,6 +37,9 @@ pytestmark = [
     ),
 ]
 HERE = Path(__file__).parent
+REFUSAL = (
+    "mrjob-pybundle: the bundle is for {}, and this node is {}: all instances of a cluster must have one architecture."
+)
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,13 @@ class EmulatedNode:
         on_node = [HERE / "emulated.sh", self.emulation.tree, self.mnt]
         return self.emulation.run([*on_node, "bash", "-c", f"cd /mnt/task && {command}"])
 
-    def bring(self, venv: bytes, needs: tuple[str, ...] = ()) -> Carried:
+    def bring(self, venv: bytes, needs: tuple[str, ...] = (), arch: str = "aarch64") -> Carried:
         """Lay what a job brings along into the task's directory."""
         python = archive({"py/lib/x": "x"})
         bundle = Bundle(
             Archive("aa" * 32, sha256(python), len(python), 1 << 20, needs),
             Archive("bb" * 32, sha256(venv), len(venv), 1 << 20),
+            arch,
         )
         carried = Carried(bundle, Cache(S3Uri("the-team", "cache"), None))
         for name, content in zip(carried.archives, (python, venv), strict=True):
@@ -114,15 +117,10 @@ def test_a_bundle_of_arm64_is_brought_along(node: EmulatedNode) -> None:
 
 
 def test_a_bundle_of_x86_64_is_refused(node: EmulatedNode) -> None:
-    """Of whichever of the two one looks at first: the names that its files need, or whether its Python starts."""
     program = archive_of_bytes({"venv/bin/python": Path(sys.executable).resolve().read_bytes()})
-    done = node.run(f"{node.bring(program, ('libc.so.6:GLIBC_2.2.5',)).paths.jobrunner} -V")
-    assert done.returncode == 1
-    assert "which lacks GLIBC_2.2.5 in /lib/aarch64-linux-gnu/libc.so.6" in done.stderr
-    done = node.run(f"{node.bring(program).paths.jobrunner} -V")
-    assert done.returncode == 1
-    assert "the bundle's Python does not work on this node: " in done.stderr
-    assert list((node.mnt / "tmp" / "pybundle-0").glob("[!.]*")) == []
+    done = node.run(f"{node.bring(program, arch='x86_64').paths.jobrunner} -V")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, REFUSAL.format("x86_64", "aarch64"))
+    assert list((node.mnt / "tmp").glob("pybundle-0/[!.]*")) == []
 
 
 # The whole line
@@ -210,5 +208,4 @@ def test_what_was_compiled_is_refused_by_a_node_of_x86_64(graviton: Graviton, tm
         bundle = bundle_in_cache(line, TEAM, "-c", graviton.conf)
         with bare_cluster(line) as cluster:
             done = bootstrap(sandbox.nodes(cluster, "MASTER")[0], bundle, TEAM)
-    assert done.returncode == 1, done.stdout
-    assert "aarch64" in done.stderr.splitlines()[-1], done.stderr
+    assert (done.returncode, done.stderr) == (1, REFUSAL.format("aarch64", "x86_64") + "\n")

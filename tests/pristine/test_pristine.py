@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -105,7 +106,7 @@ def test_what_a_node_installs_stays_its_own(trees: dict[str, Path], suite: str, 
 def test_a_node_that_is_older_than_what_a_bundle_was_built_on(node: Any, suite: str) -> None:
     """GLIBC_2.34 came with Debian 12. (Of what the script asks for next, nothing is there.)"""
     python = Archive("aa" * 32, "aa" * 32, 1, 1, ("libc.so.6:GLIBC_2.17", "libc.so.6:GLIBC_2.34"))
-    bundle = Bundle(python, Archive("bb" * 32, "bb" * 32, 1, 1))
+    bundle = Bundle(python, Archive("bb" * 32, "bb" * 32, 1, 1), os.uname().machine)
     unpack = Carried(bundle, Cache(S3Uri("the-team", "cache"), None)).scripts["unpack"]
     process = node.popen(["bash", "-c", unpack], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     said = process.communicate()[1].decode()

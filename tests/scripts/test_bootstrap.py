@@ -156,6 +156,7 @@ def make_node(machine: Machine, store: Store, prefix: str = "cache") -> Node:
             "VENV_SIZE": str(len(VENV)),
             "UNPACKED_SIZE": str(UNPACKED),
             "SETTLE": read_template("nodes/settle.sh"),
+            "ARCH": os.uname().machine,
             "NEEDS": (),
             "ACTIVATE": render("nodes/activate.sh.tmpl", {"ROOT": root}),
             "JOBRUNNER": render("nodes/jobrunner.sh.tmpl", activate),
@@ -378,6 +379,16 @@ def test_a_configuration_of_openssl_that_the_bundle_cannot_follow(node: Node) ->
         reason(done),
     )
     node.assert_nothing_installed()
+
+
+def test_a_bundle_of_another_architecture(node: Node) -> None:
+    """Libraries there have the same names, and versions of the same names."""
+    done = node.with_values(ARCH="riscv64", NEEDS=["libc.so.6:GLIBC_9.99"]).bootstrap()
+    here = os.uname().machine
+    assert reason(done) == (
+        f"the bundle is for riscv64, and this node is {here}: all instances of a cluster must have one architecture."
+    )
+    assert not node.bundle.exists()
 
 
 def test_names_of_versions_that_a_node_lacks(node: Node) -> None:

@@ -91,10 +91,11 @@ def node(machine: Machine) -> Node:
     return make_node(machine, VENV)
 
 
-def make_node(machine: Machine, venv: bytes, needs: tuple[str, ...] = ()) -> Node:
+def make_node(machine: Machine, venv: bytes, needs: tuple[str, ...] = (), arch: str = os.uname().machine) -> Node:
     bundle = Bundle(
         Archive("aa" * 32, sha256(PYTHON), len(PYTHON), 1 << 19, needs),
         Archive("bb" * 32, sha256(venv), len(venv), 1 << 19),
+        arch,
     )
     carried = Carried(bundle, Cache(S3Uri("the-team", "cache"), None))
     machine.directory.chmod(0o755)
@@ -389,6 +390,16 @@ def test_what_a_node_has_against_the_bundle(machine: Machine) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "the bundle's OpenSSL cannot work as this node's openssl.cnf wants it to: ssl.SSLError: " in done.stderr
     assert node.run(f"{node.jobrunner} -V", node.task(1)).returncode == 0
+
+
+def test_a_bundle_of_another_architecture(machine: Machine) -> None:
+    node = make_node(machine, VENV, ("libc.so.6:GLIBC_9.99",), "riscv64")
+    done = node.run(f"{node.jobrunner} script.py a")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"mrjob-pybundle: the bundle is for riscv64, and this node is {os.uname().machine}: all instances of a cluster"
+        " must have one architecture.\n",
+    )
 
 
 def test_names_of_versions_that_a_node_lacks(machine: Machine) -> None:

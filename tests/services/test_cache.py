@@ -27,6 +27,7 @@ from tests.unit.bundle.test_spec import SPEC
 BUNDLE = Bundle(
     python=Archive(SPEC.python.key, "11" * 32, 6, 60),
     venv=Archive(SPEC.key, "22" * 32, 4, 40, needs=("libc.so.6:GLIBC_2.2.5", "libc.so.6:GLIBC_2.34")),
+    arch=SPEC.python.arch,
 )
 
 
@@ -155,6 +156,7 @@ def test_no_damage_of_a_manifest_leads_to_another_bundle(bucket: S3Uri, client: 
     assert found is None or found == Bundle(
         replace(BUNDLE.python, unpacked_size=found.python.unpacked_size, needs=found.python.needs),
         replace(BUNDLE.venv, unpacked_size=found.venv.unpacked_size, needs=found.venv.needs),
+        BUNDLE.arch,
     )
 
 

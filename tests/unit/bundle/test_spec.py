@@ -134,7 +134,7 @@ def test_another_python_is_another_bundle(spec: BundleSpec, python: PythonSpec) 
 
 
 def test_a_bundle_id_stands_for_keys_and_contents() -> None:
-    bundle = Bundle(Archive("a" * 64, "b" * 64, 1, 2), Archive("c" * 64, "d" * 64, 3, 4))
+    bundle = Bundle(Archive("a" * 64, "b" * 64, 1, 2), Archive("c" * 64, "d" * 64, 3, 4), "x86_64")
     assert bundle.id == "98a6156859a41d69db99"
     for changed in (
         replace(bundle, venv=replace(bundle.venv, sha256="e" * 64)),
