@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import tarfile
@@ -756,8 +757,8 @@ def test_a_library_that_every_program_is_to_load(builder: Builder, bundle: Path,
     """An agent's, perhaps: it is in no bundle, and no reason to refuse a Python."""
     agent = tmp_path / "libagent.so"
     subprocess.run(["gcc", "-shared", "-o", agent, "-x", "c", "/dev/null"], check=True)
-    command = f"{bundle}/py/bin/python3.13 -B {MASTER}/check_modules.py {bundle}/py"
-    done = builder.machine.run(["bash", "-c", f"echo {agent} >/etc/ld.so.preload && {command}"], dict(os.environ))
+    check = shlex.join(map(str, (f"{bundle}/py/bin/python3.13", "-B", MASTER / "check_modules.py", f"{bundle}/py")))
+    done = builder.machine.run(["bash", "-c", f"echo {agent} >/etc/ld.so.preload && {check}"], dict(os.environ))
     assert done.returncode == 0, done.stderr
 
 
