@@ -37,7 +37,7 @@ with_emulator() {
     printf ':qemu-aarch64:M::%s:%s:%s:F' \
         '\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00' \
         '\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff' \
-        "$1" >/proc/sys/fs/binfmt_misc/register
+        "$1" >/proc/sys/fs/binfmt_misc/register || die "the kernel of this machine does not take $1 as an emulator"
     exec "${@:2}"
 }
 

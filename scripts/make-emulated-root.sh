@@ -3,7 +3,7 @@
 #
 #     make-emulated-root.sh [DIRECTORY]
 #
-# DIRECTORY, ~/.cache/mrjob-pybundle/emulated unless given, gets `qemu-aarch64-static`, from this machine's apt sources, and
+# DIRECTORY, ~/.cache/mrjob-pybundle/arm64 unless given, gets `qemu-aarch64-static`, from this machine's apt sources, and
 # `tree`, made by make-node-root.sh under it: the files of a minimal Debian 12 for arm64, with Python. Once gcc is installed
 # there, its cc1, which takes most of a compile's time, is Debian's of the same version that compiles for arm64 on x86_64,
 # and is not emulated; all else is. Nothing is registered with this machine's kernel: see emulate-arm64.sh. Takes root. What
@@ -21,7 +21,7 @@ NEW=''
 
 main() {
     (($# <= 1)) || die 'usage: make-emulated-root.sh [DIRECTORY]'
-    local directory=${1:-$CACHE/emulated}
+    local directory=${1:-$CACHE/arm64}
     if [[ ! -d $directory ]]; then
         NEW=$directory.new.$$
         trap 'rm -rf "$NEW"' EXIT

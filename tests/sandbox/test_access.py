@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from mrjob.iam import get_or_create_mrjob_service_role
 
 from mrjob_pybundle.sandbox.api.access import Access, Call, Policy, is_allowed
 from mrjob_pybundle.sandbox.api.emr import key_id_of_nodes
@@ -133,3 +134,11 @@ def test_a_denial_outweighs_what_another_policy_allows() -> None:
     policies = [Policy(_policy(_allow("s3:*", "*"))), Policy(_policy({**_allow("s3:*", f"{MINE}*"), "Effect": "Deny"}))]
     assert is_allowed(Call("x", "s3:PutObject", "arn:aws:s3:::sandbox/yours"), policies)
     assert not is_allowed(Call("x", "s3:PutObject", f"{MINE}x"), policies)
+
+
+def test_mrjob_makes_roles_where_a_conf_names_none(clients: Clients) -> None:
+    """And attaches policies of AWS's own to them."""
+    iam = clients("iam")
+    role = get_or_create_mrjob_service_role(iam)
+    attached = iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+    assert [policy["PolicyName"] for policy in attached] == ["AmazonElasticMapReduceRole"]
