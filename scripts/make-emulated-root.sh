@@ -23,6 +23,9 @@ main() {
     (($# <= 1)) || die 'usage: make-emulated-root.sh [DIRECTORY]'
     local directory=${1:-$CACHE/arm64}
     if [[ ! -d $directory ]]; then
+        # What is fetched first is large.
+        ((EUID == 0)) || die 'only root can make the file tree of an operating system'
+        grep -qw binfmt_misc /proc/filesystems || die 'the kernel of this machine has no binfmt_misc'
         NEW=$directory.new.$$
         trap 'rm -rf "$NEW"' EXIT
         get_qemu
