@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -63,7 +64,10 @@ def have(script: str, *args: object) -> Path:
     """What one of the project's scripts makes or fetches."""
     run = subprocess.run([ROOT / "scripts" / script, *map(str, args)], capture_output=True, text=True)
     if run.returncode:
-        pytest.skip((run.stderr.splitlines() or ["no reason given"])[-1])
+        *_, last = run.stderr.splitlines() or [""]
+        # What a script of ours says, and not bash, of a script that is broken.
+        assert re.match(r"[a-z0-9-]+: ", last), run.stderr
+        pytest.skip(last)
     return Path(run.stdout.strip())
 
 
