@@ -90,8 +90,7 @@ bench-starts: $(VENV)/.installed
 # Hundreds of runs of the whole line, each with damage of its own: CAMPAIGN='--seed 1 --runs 200' or '--replay 17'.
 CAMPAIGN ?=
 campaign: $(VENV)/.installed
-	@tarball=$$(scripts/fetch-cpython-source.sh $(CPYTHON) "$(CACHE)/sources") && \
-	$(BIN)/python -m tests.campaign.run "$$tarball" --dir .sandbox-campaign $(CAMPAIGN)
+	$(BIN)/python -m tests.campaign.run --dir .sandbox-campaign $(CAMPAIGN)
 
 # Says what is missing before anything is made. What it fetches, the source, is looked for first by all that need it.
 check-machine:

@@ -1,6 +1,6 @@
 """The fault campaign: many runs of the whole line, each with damage of its own, drawn from a seed.
 
-usage: python -m tests.campaign.run TARBALL [--seed S] [--runs N] [--builds SHARE] | --replay S…     (make campaign)
+usage: python -m tests.campaign.run [--seed S] [--runs N] [--builds SHARE] | --replay S…     (make campaign)
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from mrjob_pybundle.sandbox.api.faults import Faults
 from tests.campaign.campaign import Campaign, Result, client
 from tests.campaign.plans import describe, kind_of, plan
 from tests.campaign.regions import Regions
+from tests.compiled import CPYTHON, Compiled, compiled_python, fetch_source
 
-VERSION = "3.13.5"
 SEEDS_BUCKET = "campaign"
 
 console = Console(stderr=True, highlight=False)
@@ -30,7 +30,6 @@ console = Console(stderr=True, highlight=False)
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("tarball", type=Path, help="CPython's source")
     parser.add_argument("--dir", type=Path, default=Path(".sandbox-campaign"), help="the sandbox's directory")
     parser.add_argument("--seed", type=int, default=1, help="of the first run")
     parser.add_argument("--runs", type=int, default=200)
@@ -39,13 +38,15 @@ def main() -> int:
     args = parser.parse_args()
     seeds = range(args.seed, args.seed + args.runs) if args.replay is None else args.replay
     directory = args.dir.absolute()
+    console.print("CPython (compiled, where no test has done it), and a bundle for the runs that find one")
+    python = compiled_python()
     os.environ["PIP_NO_INDEX"] = "1"  # no build of these needs one
     faults = Faults()
     with (
         tempfile.TemporaryDirectory() as scratch,
         Sandbox(directory, 0, middleware=[faults, Regions("observer")]) as sandbox,
     ):
-        campaign = _campaign(sandbox, faults, args.tarball.absolute(), Path(scratch))
+        campaign = _campaign(sandbox, faults, python, Path(scratch))
         results = []
         for number, seed in enumerate(seeds):
             result = campaign.run(plan(seed, args.builds), fresh_author=number % 10 == 0)
@@ -63,17 +64,18 @@ def main() -> int:
     return 1 if failed or left or processes else 0
 
 
-def _campaign(sandbox: Sandbox, faults: Faults, tarball: Path, scratch: Path) -> Campaign:
+def _campaign(sandbox: Sandbox, faults: Faults, python: Compiled, scratch: Path) -> Campaign:
     options = {
-        "pybundle_python_version": VERSION,
-        "pybundle_python_source": str(tarball),
+        "pybundle_python_version": CPYTHON,
+        "pybundle_python_source": str(fetch_source(CPYTHON)),
         "pybundle_optimize": False,
     }
     s3 = client(sandbox, "s3")
     if SEEDS_BUCKET not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]:
         s3.create_bucket(Bucket=SEEDS_BUCKET)
-    console.print("a bundle for the runs that find one (compiles CPython the first time)")
     campaign = Campaign(sandbox, faults, options, scratch)
+    for name, content in python.files.items():
+        s3.put_object(Bucket=SEEDS_BUCKET, Key=f"cache/v1/python/{python.key}/{name}", Body=content)
     campaign.prepare(SEEDS_BUCKET, "cache")
     return campaign
 
