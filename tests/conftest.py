@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from mrjob_pybundle.aws.clients import Credentials
 from mrjob_pybundle.aws.s3 import S3Uri
+from mrjob_pybundle.sandbox.machines.botocore_data import read_once
 
 # Some of these compile CPython, or wait for one that does: minutes each, and more beside other work.
 _MAY_COMPILE = ("tests/line/", "tests/engines/", "tests/pristine/", "tests/scripts/test_build_binaries.py")
@@ -65,21 +66,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _what_botocore_and_moto_know_is_read_once() -> Iterator[None]:
     """Tests make clients by the hundred, each of which reads megabytes; moto lists its directory for each request."""
-    from botocore.loaders import JSONFileLoader
+    from botocore import loaders
     from moto import backends
 
+    read_once(loaders, (str(Path(loaders.__file__).parent),))
     with pytest.MonkeyPatch.context() as patch:
         modules = list(backends.list_of_moto_modules())
         patch.setattr(backends, "list_of_moto_modules", lambda: modules)
-        its_own = JSONFileLoader.load_file
-        known: dict[str, Any] = {}
-
-        def load_file(self: Any, file_path: str) -> Any:
-            if file_path not in known:
-                known[file_path] = its_own(self, file_path)
-            return known[file_path]
-
-        patch.setattr(JSONFileLoader, "load_file", load_file)
         yield
 
 

@@ -134,6 +134,11 @@ class Sandbox:
             raise SandboxError(f"the sandbox cannot start: {missing}")
         # Seconds, in which a person need not wait for what is wrong.
         try:
+            from botocore import loaders
+
+            from mrjob_pybundle.sandbox.machines import botocore_data
+
+            botocore_data.read_once(loaders, (str(Path(loaders.__file__).parent),))
             from moto.backends import get_backend
 
             from mrjob_pybundle.sandbox.api import access, emr, s3, server
@@ -146,9 +151,10 @@ class Sandbox:
         engine = hadoop.kind() if self._engine == "hadoop" else builtin.BUILTIN
         for service in ("s3", "emr", "iam"):
             get_backend(service).reset()
-        # AWS's own policies, which mrjob attaches to roles that it makes: megabytes, for this account alone.
+        # AWS's own policies, which mrjob attaches to roles that it makes: megabytes, for this account alone, and once.
+        account = get_backend("iam")[_ACCOUNT]["aws"]
         os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
-        get_backend("iam")[_ACCOUNT]["aws"].reset()
+        account.reset()
         del os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"]
         clusters = self._directory / "clusters"
         shutil.rmtree(clusters, ignore_errors=True)
@@ -286,6 +292,9 @@ def run(
 
     :raises SandboxError: the sandbox cannot start, or there is no such command.
     """
+    # Before it starts, which takes seconds, and brings an aws of its own.
+    if command[0] != "aws" and shutil.which(command[0]) is None:
+        raise SandboxError(f"cannot run {command[0]}: there is no such command")
     box = Sandbox(directory, nodes, engine=engine, images=images, start_seconds=start_seconds)
     with _Signals() as signals, box as sandbox:
         try:

@@ -93,7 +93,8 @@ def test_a_command_that_does_not_exist(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _RUN, str(tmp_path), "no-such-command"], capture_output=True, text=True
     )
-    assert "cannot run no-such-command" in done.stderr
+    assert "cannot run no-such-command: there is no such command" in done.stderr
+    assert not list(tmp_path.iterdir()), "for this, no sandbox need start"
 
 
 @pytest.mark.parametrize(

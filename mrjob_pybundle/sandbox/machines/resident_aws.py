@@ -36,8 +36,8 @@ class ResidentAws:
     def start(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         client, resident = (self.directory / name for name in ("aws_client.py", "aws_resident.py"))
-        for program in (client, resident):
-            program.write_text(own_file(f"bin/{program.name}"), encoding="utf-8")
+        for name in (f"bin/{client.name}", f"bin/{resident.name}", "botocore_data.py"):
+            (self.directory / Path(name).name).write_text(own_file(name), encoding="utf-8")
         values = {"PYTHON": sys.executable, "CLIENT": str(client), "SOCKET": str(self.directory / _SOCKET)}
         write_executable(self.directory / "aws", render_text(own_file("bin/aws.sh.tmpl"), values))
         with self._listen() as listener:

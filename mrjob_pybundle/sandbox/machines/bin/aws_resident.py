@@ -22,6 +22,8 @@ import traceback
 from pathlib import Path
 from typing import TypedDict
 
+from botocore_data import read_once
+
 
 class Call(TypedDict):
     """What a client asks for."""
@@ -76,24 +78,10 @@ def _import_awscli() -> None:
 
 
 def _keep_what_is_read() -> None:
-    """Of what awscli and its botocore know of AWS, in JSON: forks need not read what a call before the fork has.
-
-    Other files, such as those in ``~/.aws/models``, may be others on the node of a call.
-    """
+    """Of what awscli and its botocore know of AWS: forks need not read what a call before the fork has."""
     loaders = sys.modules.get("awscli.botocore.loaders") or sys.modules["botocore.loaders"]
-    packages = tuple(f"{Path(str(module.__file__)).parent}{os.sep}" for module in (sys.modules["awscli"], loaders))
-    loader = loaders.JSONFileLoader
-    its_own = loader.load_file
-    kept: dict[str, object] = {}
-
-    def load_file(self: object, path: str) -> object:
-        if not path.startswith(packages):
-            return its_own(self, path)
-        if path not in kept:
-            kept[path] = its_own(self, path)
-        return kept[path]
-
-    loader.load_file = load_file
+    directories = tuple(str(Path(str(module.__file__)).parent) for module in (sys.modules["awscli"], loaders))
+    read_once(loaders, directories)
 
 
 def _attend(client: socket.socket) -> None:
