@@ -18,6 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 
 import mrjob_pybundle
@@ -82,7 +83,8 @@ class Team:
         from mrjob_pybundle.command.main import _parser
         from mrjob_pybundle.command.switches import runner_of
 
-        return runner_of(_parser().parse_args(["key", *self.switches, *args]))
+        words = ["key", *self.switches, *args]
+        return runner_of(_parser(words).parse_args(words))
 
     def spec(self, *args: str) -> BundleSpec:
         """The specification that options lead to."""
@@ -150,6 +152,7 @@ class Team:
         arguments = [word for name, value in values.items() for word in (f"--{name}", value)]
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()):
             patch.setattr(sys, "argv", [str(PUBLISH), *arguments])
+            patch.setattr("botocore.session.get_session", _session)
             assert _program().main() == 0
 
     def objects(self) -> set[str]:
@@ -188,6 +191,12 @@ def _program() -> Any:
     program = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(program)
     return program
+
+
+@cache
+def _session() -> Any:
+    """One for all publishing: what it knows of AWS, it need not learn for each archive."""
+    return botocore.session.Session()
 
 
 def _packed(inputs: Inputs) -> bytes:

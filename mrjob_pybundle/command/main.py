@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     if words[:1] == ["run"]:
         run.main(words[1:])
-    parser = _parser()
+    parser = _parser(words)
     try:
         args = parser.parse_args(words)
     except ValueError as error:  # mrjob's switches for arguments of commands: quotes that are not closed
@@ -74,7 +74,8 @@ def _run(args: argparse.Namespace) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: list[str]) -> argparse.ArgumentParser:
+    """The parser of a command line of these *words*."""
     parser = argparse.ArgumentParser(
         prog="mrjob-pybundle",
         description="Bundles of Python for mrjob on Amazon EMR: the team's cache, and a sandbox.",
@@ -82,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         " mrjob.conf, which selftest reads, too.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = Commands(parser)
+    commands = Commands(parser, called=next((word for word in words if not word.startswith("-")), None))
     for verbs in (keys, contents, removal, builds, create_cluster, cluster_params, shell, doctor):
         verbs.add(commands)
     commands.subparsers.add_parser("run", help=run.ABOUT, add_help=False)  # main gives it what follows, unparsed

@@ -36,9 +36,10 @@ _EPILOG = (
 
 
 class Commands:
-    """The parsers of the commands that take a job's options."""
+    """The parsers of the commands that take a job's options; which only that of the command *called* has to know."""
 
-    def __init__(self, parser: argparse.ArgumentParser) -> None:
+    def __init__(self, parser: argparse.ArgumentParser, called: str | None) -> None:
+        self._called = called
         self.subparsers: Any = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
         self._switches = argparse.ArgumentParser(add_help=False)
         add_runner_switches(self._switches.add_argument_group("options of a job"))
@@ -67,7 +68,7 @@ class Commands:
             description=f"{about[0].upper()}{about[1:]}.",
             usage=" ".join(filter(None, ("mrjob-pybundle", name, *_with_options(usage)))),
             epilog=_EPILOG,
-            parents=[self._switches],
+            parents=[self._switches] if name == self._called else [],
             formatter_class=lambda prog: _ShortHelp(prog, hidden),
         )
         command.set_defaults(run=run)
