@@ -92,6 +92,15 @@ class Compiled:
         return {path.name: path.read_bytes() for path in paths}
 
     @property
+    def environment(self) -> dict[str, bytes]:
+        """Of the environment that ``VENV_BUILD`` led to: name below ``v1/`` → content.
+
+        That of another key by now, if what is installed into environments has changed since.
+        """
+        objects = self.directory.parents[1]
+        return {str(path.relative_to(objects)): path.read_bytes() for path in objects.glob("venv/*/*.*")}
+
+    @property
     def manifest(self) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads((self.directory / "manifest.json").read_bytes())
         return manifest

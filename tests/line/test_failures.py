@@ -26,23 +26,26 @@ from mrjob_pybundle.sandbox.api.faults import (
     Rule,
     damage_stored,
 )
-from tests.line.conftest import ROOT, Line
+from tests.compiled import VENV_BUILD, compiled_python
+from tests.line.conftest import CACHE_PREFIX, ROOT, Line
 
 JOB = ROOT / "tests" / "jobs" / "mr_line_lengths.py"
 EXPIRED = Refuse(400, "ExpiredToken", "The provided token has expired.")
 
 
 @pytest.fixture(scope="module")
-def venv_build(tmp_path_factory: pytest.TempPathFactory, line: Line) -> Path:
-    """A venv-build.sh whose bundle is in the cache."""
-    path = tmp_path_factory.mktemp("failures") / "venv-build.sh"
-    path.write_text("echo to be damaged\n")
-    assert _job(line, path).stdout == "3\t1\n"
-    return path
+def venv_build(line: Line) -> Path:
+    """A venv-build.sh whose bundle is in the cache, and the newest there."""
+    for name, content in compiled_python().environment.items():
+        line.client("s3").put_object(Bucket="the-team", Key=f"{CACHE_PREFIX}/v1/{name}", Body=content)
+    built = line.run("-m", "mrjob_pybundle", "build", "--pybundle-venv-build", VENV_BUILD)
+    assert built.returncode == 0, built.stderr[-3000:]
+    return VENV_BUILD
 
 
 def _job(line: Line, venv_build: Path, *switches: str) -> subprocess.CompletedProcess[str]:
-    author = line.submit(JOB, "-r", "pybundle-emr", "--pybundle-venv-build", venv_build, *switches)
+    alone = ("--num-core-instances", "0")
+    author = line.submit(JOB, "-r", "pybundle-emr", "--pybundle-venv-build", venv_build, *alone, *switches)
     output, log = author.communicate()
     return subprocess.CompletedProcess(author.args, author.returncode, output, log)
 
@@ -126,7 +129,7 @@ def test_s3_says_no(line: Line, venv_build: Path, operation: str, fault: Fault, 
 def test_s3_has_a_bad_moment(line: Line, venv_build: Path, fault: Fault) -> None:
     """Tried again until it works, wherever that is: at the author's, on the nodes."""
     with line.faults.injected(Rule("GetObject", fault, key="the-team/*", times=2)) as strikes:
-        run = _job(line, venv_build, "--num-core-instances", "0")
+        run = _job(line, venv_build)
     assert len(strikes) == 2
     assert (run.returncode, run.stdout) == (0, "3\t1\n"), run.stderr
 

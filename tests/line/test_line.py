@@ -22,6 +22,8 @@ from tests.compiled import VENV_BUILD, WORDCOUNT
 from tests.line.conftest import ROOT, Line
 
 JOBS = ROOT / "tests" / "jobs"
+#: For a cluster of one node, where one is enough.
+ALONE = ("--num-core-instances", "0")
 
 
 def _succeeded(run: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
@@ -109,7 +111,7 @@ def test_the_manifest_says_what_is_inside(line: Line) -> None:
 
 def test_the_next_run_builds_nothing(line: Line, texts: list[Path]) -> None:
     line.new_clusters()
-    run = _succeeded(line.job(WORDCOUNT, "--pybundle-venv-build", VENV_BUILD, *texts))
+    run = _succeeded(line.job(WORDCOUNT, "--pybundle-venv-build", VENV_BUILD, *ALONE, *texts))
     (cluster,) = line.new_clusters()
     assert not cluster["Name"].startswith("mrjob-pybundle build")
     assert "Using bundle" in run.stderr
@@ -139,7 +141,7 @@ with job.make_runner() as runner:
         file.write("python -c 'import regex; print(regex.__version__)'\\n")
     runner.run()
 """
-    switches = ["-r", "pybundle-emr", "--pybundle-venv-build", edited, texts[0]]
+    switches = ["-r", "pybundle-emr", "--pybundle-venv-build", edited, *ALONE, texts[0]]
     before = _builds(line)
     run = _succeeded(line.run("-c", program, WORDCOUNT.parent, edited, *switches))
     ((build_id, stages),) = ((build, stages) for build, stages in _builds(line).items() if build not in before)

@@ -28,7 +28,8 @@ DEADLINE_SECONDS = 900
 
 
 def _job(*switches: object) -> list[object]:
-    return [JOB, "-r", "pybundle-emr", *switches]
+    # A cluster of one node: all authors' share this machine.
+    return [JOB, "-r", "pybundle-emr", "--num-core-instances", "0", *switches]
 
 
 def _wait_until(condition: Callable[[], object]) -> None:
@@ -54,8 +55,7 @@ def test_fifty_authors_at_once(line: Line, tmp_path: Path) -> None:
     script = _script(tmp_path, "echo many authors\nsleep 60\n")
     line.new_clusters()
     line.requests.clear()
-    # Clusters of one node: all of them share this machine.
-    job = _job("--pybundle-venv-build", script, "--num-core-instances", "0", *plain_addresses())
+    job = _job("--pybundle-venv-build", script, *plain_addresses())
     patient = ["--no-pybundle-overlap", "--pybundle-overlap-patience-seconds", "600"]
     eager = ["--pybundle-overlap", "--pybundle-overlap-patience-seconds", "600"]
     began = time.monotonic()
