@@ -7,6 +7,7 @@ older Pythons it is wheels from an index, of versions and digests that we name (
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Iterator
 from importlib import metadata, resources
 from pathlib import Path
@@ -22,10 +23,10 @@ _PACKAGES = {
     "six": "six",
     "urllib3": "urllib3",
 }
-#: What botocore knows of all services is most of it. STS: an instance's credentials may be those of a role to assume.
-_DATA = tuple(
-    f"data/{name}" for name in ("s3/", "sts/", "endpoints.", "partitions.", "sdk-default-configuration.", "_retry.")
-)
+#: What botocore knows of all others is most of it. STS: an instance's credentials may be those of a role to assume.
+_SERVICES = ("s3", "sts")
+#: Of all services.
+_DATA = ("endpoints.", "partitions.", "sdk-default-configuration.", "_retry.")
 
 
 def publishing_tools(python_version: str) -> Iterator[tuple[str, Path]]:
@@ -42,11 +43,20 @@ def publishing_tools(python_version: str) -> Iterator[tuple[str, Path]]:
         if origin.name != "__init__.py":
             yield f"tools/{origin.name}", origin
             continue
-        for path in sorted(origin.parent.rglob("*")):
-            name = path.relative_to(origin.parent).as_posix()
-            is_needed = path.suffix in (".py", ".pem") or name.startswith(_DATA)
-            if is_needed and path.is_file():
-                yield f"tools/{module}/{name}", path
+        for path in _files(origin.parent):
+            yield f"tools/{module}/{path.relative_to(origin.parent).as_posix()}", path
+
+
+def _files(package: Path) -> Iterator[Path]:
+    """Modules, certificates, and what is needed of botocore's data, hundreds of whose directories are passed over."""
+    data = package / "data"
+    for place, directories, names in os.walk(package):
+        directory = Path(place)
+        directories[:] = sorted(name for name in directories if directory != data or name in _SERVICES)
+        for name in sorted(names):
+            is_data = data in directory.parents or (directory == data and name.startswith(_DATA))
+            if is_data or name.endswith((".py", ".pem")):
+                yield directory / name
 
 
 def _runs_on(distribution: str, python_version: str) -> bool:
