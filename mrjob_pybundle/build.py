@@ -417,7 +417,17 @@ def _wait_for_cluster(claim: Claim, order: Order, context: Context) -> Callable[
     """Wait until the author of *claim* has launched a cluster. The result is what to do then, or instead."""
     s3, emr = (_patience(service, context, order.longest_seconds) for service in ("S3", "EMR"))
     is_foreign = claim.region not in (None, context.emr.region)
+    is_told = False
     while claim.cluster_id is None:
+        if is_foreign and not is_told and claim.age > _CLAIM_GRACE_SECONDS:
+            log.info(
+                "No cluster of it is known, and EMR in %s cannot look for one in %s: if nothing is heard of it until"
+                " %d minutes after it was claimed, another build starts",
+                context.emr.region,
+                claim.region,
+                _UNKNOWN_SILENCE_SECONDS // 60,
+            )
+            is_told = True
         if claim.age > (_UNKNOWN_SILENCE_SECONDS if is_foreign else _CLAIM_GRACE_SECONDS):
             # Its author died right after claiming. Before RunJobFlow, or after?
             cluster = None if is_foreign else emr.ask(partial(find_cluster, claim, context))

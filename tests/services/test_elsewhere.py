@@ -183,6 +183,20 @@ def test_a_build_that_another_account_prepares(team: Team, people: list[Somebody
     assert people[2].clusters() == []
 
 
+def test_a_build_elsewhere_that_nobody_has_launched(team: Team, people: list[Somebody]) -> None:
+    """Its author could not tell. Who waits for it is told for how long at most."""
+    key = team.spec("--pybundle-python-source", str(team.directory / "Python-3.13.5.tar.xz")).key
+    team.cache.claims.stake(key, Claim(BUILD, "grace", 0.0, region=FAR))
+    claim = team._stored(f"claims/{key}.json")
+    claim.last_modified -= timedelta(minutes=5)
+    building = people[0].command("build")
+    _reads(building, f"EMR in {NEAR} cannot look for one in {FAR}: .* until 15 minutes after it was claimed, another")
+    claim.last_modified -= timedelta(minutes=11)
+    build_id = _reads(building, r"Build (\S+): launched cluster j-")[1]
+    says(team, build_id, "FAILED", message="boom")
+    assert building.communicate()[1].count("cannot look for one") == 0, "once is enough"
+
+
 def _launch(somebody: Somebody) -> str:
     return str(
         somebody.emr.run_job_flow(
