@@ -66,10 +66,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _what_botocore_and_moto_know_is_read_once() -> Iterator[None]:
     """Tests make clients by the hundred, each of which reads megabytes; moto lists its directory for each request."""
-    from botocore import loaders
     from moto import backends
 
-    read_once(loaders, (str(Path(loaders.__file__).parent),))
+    read_once()
     with pytest.MonkeyPatch.context() as patch:
         modules = list(backends.list_of_moto_modules())
         patch.setattr(backends, "list_of_moto_modules", lambda: modules)

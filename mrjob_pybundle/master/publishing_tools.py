@@ -43,7 +43,7 @@ def publishing_tools(python_version: str) -> Iterator[tuple[str, Path]]:
         if origin.name != "__init__.py":
             yield f"tools/{origin.name}", origin
             continue
-        for path in _files(origin.parent):
+        for path in sorted(_files(origin.parent)):
             yield f"tools/{module}/{path.relative_to(origin.parent).as_posix()}", path
 
 
@@ -52,11 +52,12 @@ def _files(package: Path) -> Iterator[Path]:
     data = package / "data"
     for place, directories, names in os.walk(package):
         directory = Path(place)
-        directories[:] = sorted(name for name in directories if directory != data or name in _SERVICES)
-        for name in sorted(names):
+        directories[:] = [name for name in directories if directory != data or name in _SERVICES]
+        for name in names:
             is_data = data in directory.parents or (directory == data and name.startswith(_DATA))
-            if is_data or name.endswith((".py", ".pem")):
-                yield directory / name
+            path = directory / name
+            if (is_data or path.suffix in (".py", ".pem")) and path.is_file():
+                yield path
 
 
 def _runs_on(distribution: str, python_version: str) -> bool:

@@ -134,11 +134,10 @@ class Sandbox:
             raise SandboxError(f"the sandbox cannot start: {missing}")
         # Seconds, in which a person need not wait for what is wrong.
         try:
-            from botocore import loaders
-
             from mrjob_pybundle.sandbox.machines import botocore_data
 
-            botocore_data.read_once(loaders, (str(Path(loaders.__file__).parent),))
+            # What is imported next reads it.
+            botocore_data.read_once()
             from moto.backends import get_backend
 
             from mrjob_pybundle.sandbox.api import access, emr, s3, server
@@ -294,7 +293,8 @@ def run(
     """
     # Before it starts, which takes seconds, and brings an aws of its own.
     if command[0] != "aws" and shutil.which(command[0]) is None:
-        raise SandboxError(f"cannot run {command[0]}: there is no such command")
+        why = "it is not executable" if Path(command[0]).exists() else "there is no such command"
+        raise SandboxError(f"cannot run {command[0]}: {why}")
     box = Sandbox(directory, nodes, engine=engine, images=images, start_seconds=start_seconds)
     with _Signals() as signals, box as sandbox:
         try:

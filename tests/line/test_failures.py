@@ -6,6 +6,7 @@ is launched, in ``test_plugin.py``.
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import subprocess
@@ -35,7 +36,7 @@ EXPIRED = Refuse(400, "ExpiredToken", "The provided token has expired.")
 
 @pytest.fixture(scope="module")
 def venv_build(line: Line) -> Path:
-    """A venv-build.sh whose bundle is in the cache, and the newest there."""
+    """A venv-build.sh whose bundle is in the cache."""
     for name, content in compiled_python().environment.items():
         line.client("s3").put_object(Bucket="the-team", Key=f"{CACHE_PREFIX}/v1/{name}", Body=content)
     built = line.run("-m", "mrjob_pybundle", "build", "--pybundle-venv-build", VENV_BUILD)
@@ -50,16 +51,17 @@ def _job(line: Line, venv_build: Path, *switches: str) -> subprocess.CompletedPr
     return subprocess.CompletedProcess(author.args, author.returncode, output, log)
 
 
-def _archive(line: Line, kind: str) -> str:
-    """The key of the newest archive in the cache."""
-    pages = line.client("s3").get_paginator("list_objects_v2").paginate(Bucket="the-team")
-    found = [o for page in pages for o in page["Contents"] if f"/v1/{kind}/" in o["Key"] and "tar.gz" in o["Key"]]
-    return str(max(found, key=lambda o: o["LastModified"])["Key"])
+def _archive(line: Line, kind: str, venv_build: Path) -> str:
+    """The key of the archive in the cache."""
+    keys = line.run("-m", "mrjob_pybundle", "key", "--pybundle-venv-build", venv_build)
+    directory = f"{CACHE_PREFIX}/v1/{kind}/{json.loads(keys.stdout)[kind]['key']}"
+    digest = json.loads(line.read(f"{directory}/manifest.json"))["archive"]["sha256"]
+    return f"{directory}/{digest}.tar.gz"
 
 
 def test_a_damaged_archive(line: Line, venv_build: Path) -> None:
     """An archive in the cache is damaged or swapped: nodes refuse it before unpacking; the job says which and how."""
-    archive = _archive(line, "venv")
+    archive = _archive(line, "venv", venv_build)
     wanted = archive.split("/")[-1].removesuffix(".tar.gz")
     content = line.read(archive)
     damage_stored(line.client("s3"), "the-team", archive, random.Random(0))
@@ -79,7 +81,7 @@ def test_a_damaged_archive(line: Line, venv_build: Path) -> None:
 @pytest.mark.parametrize("kind", ["venv", "python"])
 def test_an_archive_missing_under_its_manifest(line: Line, venv_build: Path, kind: str) -> None:
     """Somebody cleaned the bucket: treated as not cached, and rebuilt."""
-    archive = _archive(line, kind)
+    archive = _archive(line, kind, venv_build)
     content = line.read(archive)
     line.client("s3").delete_object(Bucket="the-team", Key=archive)
     line.new_clusters()

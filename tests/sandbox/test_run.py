@@ -89,12 +89,28 @@ def test_exit_status_and_environment_of_the_command(tmp_path: Path) -> None:
     assert '"image_id": "ami-sandbox-' in done.stdout
 
 
+def _cannot_run(directory: Path, command: str) -> str:
+    """What is said of a command that cannot be run."""
+    done = subprocess.run([sys.executable, "-c", _RUN, str(directory), command], capture_output=True, text=True)
+    assert done.returncode
+    *_, last = done.stderr.splitlines()
+    return last.partition("cannot run ")[2]
+
+
 def test_a_command_that_does_not_exist(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _RUN, str(tmp_path), "no-such-command"], capture_output=True, text=True
-    )
-    assert "cannot run no-such-command: there is no such command" in done.stderr
-    assert not list(tmp_path.iterdir()), "for this, no sandbox need start"
+    assert _cannot_run(tmp_path / "box", "no-such-command") == "no-such-command: there is no such command"
+    script = tmp_path / "script.sh"
+    script.write_text("#!/nonexistent\n")
+    assert _cannot_run(tmp_path / "box", str(script)) == f"{script}: it is not executable"
+    assert not (tmp_path / "box").exists(), "for these, no sandbox need start"
+
+
+def test_a_command_that_cannot_start(tmp_path: Path) -> None:
+    script = tmp_path / "script.sh"
+    script.write_text("#!/nonexistent\n")
+    script.chmod(0o755)
+    assert _cannot_run(tmp_path / "box", str(script)) == f"{script}: No such file or directory"
+    assert _left_over(tmp_path / "box") == []
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from mrjob_pybundle.sandbox import Sandbox, SandboxError
@@ -104,3 +105,9 @@ def test_a_directory_serves_one_sandbox_at_a_time(sandbox: Any) -> None:
 def test_a_process_has_one_sandbox(sandbox: Sandbox, tmp_path: Path) -> None:
     with pytest.raises(SandboxError, match="this process already has a sandbox"), Sandbox(tmp_path / "second"):
         pass
+
+
+def test_clients_have_no_operations_of_motos_own(clients: Callable[..., Any]) -> None:
+    """moto adds some to what botocore knows of S3, which is read once, and by all."""
+    clients("s3").list_buckets()
+    assert not hasattr(boto3.session.Session().client("s3", region_name="us-east-1"), "post_object")

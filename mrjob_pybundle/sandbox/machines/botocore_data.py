@@ -6,6 +6,7 @@ Imports nothing of ours: the resident AWS CLI, which is not the sandbox's proces
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 from pathlib import Path
 from types import ModuleType
@@ -13,8 +14,20 @@ from typing import Any
 
 
 @functools.cache
-def read_once(loaders: ModuleType, directories: tuple[str, ...]) -> None:
-    """Let *loaders*, a ``botocore.loaders``, keep what it reads and lists below *directories*.
+def read_once() -> None:
+    """Have the botocore of this process, boto3's and moto's, :func:`keep` what it reads.
+
+    But not what moto reads: it adds operations of its own to that, which no client is to have.
+    """
+    loaders, moto = importlib.import_module("botocore.loaders"), importlib.import_module("moto.core.loaders")
+    its_own = {"load_file": loaders.JSONFileLoader.load_file}
+    moto.Loader.FILE_LOADER_CLASS = type("Unshared", (loaders.JSONFileLoader,), its_own)
+    packages = (importlib.import_module(name) for name in ("botocore", "boto3", "moto"))
+    keep(loaders, tuple(str(Path(str(package.__file__)).parent) for package in packages))
+
+
+def keep(loaders: ModuleType, directories: tuple[str, ...]) -> None:
+    """Let *loaders*, a ``botocore.loaders``, keep what it reads below *directories*, and lists if it looks only there.
 
     Other files, such as those in ``~/.aws/models``, may have changed, or be another node's, when they are read again.
     """
@@ -31,7 +44,8 @@ def read_once(loaders: ModuleType, directories: tuple[str, ...]) -> None:
         return contents[file_path]
 
     def list_available_services(self: Any, type_name: str) -> Any:
-        places = [place for place in self.search_paths if Path(place).is_dir()]
+        # As botocore asks; a Path raises PermissionError, of another's home.
+        places = [place for place in self.search_paths if os.path.isdir(place)]  # noqa: PTH112
         if not all(f"{place}{os.sep}".startswith(below) for place in places):
             return list_services(self, type_name)
         known = (type_name, *places)

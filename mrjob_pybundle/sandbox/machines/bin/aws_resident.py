@@ -22,7 +22,7 @@ import traceback
 from pathlib import Path
 from typing import TypedDict
 
-from botocore_data import read_once
+from botocore_data import keep
 
 
 class Call(TypedDict):
@@ -81,7 +81,7 @@ def _keep_what_is_read() -> None:
     """Of what awscli and its botocore know of AWS: forks need not read what a call before the fork has."""
     loaders = sys.modules.get("awscli.botocore.loaders") or sys.modules["botocore.loaders"]
     directories = tuple(str(Path(str(module.__file__)).parent) for module in (sys.modules["awscli"], loaders))
-    read_once(loaders, directories)
+    keep(loaders, directories)
 
 
 def _attend(client: socket.socket) -> None:
