@@ -67,6 +67,11 @@ _AROUND_THE_BUILD_SECONDS = 30 * 60
 #: Stages of build-binaries.sh after which the python archive is in the cache.
 _PYTHON_IS_CACHED = frozenset({"python-archive", "fetch-python"})
 
+_CANNOT_LOOK = (
+    "No cluster of it is known, and none can be looked for in %s (%s). If nothing is heard of it until %d minutes after"
+    " it was claimed, another build starts"
+)
+
 _LOG_LINES_SHOWN = 20
 
 
@@ -416,21 +421,22 @@ def _join(claim: Claim, order: Order, context: Context) -> Bundle | _Turn:
 def _wait_for_cluster(claim: Claim, order: Order, context: Context) -> Callable[[], Bundle | _Turn]:
     """Wait until the author of *claim* has launched a cluster. The result is what to do then, or instead."""
     s3, emr = (_patience(service, context, order.longest_seconds) for service in ("S3", "EMR"))
+    look = partial(find_cluster, claim, context)
     is_foreign = claim.region not in (None, context.emr.region)
-    is_told = False
+    may_look = True
     while claim.cluster_id is None:
-        if is_foreign and not is_told and claim.age > _CLAIM_GRACE_SECONDS:
-            log.info(
-                "No cluster of it is known, and EMR in %s cannot look for one in %s: if nothing is heard of it until"
-                " %d minutes after it was claimed, another build starts",
-                context.emr.region,
-                claim.region,
-                _UNKNOWN_SILENCE_SECONDS // 60,
-            )
-            is_told = True
-        if claim.age > (_UNKNOWN_SILENCE_SECONDS if is_foreign else _CLAIM_GRACE_SECONDS):
+        if claim.age > (_CLAIM_GRACE_SECONDS if may_look else _UNKNOWN_SILENCE_SECONDS):
             # Its author died right after claiming. Before RunJobFlow, or after?
-            cluster = None if is_foreign else emr.ask(partial(find_cluster, claim, context))
+            cluster = None
+            if not is_foreign:
+                cluster = emr.ask(look)
+            elif may_look:
+                try:
+                    cluster = look()
+                except CacheError as error:
+                    log.info(_CANNOT_LOOK, claim.region, error, _UNKNOWN_SILENCE_SECONDS // 60)
+                    may_look = False
+                    continue
             if cluster is not None:
                 claim = with_cluster(claim, cluster)
                 break

@@ -24,15 +24,13 @@ from mrjob_pybundle.sandbox import Sandbox
 from mrjob_pybundle.sandbox.api.faults import Do, Faults, Strike, damage_stored
 from mrjob_pybundle.sandbox.api.requests import Request
 from tests.campaign.plans import Damage, Edit, Kill, Outage, Plan, Sleep, Trouble, rule
-from tests.campaign.regions import ELSEWHERE, HOME
+from tests.campaign.regions import HOME
 
 JOB = Path(__file__).parents[1] / "jobs" / "mr_line_lengths.py"
 INPUT, OUTPUT = "one\nthree\nfive5\n", {"3\t1", "5\t2"}
 
 #: An author who takes longer hangs (seconds): with a bundle in the cache, with one to build, with a Python to compile.
 _PATIENCE_CACHED, _PATIENCE_BUILD, _PATIENCE_COMPILE = 240, 600, 3600
-#: A build of another region, of which nothing is heard, is waited for as long, and then there is another.
-_PATIENCE_ELSEWHERE = 900
 #: A cluster that nobody looks after has ended by then (seconds after its run; one without steps waits for a minute).
 _CLUSTERS_END_WITHIN = 150
 
@@ -146,8 +144,6 @@ class Campaign:
         before = self._objects(bucket)
 
         patience = _PATIENCE_CACHED if plan.is_cached else _PATIENCE_BUILD
-        if ELSEWHERE in plan.regions and not plan.is_cached:
-            patience += _PATIENCE_ELSEWHERE
         edited = self._build_file(bucket, "one") if any(isinstance(fault, Edit) for fault in plan.faults) else None
         conf = self._conf(bucket, f"s3://{bucket}/cache", plan.core_nodes, edited)
         run = _Run(plan, bucket, conf, self, patience)

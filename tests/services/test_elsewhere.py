@@ -17,6 +17,7 @@ import pytest
 from mrjob_pybundle.aws.s3 import S3Uri
 from mrjob_pybundle.cache.claims import Claim
 from mrjob_pybundle.cache.layout import SCRIPT
+from mrjob_pybundle.sandbox.api.faults import ACCESS_DENIED_BY_EMR, Faults, Rule
 from mrjob_pybundle.sandbox.api.requests import Request
 from mrjob_pybundle.sandbox.api.server import Server
 from tests.elsewhere import regions_and_accounts
@@ -37,14 +38,21 @@ def requests() -> Requests:
 
 
 @pytest.fixture
-def endpoint(aws_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, requests: Requests) -> Iterator[str]:
+def faults() -> Faults:
+    return Faults()
+
+
+@pytest.fixture
+def endpoint(
+    aws_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, requests: Requests, faults: Faults
+) -> Iterator[str]:
     """AWS where ``barbara`` has an account of her own. Of EMR's clusters, none is left from other tests."""
     from moto.backends import get_backend
 
     for account in (OURS, THEIRS):
         for region in (NEAR, FAR):
             get_backend("emr")[account][region].clusters.clear()
-    server = Server(lambda: None, lambda _: None, [regions_and_accounts({"barbara": THEIRS}, requests)])
+    server = Server(lambda: None, lambda _: None, [faults, regions_and_accounts({"barbara": THEIRS}, requests)])
     server.start()
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
     yield server.endpoint
@@ -183,18 +191,47 @@ def test_a_build_that_another_account_prepares(team: Team, people: list[Somebody
     assert people[2].clusters() == []
 
 
-def test_a_build_elsewhere_that_nobody_has_launched(team: Team, people: list[Somebody]) -> None:
-    """Its author could not tell. Who waits for it is told for how long at most."""
+def _claimed_elsewhere(team: Team) -> Any:
+    """Five minutes ago, without a cluster since: what S3 has of that claim."""
     key = team.spec("--pybundle-python-source", str(team.directory / "Python-3.13.5.tar.xz")).key
     team.cache.claims.stake(key, Claim(BUILD, "grace", 0.0, region=FAR))
     claim = team._stored(f"claims/{key}.json")
     claim.last_modified -= timedelta(minutes=5)
+    return claim
+
+
+def test_a_build_elsewhere_that_nobody_has_launched(team: Team, people: list[Somebody]) -> None:
+    """Its author died before: EMR there is asked, and who waits need not do so any longer."""
+    _claimed_elsewhere(team)
     building = people[0].command("build")
-    _reads(building, f"EMR in {NEAR} cannot look for one in {FAR}: .* until 15 minutes after it was claimed, another")
-    claim.last_modified -= timedelta(minutes=11)
     build_id = _reads(building, r"Build (\S+): launched cluster j-")[1]
     says(team, build_id, "FAILED", message="boom")
-    assert building.communicate()[1].count("cannot look for one") == 0, "once is enough"
+    assert "boom" in building.communicate()[1]
+
+
+def test_a_build_elsewhere_that_was_launched(team: Team, people: list[Somebody]) -> None:
+    """Its author died right after: the cluster is found there, and its build followed."""
+    _claimed_elsewhere(team)
+    cluster_id = _launch(people[1])
+    building = people[0].command("build")
+    _reads(building, rf"Building the bundle \(build {BUILD}, cluster {cluster_id}")
+    says(team, BUILD, "FAILED", message="boom")
+    assert "failed in stage venv-build: boom" in building.communicate()[1]
+    assert people[0].clusters() == []
+
+
+def test_a_build_elsewhere_where_nobody_may_look(team: Team, people: list[Somebody], faults: Faults) -> None:
+    """Who waits is told for how long at most."""
+    claim = _claimed_elsewhere(team)
+    with faults.injected(Rule("ListClusters", ACCESS_DENIED_BY_EMR)):
+        building = people[0].command("build")
+        _reads(
+            building, rf"none can be looked for in {FAR} \(.*If nothing is heard of it until 15 minutes after it was"
+        )
+        claim.last_modified -= timedelta(minutes=11)
+        build_id = _reads(building, r"Build (\S+): launched cluster j-")[1]
+    says(team, build_id, "FAILED", message="boom")
+    assert building.communicate()[1].count("none can be looked for") == 0, "once is enough"
 
 
 def _launch(somebody: Somebody) -> str:
