@@ -11,7 +11,7 @@ from pathlib import Path
 def _sandbox(directory: Path, path: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "mrjob_pybundle", "sandbox", "--dir", str(directory / "box")]
     return subprocess.run(
-        [*command, "--engine", "hadoop", "--", "true"],
+        [*command, "--engine", "hadoop", "--", sys.executable],
         env={**os.environ, "PATH": str(path), "XDG_CACHE_HOME": str(directory / "cache")},
         capture_output=True,
         text=True,
