@@ -44,8 +44,8 @@ def keep(loaders: ModuleType, directories: tuple[str, ...]) -> None:
         return contents[file_path]
 
     def list_available_services(self: Any, type_name: str) -> Any:
-        # As botocore asks; a Path raises PermissionError, of another's home.
-        places = [place for place in self.search_paths if os.path.isdir(place)]  # noqa: PTH112
+        # Of what lies in a home that may not be read, this says, as botocore does, that it is not there.
+        places = [place for place in self.search_paths if os.path.lexists(place)]
         if not all(f"{place}{os.sep}".startswith(below) for place in places):
             return list_services(self, type_name)
         known = (type_name, *places)
